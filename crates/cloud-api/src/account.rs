@@ -1,0 +1,56 @@
+//! Reads of our own numbers and templates: what `check` asks before the morning.
+
+use domain::NumberId;
+use serde::Deserialize;
+
+use crate::client::{CallError, CloudApi};
+
+/// A business number as Graph describes it. Unknown values are kept as text.
+#[derive(Clone, Debug, Deserialize)]
+pub struct NumberInfo {
+    pub id: String,
+    #[serde(default)]
+    pub verified_name: String,
+    /// GREEN, YELLOW, RED, UNKNOWN or NA.
+    #[serde(default)]
+    pub quality_rating: String,
+    /// Must be CONNECTED to send; empty when Graph does not say.
+    #[serde(default)]
+    pub status: String,
+}
+
+/// A template's translation as Graph lists it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TemplateInfo {
+    pub name: String,
+    pub language: String,
+    /// Only APPROVED can be sent.
+    pub status: String,
+    #[serde(default)]
+    pub category: String,
+}
+
+#[derive(Deserialize)]
+struct TemplatePage {
+    #[serde(default)]
+    data: Vec<TemplateInfo>,
+}
+
+impl CloudApi {
+    /// # Errors
+    /// As [`CloudApi::get`].
+    pub async fn number(&self, number: &NumberId) -> Result<NumberInfo, CallError> {
+        let fields = "id,display_phone_number,verified_name,quality_rating,status,throughput";
+        self.get(&[number.as_str()], &[("fields", fields)]).await
+    }
+
+    /// Translations of one template, at most 100.
+    ///
+    /// # Errors
+    /// As [`CloudApi::get`].
+    pub async fn templates(&self, waba: &str, name: &str) -> Result<Vec<TemplateInfo>, CallError> {
+        let query = [("name", name), ("fields", "name,language,status,category"), ("limit", "100")];
+        let page: TemplatePage = self.get(&[waba, "message_templates"], &query).await?;
+        Ok(page.data)
+    }
+}

@@ -1,0 +1,113 @@
+//! Goal: every answer, and every way to get none, is read as the design's table says.
+//! Method: literal answers; real sockets for the failures below HTTP.
+
+use std::net::SocketAddr;
+
+use domain::{FailureClass, Scope};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+
+fn error(code: i32) -> Vec<u8> {
+    let body = json!({"error": {"message": "(#x) to +919876543210", "type": "OAuthException",
+        "code": code, "error_data": {"messaging_product": "whatsapp", "details": "…"},
+        "fbtrace_id": "AbC"}});
+    body.to_string().into_bytes()
+}
+
+fn refused(code: i32, class: FailureClass, scope: Scope) -> Outcome {
+    let failure = Failure { code, class, scope };
+    Outcome::Refused { failure, retry_after: None, trace: "AbC".into() }
+}
+
+fn doubt(doubt: Doubt, code: i32, trace: &str) -> Outcome {
+    Outcome::Ambiguous { doubt, code, trace: trace.into() }
+}
+
+#[test]
+fn answers_are_read_by_code_and_content() {
+    let ok = |status: Option<&str>| {
+        let message = json!({"id": "wamid.A", "message_status": status});
+        json!({"messaging_product": "whatsapp", "messages": [message]}).to_string().into_bytes()
+    };
+    let accepted = |held| Outcome::Accepted { wamid: "wamid.A".into(), held };
+    let cases = [
+        ("accepted", 200, ok(Some("accepted")), accepted(false)),
+        ("no status for free-form", 200, ok(None), accepted(false)),
+        ("held", 200, ok(Some("held_for_quality_assessment")), accepted(true)),
+        ("paused is odd", 200, ok(Some("paused")), doubt(Doubt::Unreadable, 0, "")),
+        ("200 without an id", 200, b"{}".to_vec(), doubt(Doubt::Unreadable, 0, "")),
+        ("200 with half a body", 200, b"{\"messages\":[{".to_vec(), doubt(Doubt::Unreadable, 0, "")),
+        (
+            "throughput",
+            400,
+            error(130_429),
+            refused(130_429, FailureClass::Throttled, Scope::Number),
+        ),
+        ("pair", 403, error(131_056), refused(131_056, FailureClass::Throttled, Scope::Recipient)),
+        ("parameters", 400, error(132_000), refused(132_000, FailureClass::Rejected, Scope::Message)),
+        ("paused", 400, error(132_015), refused(132_015, FailureClass::Halted, Scope::Template)),
+        ("token", 401, error(190), refused(190, FailureClass::Halted, Scope::Auth)),
+        ("banned", 403, error(368), refused(368, FailureClass::Halted, Scope::Account)),
+        ("something went wrong", 500, error(131_000), doubt(Doubt::ServerError, 131_000, "AbC")),
+        ("unknown code, 5xx", 503, error(777), doubt(Doubt::ServerError, 777, "AbC")),
+        ("unknown code, 4xx", 400, error(777), refused(777, FailureClass::Rejected, Scope::Message)),
+        ("gateway page", 502, b"<html>".to_vec(), doubt(Doubt::ServerError, 0, "")),
+        ("proxy's own 403", 403, b"denied".to_vec(), doubt(Doubt::ServerError, 0, "")),
+    ];
+    for (name, status, body, want) in cases {
+        let got = classify(status, None, &body);
+        assert_eq!(got, want, "{name}");
+        assert!(!format!("{got:?}").contains("9876543210"), "{name}: a number in the outcome");
+    }
+    let plain_429 = classify(429, Some(Duration::from_secs(3)), b"");
+    let Outcome::Refused { failure, retry_after, .. } = plain_429 else { panic!("{plain_429:?}") };
+    assert_eq!(failure.class, FailureClass::Throttled);
+    assert_eq!(retry_after, Some(Duration::from_secs(3)));
+}
+
+async fn send_to(address: SocketAddr) -> Outcome {
+    let options = Options {
+        base_url: format!("http://{address}").parse().unwrap(),
+        total_timeout: Duration::from_millis(300),
+        ..Options::default()
+    };
+    let api = CloudApi::new(&options, SecretString::from("t")).unwrap();
+    api.send(&NumberId::try_new("1").unwrap(), b"{}".to_vec()).await
+}
+
+/// A peer that reads the request, answers with `reply` and then closes or keeps silent.
+async fn peer(reply: &'static [u8], then_close: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 4_096];
+        let read = socket.read(&mut request).await.unwrap();
+        assert!(read > 0);
+        socket.write_all(reply).await.unwrap();
+        if !then_close {
+            std::future::pending::<()>().await;
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn failures_below_http_say_whether_the_request_left() {
+    let closed = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    assert_eq!(send_to(closed).await, Outcome::NotSent(NotSent::Connect), "nobody listens");
+    let reset = peer(b"", true).await;
+    assert_eq!(send_to(reset).await, doubt(Doubt::Reset, 0, ""), "closed before an answer");
+    let silent = peer(b"", false).await;
+    assert_eq!(send_to(silent).await, doubt(Doubt::Timeout, 0, ""), "no answer in time");
+    let half = peer(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"mess", true).await;
+    assert_eq!(send_to(half).await, doubt(Doubt::Reset, 0, ""), "closed within the body");
+    let stalls = peer(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"mess", false).await;
+    assert_eq!(send_to(stalls).await, doubt(Doubt::Timeout, 0, ""), "stalls within the body");
+}

@@ -1,0 +1,227 @@
+//! What each Graph error code means for a delivery: one line a code.
+//!
+//! Codes decide, never HTTP statuses: the field has seen 403, 400 and 429 for the same
+//! code. Unknown codes are classed by rule in [`answered`] and [`reported`].
+//! Source: Meta, "Error codes" (September 2026), with client libraries' tests where Meta
+//! is silent; titles are ours.
+
+use domain::{Failure, FailureClass, Scope};
+
+use Rule::{Doubtful, Halted, Rejected, Throttled};
+
+/// How a code is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Not taken; wait, then repeat without spending an attempt.
+    Throttled,
+    /// In an answer: may have been taken. In a `failed` status: was not delivered, once more.
+    Doubtful,
+    /// Never succeeds unchanged.
+    Rejected,
+    /// The scope is unusable until a person or Meta changes it.
+    Halted,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Code {
+    pub code: i32,
+    pub rule: Rule,
+    pub scope: Scope,
+    pub meaning: &'static str,
+}
+
+const fn row(code: i32, rule: Rule, scope: Scope, meaning: &'static str) -> Code {
+    Code { code, rule, scope, meaning }
+}
+
+use Scope::{Account, Auth, Message, Number, Recipient, Template};
+
+/// Sorted by code.
+#[rustfmt::skip]
+pub const CODES: &[Code] = &[
+    row(0,      Halted,    Auth,      "access token expired or revoked"),
+    row(1,      Doubtful,  Message,   "unknown API error, or a bad request"),
+    row(2,      Doubtful,  Message,   "API service down or overloaded"),
+    row(3,      Halted,    Auth,      "capability or permission missing"),
+    row(4,      Throttled, Account,   "call limit of the app reached"),
+    row(10,     Halted,    Auth,      "permission not granted"),
+    row(33,     Halted,    Number,    "number deleted or id wrong"),
+    row(100,    Rejected,  Message,   "invalid or misspelt parameter"),
+    row(102,    Halted,    Auth,      "session invalid"),
+    row(104,    Halted,    Auth,      "signature invalid"),
+    row(190,    Halted,    Auth,      "access token expired"),
+    row(368,    Halted,    Account,   "account restricted for policy violations"),
+    row(613,    Throttled, Number,    "custom call limit reached"),
+    row(803,    Halted,    Number,    "object does not exist"),
+    row(80007,  Throttled, Account,   "call limit of the WhatsApp account reached"),
+    row(130403, Rejected,  Recipient, "our business has blocked this user"),
+    row(130429, Throttled, Number,    "throughput of the number reached"),
+    row(130472, Rejected,  Recipient, "user is in a marketing hold-out experiment"),
+    row(130497, Rejected,  Recipient, "account may not message this country"),
+    row(130501, Rejected,  Message,   "message type not supported"),
+    row(131000, Doubtful,  Message,   "something went wrong"),
+    row(131005, Halted,    Auth,      "access denied"),
+    row(131008, Rejected,  Message,   "required parameter missing"),
+    row(131009, Rejected,  Message,   "parameter value invalid"),
+    row(131014, Rejected,  Message,   "request for media URL failed"),
+    row(131016, Doubtful,  Message,   "service temporarily unavailable"),
+    row(131020, Rejected,  Recipient, "group has a single member"),
+    row(131021, Rejected,  Recipient, "recipient is the sender"),
+    row(131026, Rejected,  Recipient, "undeliverable: not on WhatsApp, old app, or terms not accepted"),
+    row(131030, Rejected,  Recipient, "recipient is not on the test number's list"),
+    row(131031, Halted,    Account,   "account locked"),
+    row(131037, Halted,    Number,    "number has no approved display name"),
+    row(131041, Rejected,  Recipient, "unknown group"),
+    row(131042, Halted,    Account,   "payment problem"),
+    row(131044, Halted,    Account,   "payment problem"),
+    row(131045, Halted,    Number,    "number not registered: certificate error"),
+    row(131047, Rejected,  Message,   "more than 24 hours since the user's last message"),
+    row(131048, Halted,    Number,    "spam limit of the number reached"),
+    row(131049, Rejected,  Recipient, "per-user marketing limit: not again for 24 hours"),
+    row(131050, Rejected,  Recipient, "user stopped marketing messages"),
+    row(131051, Rejected,  Message,   "unsupported message type"),
+    row(131052, Rejected,  Message,   "inbound media cannot be downloaded"),
+    row(131053, Doubtful,  Message,   "media cannot be fetched, or has a bad type"),
+    row(131055, Rejected,  Message,   "method not allowed"),
+    row(131056, Throttled, Recipient, "pair rate limit: too many messages to this recipient"),
+    row(131057, Throttled, Number,    "account in maintenance, about a minute"),
+    row(131058, Rejected,  Message,   "hello_world is for test numbers only"),
+    row(131059, Rejected,  Message,   "cursor expired"),
+    row(131060, Rejected,  Message,   "message unavailable"),
+    row(131062, Rejected,  Recipient, "user id not allowed for this message: use the phone number"),
+    row(131063, Halted,    Template,  "marketing is switched off for Cloud API on this account"),
+    row(131064, Halted,    Account,   "account limited after template misclassification"),
+    row(132000, Rejected,  Message,   "number of parameters does not match the template"),
+    row(132001, Halted,    Template,  "template missing in that language, or not approved"),
+    row(132005, Rejected,  Message,   "rendered text too long"),
+    row(132007, Halted,    Template,  "template content violates policy"),
+    row(132008, Rejected,  Message,   "parameter value invalid"),
+    row(132012, Rejected,  Message,   "parameter format does not match the template"),
+    row(132015, Halted,    Template,  "template paused for low quality"),
+    row(132016, Halted,    Template,  "template disabled"),
+    row(132018, Rejected,  Message,   "parameter text not allowed (new line, tab, five spaces)"),
+    row(132068, Halted,    Template,  "flow blocked"),
+    row(132069, Halted,    Template,  "flow throttled"),
+    row(133004, Doubtful,  Message,   "server temporarily unavailable"),
+    row(133010, Halted,    Number,    "number not registered"),
+    row(134011, Halted,    Account,   "payments terms not accepted"),
+    row(134100, Rejected,  Message,   "only marketing templates here"),
+    row(134101, Halted,    Template,  "template still syncing"),
+    row(134102, Halted,    Template,  "template unavailable for marketing messages"),
+    row(135000, Rejected,  Message,   "unknown problem with the parameters"),
+    row(137000, Rejected,  Recipient, "recipient's identity has changed"),
+    row(139200, Rejected,  Message,   "direct send not allowed for this content"),
+];
+
+/// The table's row for a code.
+pub fn lookup(code: i32) -> Option<&'static Code> {
+    CODES.binary_search_by_key(&code, |row| row.code).ok().map(|at| &CODES[at])
+}
+
+/// What a code means, in words for reports.
+pub fn meaning(code: i32) -> &'static str {
+    match lookup(code) {
+        Some(row) => row.meaning,
+        None if is_permission(code) => "permission missing",
+        None => "a code that this version does not know",
+    }
+}
+
+/// How an HTTP answer with an error is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    Refused(Failure),
+    /// The message may have been taken.
+    Doubtful { code: i32 },
+}
+
+/// Reads the error of an answer to a send. `subcode` 33 of code 100 names a wrong number.
+/// Unknown codes: 429 is throttling, other 4xx a refusal, everything else doubt.
+pub fn answered(code: i32, subcode: Option<i32>, http_status: u16) -> Answered {
+    let refused = |class, scope| Answered::Refused(Failure { code, class, scope });
+    if code == 100 && subcode == Some(33) {
+        return refused(FailureClass::Halted, Scope::Number);
+    }
+    if let Some(row) = lookup(code) {
+        return match row.rule {
+            Throttled => refused(FailureClass::Throttled, row.scope),
+            Rejected => refused(FailureClass::Rejected, row.scope),
+            Halted => refused(FailureClass::Halted, row.scope),
+            Doubtful => Answered::Doubtful { code },
+        };
+    }
+    match http_status {
+        _ if is_permission(code) => refused(FailureClass::Halted, Scope::Auth),
+        429 => refused(FailureClass::Throttled, Scope::Number),
+        400..=499 => refused(FailureClass::Rejected, Scope::Message),
+        _ => Answered::Doubtful { code },
+    }
+}
+
+/// Reads the first error of a `failed` status: the message was certainly not delivered.
+pub fn reported(code: i32) -> Failure {
+    let (class, scope) = match lookup(code) {
+        Some(row) => match row.rule {
+            Throttled | Doubtful => (FailureClass::Retryable, row.scope),
+            Rejected => (FailureClass::Rejected, row.scope),
+            Halted => (FailureClass::Halted, row.scope),
+        },
+        None => (FailureClass::Rejected, Scope::Message),
+    };
+    Failure { code, class, scope }
+}
+
+/// 200 to 299: a permission is missing.
+fn is_permission(code: i32) -> bool {
+    (200..300).contains(&code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_names_each_code_once() {
+        assert!(CODES.windows(2).all(|pair| pair[0].code < pair[1].code));
+    }
+
+    #[test]
+    fn codes_decide_and_http_statuses_do_not() {
+        for status in [400, 403, 429, 500] {
+            let Answered::Refused(failure) = answered(131_056, None, status) else {
+                panic!("131056 with HTTP {status} left in doubt");
+            };
+            assert_eq!(failure.class, FailureClass::Throttled, "HTTP {status}");
+            assert_eq!(failure.scope, Scope::Recipient, "HTTP {status}");
+        }
+        assert_eq!(answered(131_000, None, 400), Answered::Doubtful { code: 131_000 });
+        assert_eq!(answered(1, None, 400), Answered::Doubtful { code: 1 });
+    }
+
+    #[test]
+    fn unknown_codes_fall_to_the_rule_for_their_status() {
+        let class = |code, status| match answered(code, None, status) {
+            Answered::Refused(failure) => Some(failure.class),
+            Answered::Doubtful { .. } => None,
+        };
+        assert_eq!(class(999_999, 400), Some(FailureClass::Rejected));
+        assert_eq!(class(999_999, 429), Some(FailureClass::Throttled));
+        assert_eq!(class(999_999, 500), None);
+        assert_eq!(class(294, 403), Some(FailureClass::Halted));
+        assert_eq!(reported(999_999).class, FailureClass::Rejected);
+    }
+
+    #[test]
+    fn a_reported_failure_says_that_nothing_was_delivered() {
+        assert_eq!(reported(131_000).class, FailureClass::Retryable);
+        assert_eq!(reported(131_049).class, FailureClass::Rejected);
+        assert_eq!(reported(131_042).scope, Scope::Account);
+    }
+
+    #[test]
+    fn a_wrong_number_id_is_not_a_wrong_message() {
+        let Answered::Refused(failure) = answered(100, Some(33), 400) else { panic!("doubt") };
+        assert_eq!((failure.class, failure.scope), (FailureClass::Halted, Scope::Number));
+    }
+}

@@ -1,0 +1,157 @@
+//! Uploads files once and remembers their ids.
+//!
+//! An id belongs to one number and lives 30 days; it is used for 29, so that none dies
+//! between planning and sending. Source: Meta, "Media" (limits by kind, 30 days).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use domain::hash::sha256_hex;
+use domain::{NumberId, Timestamp};
+use serde::{Deserialize, Serialize};
+use templates::MediaKind;
+
+use crate::client::{CallError, CloudApi};
+
+/// 30 days less one of margin.
+const ID_LIFE: Duration = Duration::from_secs(29 * 24 * 3_600);
+const MIB: u64 = 1024 * 1024;
+
+/// Type by file name, and the most bytes that Meta takes of the kind.
+const TYPES: &[(MediaKind, &[&str], &str, u64)] = &[
+    (MediaKind::Image, &["jpg", "jpeg"], "image/jpeg", 5 * MIB),
+    (MediaKind::Image, &["png"], "image/png", 5 * MIB),
+    (MediaKind::Video, &["mp4"], "video/mp4", 16 * MIB),
+    (MediaKind::Video, &["3gp"], "video/3gpp", 16 * MIB),
+    (MediaKind::Document, &["pdf"], "application/pdf", 100 * MIB),
+    (MediaKind::Document, &["txt"], "text/plain", 100 * MIB),
+    (
+        MediaKind::Document,
+        &["xlsx"],
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        100 * MIB,
+    ),
+    (
+        MediaKind::Document,
+        &["docx"],
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        100 * MIB,
+    ),
+];
+
+/// Checks a local file against Meta's limits and returns its MIME type.
+///
+/// # Errors
+/// When it is missing, of a type that the kind does not take, empty or too large.
+pub fn check_file(kind: MediaKind, path: &Path) -> Result<&'static str, CallError> {
+    let shown = path.display().to_string();
+    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
+    let known = |row: &&(MediaKind, &[&str], &'static str, u64)| {
+        row.0 == kind && row.1.contains(&ending.as_str())
+    };
+    let Some((_, _, mime, bytes_max)) = TYPES.iter().find(known) else {
+        let endings: Vec<&str> =
+            TYPES.iter().filter(|row| row.0 == kind).flat_map(|row| row.1).copied().collect();
+        let why = format!("not a {} that Meta takes: expected {}", kind.as_str(), endings.join(", "));
+        return Err(CallError::Media { path: shown, why });
+    };
+    let size = std::fs::metadata(path)
+        .map_err(|source| CallError::File { doing: "read media", path: shown.clone(), source })?
+        .len();
+    if size == 0 || size > *bytes_max {
+        let why = format!("{size} bytes: expected 1 to {} MiB", bytes_max / MIB);
+        return Err(CallError::Media { path: shown, why });
+    }
+    Ok(mime)
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Uploaded {
+    id: String,
+    uploaded_at: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct UploadAnswer {
+    id: String,
+}
+
+/// Ids by number and content, kept in a small JSON file.
+#[derive(Debug)]
+pub struct MediaCache {
+    path: PathBuf,
+    /// `<number>/<sha-256 of the file>` → id.
+    ids: BTreeMap<String, Uploaded>,
+}
+
+impl MediaCache {
+    /// Reads the file; a missing or unreadable one is an empty cache, which only costs
+    /// uploads.
+    pub fn open(path: PathBuf) -> Self {
+        let text = std::fs::read(&path).unwrap_or_default();
+        MediaCache { path, ids: serde_json::from_slice(&text).unwrap_or_default() }
+    }
+
+    /// The id of a local file for one number; uploads it when none is young enough.
+    ///
+    /// # Errors
+    /// When the file does not fit Meta's limits, or the upload or the cache file fails.
+    pub async fn id(
+        &mut self,
+        api: &CloudApi,
+        number: &NumberId,
+        kind: MediaKind,
+        file: &Path,
+        now: Timestamp,
+    ) -> Result<String, CallError> {
+        let mime = check_file(kind, file)?;
+        let shown = file.display().to_string();
+        let bytes = tokio::fs::read(file)
+            .await
+            .map_err(|source| CallError::File { doing: "read media", path: shown, source })?;
+        let key = format!("{number}/{}", sha256_hex(&bytes));
+        if let Some(held) = self.ids.get(&key).filter(|held| now < held.uploaded_at + ID_LIFE) {
+            return Ok(held.id.clone());
+        }
+        let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let id = api.upload(number, name, mime, bytes).await?;
+        self.ids.retain(|_, held| now < held.uploaded_at + ID_LIFE);
+        self.ids.insert(key, Uploaded { id: id.clone(), uploaded_at: now });
+        self.save()?;
+        Ok(id)
+    }
+
+    fn save(&self) -> Result<(), CallError> {
+        let text = serde_json::to_vec_pretty(&self.ids).expect("string keys");
+        let temporary = self.path.with_extension("tmp");
+        let failed = |source| CallError::File {
+            doing: "write the media cache",
+            path: self.path.display().to_string(),
+            source,
+        };
+        std::fs::write(&temporary, text).map_err(failed)?;
+        std::fs::rename(&temporary, &self.path).map_err(failed)
+    }
+}
+
+impl CloudApi {
+    async fn upload(
+        &self,
+        number: &NumberId,
+        name: String,
+        mime: &'static str,
+        bytes: Vec<u8>,
+    ) -> Result<String, CallError> {
+        let file = reqwest::multipart::Part::bytes(bytes)
+            .file_name(name)
+            .mime_str(mime)
+            .map_err(CallError::Client)?;
+        let form = reqwest::multipart::Form::new()
+            .text("messaging_product", "whatsapp")
+            .text("type", mime)
+            .part("file", file);
+        let answer: UploadAnswer = self.post_form(&[number.as_str(), "media"], form).await?;
+        Ok(answer.id)
+    }
+}

@@ -1,0 +1,80 @@
+//! A message that someone wrote to us, reduced to what routing needs.
+
+use domain::{NumberId, Timestamp};
+use serde_json::Value;
+
+use super::{code, instant, list, text};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inbound {
+    pub number: Option<NumberId>,
+    /// Dedupe key of inbound messages; personal data.
+    pub id: String,
+    /// `text`, `image`, … or what the present keys suggest when Meta left `type` out.
+    pub kind: String,
+    /// `button_reply`, `nfm_reply`, `user_changed_number`, `removed`… within the kind.
+    pub detail: Option<String>,
+    pub type_missing: bool,
+    pub at: Option<Timestamp>,
+    /// Written from a phone number we may see, rather than from a user id alone.
+    pub from_phone: bool,
+    pub link: Option<Link>,
+    pub errors: Vec<i32>,
+}
+
+/// What a message refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    Reply,
+    Forwarded,
+    /// A question about a product.
+    Product,
+    /// It came through an ad and opens a free entry point.
+    Referral,
+}
+
+const KINDS: &[&str] = &[
+    "text", "image", "audio", "video", "document", "sticker", "location", "contacts", "button",
+    "interactive", "order", "reaction", "system",
+];
+
+pub fn read(message: &Value, number: &Option<NumberId>) -> Inbound {
+    let given = text(message, "type");
+    let inferred = KINDS.iter().copied().find(|kind| message.get(kind).is_some());
+    let kind = given.or(inferred).unwrap_or("unknown");
+    Inbound {
+        number: number.clone(),
+        id: text(message, "id").unwrap_or("").to_owned(),
+        kind: kind.to_owned(),
+        detail: detail(kind, message),
+        type_missing: given.is_none(),
+        at: instant(&message["timestamp"]),
+        from_phone: message.get("from").is_some(),
+        link: link(message),
+        errors: list(message, "errors").map(code).collect(),
+    }
+}
+
+fn detail(kind: &str, message: &Value) -> Option<String> {
+    let inner = &message[kind];
+    match kind {
+        "interactive" | "system" => text(inner, "type").map(str::to_owned),
+        "reaction" if text(inner, "emoji").is_none_or(str::is_empty) => Some("removed".to_owned()),
+        _ => None,
+    }
+}
+
+fn link(message: &Value) -> Option<Link> {
+    if message.get("referral").is_some() {
+        return Some(Link::Referral);
+    }
+    let context = message.get("context")?;
+    let set = |key: &str| context[key].as_bool() == Some(true);
+    if context.get("referred_product").is_some() {
+        Some(Link::Product)
+    } else if set("forwarded") || set("frequently_forwarded") {
+        Some(Link::Forwarded)
+    } else {
+        context.get("id").map(|_| Link::Reply)
+    }
+}

@@ -1,0 +1,113 @@
+//! Goal: every body is read or named, and nothing in it can stop the rest.
+
+use serde_json::json;
+
+use super::*;
+
+fn body(field: &str, value: Value) -> Vec<u8> {
+    let change = json!({"field": field, "value": value, "novelty": {"x": 1}});
+    json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [change]}]})
+        .to_string()
+        .into_bytes()
+}
+
+fn described(body: &[u8]) -> String {
+    let events = read(body).unwrap();
+    events.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn messages(value: Value) -> Vec<u8> {
+    let mut value = value;
+    value["metadata"] = json!({"display_phone_number": "15550783881", "phone_number_id": "1065"});
+    body("messages", value)
+}
+
+#[test]
+fn each_situation_is_described_in_words() {
+    let cases = [
+        (
+            "delivered with our callback",
+            messages(json!({"statuses": [{"id": "wamid.X", "status": "delivered",
+                "timestamp": "1763600102", "recipient_id": "9198", "biz_opaque_callback_data": "1.a",
+                "pricing": {"billable": true, "pricing_model": "PMP", "type": "regular", "category": "utility"}}]})),
+            "status delivered pricing PMP/regular/utility billable=True biz_opaque echoed",
+        ),
+        (
+            "failed",
+            messages(json!({"statuses": [{"id": "w", "status": "failed", "timestamp": "1763600105",
+                "errors": [{"code": 131_049, "title": "…"}]}]})),
+            "status failed error 131049",
+        ),
+        ("failed without errors", messages(json!({"statuses": [{"status": "failed"}]})), "status failed"),
+        ("a status of the future", messages(json!({"statuses": [{"status": "savoured"}]})), "status savoured"),
+        (
+            "a BSUID user writes",
+            messages(json!({"messages": [{"from_user_id": "IN.1", "id": "w", "type": "text", "text": {"body": "Hi"}}]})),
+            "inbound text (from user id)",
+        ),
+        (
+            "reply button",
+            messages(json!({"messages": [{"from": "91", "type": "interactive", "context": {"id": "w"},
+                "interactive": {"type": "button_reply"}}]})),
+            "inbound interactive:button_reply (from phone) reply-context",
+        ),
+        (
+            "type left out",
+            messages(json!({"messages": [{"from": "91", "location": {"latitude": 1}}]})),
+            "inbound [type missing; infer location] (from phone)",
+        ),
+        (
+            "error about the number",
+            messages(json!({"errors": [{"code": 130_429}]})),
+            "value-level error 130429",
+        ),
+        (
+            "template paused",
+            body("message_template_status_update", json!({"event": "PAUSED", "reason": null,
+                "message_template_id": 59, "message_template_name": "daily_pack",
+                "message_template_language": "hi"})),
+            "message_template_status_update: PAUSED",
+        ),
+        ("a field of the future", body("telepathy", json!({"event": "thought"})), "telepathy: thought"),
+        ("wrong types everywhere", messages(json!({"statuses": "no", "messages": {"a": 1}})), "messages: "),
+        ("nothing", br#"{"object":"x","entry":[]}"#.to_vec(), ""),
+        ("entry of another type", br#"{"entry":{"changes":[]}}"#.to_vec(), ""),
+    ];
+    for (name, body, want) in cases {
+        assert_eq!(described(&body), want, "{name}");
+    }
+}
+
+#[test]
+fn event_times_are_seconds_in_any_clothes() {
+    let at = |timestamp: Value| {
+        let body = messages(json!({"statuses": [{"status": "sent", "timestamp": timestamp}]}));
+        match &read(&body).unwrap()[0] {
+            Event::Status(report) => report.at,
+            other => panic!("{other:?}"),
+        }
+    };
+    let want = Some(Timestamp::from_secs(1_763_600_100));
+    assert_eq!(at(json!("1763600100")), want);
+    assert_eq!(at(json!(1_763_600_100)), want);
+    assert_eq!(at(json!("1763600100000")), want, "milliseconds");
+    for odd in [json!("TIMESTAMP"), json!(null), json!(-1), json!({}), json!(1e30)] {
+        assert_eq!(at(odd.clone()), None, "{odd}");
+    }
+}
+
+#[test]
+fn what_is_no_object_is_unreadable_and_its_text_stays_out_of_the_error() {
+    for bad in [&b""[..], b"[]", b"\"9876543210\"", b"{\"entry\": 9876543210", b"\xff\xfe"] {
+        let error = read(bad).unwrap_err().to_string();
+        assert!(!error.contains("98765"), "{error}");
+    }
+}
+
+#[test]
+fn deep_and_wide_bodies_are_bounded() {
+    let deep = "[".repeat(100_000);
+    assert!(read(format!("{{\"entry\":{deep}").as_bytes()).is_err());
+    let statuses: Vec<Value> = (0..1_000).map(|_| json!({"status": "sent", "id": "w"})).collect();
+    assert_eq!(read(&messages(json!({"statuses": statuses}))).unwrap().len(), 1_000);
+}

@@ -1,0 +1,27 @@
+//! The field's words as types.
+//!
+//! Pure: no async, no I/O, no framework. Time and chance come in as arguments.
+//! Read in this order: [`recipient`], [`window`], [`run`], [`facts`], [`state`].
+
+pub mod backoff;
+pub mod callback;
+pub mod campaign;
+pub mod clock;
+pub mod facts;
+pub mod failure;
+pub mod hash;
+pub mod number;
+pub mod recipient;
+pub mod run;
+pub mod state;
+pub mod window;
+
+pub use backoff::Backoff;
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use facts::{Attempt, Facts, Http, Nonce};
+pub use failure::{Failure, FailureClass, Scope};
+pub use number::{BusinessNumber, NumberId};
+pub use recipient::{Address, Phone, Recipient, RecipientId, UserId};
+pub use run::{DeliveryId, RunId};
+pub use state::{Policy, State, Suppression};
+pub use window::{Window, WindowSpec};

@@ -1,0 +1,144 @@
+//! Goal: every set of facts has one name, and it is the one an operator would give it.
+
+use super::*;
+use crate::clock::Timestamp;
+use crate::facts::{Doubt, NotSent};
+use crate::failure::{Failure, ReportedFailure, Scope};
+
+fn attempt(nonce: u64, http: Http) -> Attempt {
+    Attempt { intent_at: Some(Timestamp::from_secs(1)), http, ..Attempt::new(nonce.into()) }
+}
+
+fn refused(class: FailureClass) -> Http {
+    Http::Refused(Failure { code: 1, class, scope: Scope::Message })
+}
+
+fn accepted() -> Http {
+    Http::Accepted { wamid: "wamid.A".into(), held: false }
+}
+
+fn failed(class: FailureClass) -> Option<ReportedFailure> {
+    let failure = Failure { code: 131_026, class, scope: Scope::Recipient };
+    Some(ReportedFailure { at: Timestamp::from_secs(9), failure })
+}
+
+fn facts(attempts: Vec<Attempt>, ended: Option<Ended>) -> Facts {
+    Facts { attempts, ended }
+}
+
+#[test]
+fn every_set_of_facts_has_the_state_a_person_would_name() {
+    use FailureClass::{Halted, Rejected, Retryable, Throttled};
+    let at = Some(Timestamp::from_secs(5));
+    let doubt = || Http::Ambiguous(Doubt::Timeout);
+    let closed = Some(Ended::Closed);
+    let cases = [
+        ("nothing happened", facts(vec![], None), State::Planned),
+        ("window over, never tried", facts(vec![], closed), State::Expired),
+        ("cancelled before a try", facts(vec![], Some(Ended::Cancelled)), State::Cancelled),
+        (
+            "left out",
+            facts(vec![], Some(Ended::Suppressed(Suppression::NoConsent))),
+            State::Suppressed,
+        ),
+        ("in flight", facts(vec![attempt(1, Http::None)], None), State::Intent),
+        ("in flight at the close", facts(vec![attempt(1, Http::None)], closed), State::Intent),
+        ("no answer", facts(vec![attempt(1, doubt())], None), State::Ambiguous),
+        ("no answer, window over", facts(vec![attempt(1, doubt())], closed), State::Unknown),
+        (
+            "no answer, webhook says sent",
+            facts(vec![Attempt { sent_at: at, ..attempt(1, doubt()) }], closed),
+            State::Sent,
+        ),
+        ("throttled", facts(vec![attempt(1, refused(Throttled))], None), State::RetryWait),
+        ("given back by a breaker", facts(vec![attempt(1, refused(Halted))], None), State::RetryWait),
+        ("throttled to the end", facts(vec![attempt(1, refused(Throttled))], closed), State::Expired),
+        (
+            "never left",
+            facts(vec![attempt(1, Http::NotSent(NotSent::Connect))], None),
+            State::RetryWait,
+        ),
+        ("refused for good", facts(vec![attempt(1, refused(Rejected))], None), State::Failed),
+        ("may try again", facts(vec![attempt(1, refused(Retryable))], None), State::RetryWait),
+        ("tried, window over", facts(vec![attempt(1, refused(Retryable))], closed), State::Failed),
+        (
+            "three tries spent",
+            facts((1..=3).map(|n| attempt(n, refused(Retryable))).collect(), None),
+            State::Failed,
+        ),
+        ("accepted", facts(vec![attempt(1, accepted())], None), State::Accepted),
+        (
+            "held for quality",
+            facts(vec![attempt(1, Http::Accepted { wamid: "w".into(), held: true })], None),
+            State::Held,
+        ),
+        (
+            "failed after sent",
+            facts(
+                vec![Attempt { sent_at: at, failed: failed(Rejected), ..attempt(1, accepted()) }],
+                None,
+            ),
+            State::Failed,
+        ),
+        (
+            "failed and delivered: delivered wins",
+            facts(
+                vec![Attempt {
+                    delivered_at: at,
+                    failed: failed(Rejected),
+                    ..attempt(1, accepted())
+                }],
+                None,
+            ),
+            State::Delivered,
+        ),
+        (
+            "read without delivered",
+            facts(vec![Attempt { read_at: at, ..attempt(1, accepted()) }], None),
+            State::Read,
+        ),
+        (
+            "first try failed later, second arrived",
+            facts(
+                vec![
+                    Attempt { failed: failed(Retryable), ..attempt(1, accepted()) },
+                    Attempt { delivered_at: at, ..attempt(2, accepted()) },
+                ],
+                None,
+            ),
+            State::Delivered,
+        ),
+        (
+            "refused later, may try again",
+            facts(vec![Attempt { failed: failed(Retryable), ..attempt(1, accepted()) }], None),
+            State::RetryWait,
+        ),
+    ];
+    for (name, facts, want) in cases {
+        assert_eq!(state(&facts, false, &Policy::default()), want, "{name}");
+    }
+}
+
+#[test]
+fn a_lease_shows_only_while_the_delivery_waits() {
+    let policy = Policy::default();
+    assert_eq!(state(&Facts::default(), true, &policy), State::Leased);
+    let flying = facts(vec![attempt(1, Http::None)], None);
+    assert_eq!(state(&flying, true, &policy), State::Intent);
+}
+
+#[test]
+fn deferrals_end_when_their_budget_is_spent() {
+    let policy = Policy { defers_max: 2, ..Policy::default() };
+    let tries = |n| facts((1..=n).map(|i| attempt(i, refused(FailureClass::Throttled))).collect(), None);
+    assert_eq!(state(&tries(2), false, &policy), State::RetryWait);
+    assert_eq!(state(&tries(3), false, &policy), State::Failed);
+}
+
+#[test]
+fn state_names_round_trip() {
+    for state in State::ALL {
+        assert_eq!(State::parse(state.as_str()), Some(state));
+        assert_eq!(serde_json::to_string(&state).unwrap(), format!("\"{state}\""));
+    }
+}

@@ -1,0 +1,339 @@
+//! The ledger's trait and the words it speaks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::facts::Ended;
+use domain::{Attempt, DeliveryId, Facts, Http, Nonce, NumberId, Policy, RunId, State, Timestamp, Window};
+use serde::{Deserialize, Serialize};
+
+use crate::error::LedgerError;
+use crate::record::Message;
+use crate::transition::Refusal;
+
+pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
+
+/// What is fixed about a run when its planning begins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunHeader {
+    pub id: RunId,
+    /// IANA name of the zone that people read times in.
+    pub zone: String,
+    pub window: Window,
+    /// When undecided attempts become `Unknown`: the deadline plus the longest answer.
+    pub close_at: Timestamp,
+    /// Our numbers; a record names its lane by position here.
+    pub lanes: Vec<NumberId>,
+    /// Deliveries, suppressed ones included.
+    pub total: u32,
+    /// SHA-256 of the recipient snapshot and content that the plan was made from.
+    pub snapshot: String,
+    pub policy: Policy,
+    /// The share of addressed recipients that must be delivered by the deadline, 0 to 1.
+    pub target_ratio: f64,
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Rows are still being inserted; nothing is sent.
+    Planning,
+    /// Sealed: due deliveries may be claimed.
+    Open,
+    /// An operator stopped it for now.
+    Paused,
+    /// An operator stopped it for good.
+    Cancelled,
+    /// The window is over and every delivery has a named end.
+    Closed,
+}
+
+impl Phase {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Phase::Planning => "planning",
+            Phase::Open => "open",
+            Phase::Paused => "paused",
+            Phase::Cancelled => "cancelled",
+            Phase::Closed => "closed",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Phase> {
+        [Phase::Planning, Phase::Open, Phase::Paused, Phase::Cancelled, Phase::Closed]
+            .into_iter()
+            .find(|phase| phase.as_str() == text)
+    }
+}
+
+/// A run as the ledger holds it.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub header: Arc<RunHeader>,
+    pub phase: Phase,
+    /// Deliveries planned so far; equals `header.total` once sealed.
+    pub cursor: u32,
+    pub sealed_at: Option<Timestamp>,
+    /// When a sender first took it up.
+    pub started_at: Option<Timestamp>,
+}
+
+/// Answer to [`Ledger::begin_run`].
+#[derive(Clone, Debug)]
+pub enum Begun {
+    Created(Run),
+    /// Someone began it before: this is theirs, and it stands.
+    Exists(Run),
+}
+
+impl Begun {
+    pub fn run(&self) -> &Run {
+        match self {
+            Begun::Created(run) | Begun::Exists(run) => run,
+        }
+    }
+}
+
+/// One planned delivery.
+#[derive(Clone, Debug)]
+pub struct PlanRow {
+    pub lane: u16,
+    pub due_at: Timestamp,
+    pub message: Message,
+    /// Set when the recipient is left out.
+    pub ended: Option<Ended>,
+}
+
+/// Consecutive rows from index `from`, with the bodies they name.
+#[derive(Clone, Debug, Default)]
+pub struct PlanChunk {
+    pub from: u32,
+    pub rows: Vec<PlanRow>,
+    /// Body hash → body.
+    pub bodies: BTreeMap<String, Arc<str>>,
+}
+
+/// A leased delivery and everything needed to send it.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub id: DeliveryId,
+    pub lane: NumberId,
+    /// Grows with every claim; names this lease.
+    pub fence: u32,
+    /// When the plan wanted it to go.
+    pub due_at: Timestamp,
+    pub message: Message,
+    pub body: Arc<str>,
+    pub header: Arc<RunHeader>,
+    /// Attempts that count against the policy's maximum.
+    pub attempts_spent: u32,
+    /// Tries that did not.
+    pub defers_spent: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct IntentRequest {
+    pub id: DeliveryId,
+    pub fence: u32,
+    pub nonce: Nonce,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntentAnswer {
+    /// You, and only you, may send now.
+    Granted,
+    Refused(Refusal),
+}
+
+/// What one attempt's HTTP try gave.
+#[derive(Clone, Debug)]
+pub struct AttemptResult {
+    pub id: DeliveryId,
+    pub nonce: Nonce,
+    pub http: Http,
+    pub dispatched_at: Option<Timestamp>,
+    pub accepted_at: Option<Timestamp>,
+    /// When another try may go, if the state allows one.
+    pub retry_at: Option<Timestamp>,
+}
+
+/// A claim given back without a try.
+#[derive(Clone, Debug)]
+pub struct Release {
+    pub id: DeliveryId,
+    pub fence: u32,
+    pub next_at: Timestamp,
+}
+
+/// A status report about one attempt.
+#[derive(Clone, Debug)]
+pub struct WebhookFact {
+    pub id: DeliveryId,
+    /// The news; its nonce names the attempt. An unknown nonce creates the attempt.
+    pub news: Attempt,
+    /// When another try may go, if the news is a failure that allows one.
+    pub retry_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    Changed { from: State, to: State },
+    /// New facts, same visible state.
+    Noted,
+    /// Old or repeated news: normal traffic.
+    Stale,
+    /// No such delivery in the ledger.
+    Unknown,
+}
+
+/// What one sweep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    pub leases_expired: u32,
+    pub intents_lost: u32,
+    pub ended: u32,
+    /// More is left: sweep again.
+    pub more: bool,
+}
+
+/// Deliveries by state; always sums to the rows planned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts(BTreeMap<State, u64>);
+
+impl Counts {
+    pub fn get(&self, state: State) -> u64 {
+        self.0.get(&state).copied().unwrap_or(0)
+    }
+
+    pub fn set(&mut self, state: State, n: u64) {
+        if n == 0 { self.0.remove(&state) } else { self.0.insert(state, n) };
+    }
+
+    pub fn add(&mut self, state: State, n: i64) {
+        self.set(state, self.get(state).saturating_add_signed(n));
+    }
+
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    pub fn open(&self) -> u64 {
+        self.sum(State::is_open)
+    }
+
+    pub fn sum(&self, which: impl Fn(State) -> bool) -> u64 {
+        self.0.iter().filter(|(state, _)| which(**state)).map(|(_, n)| n).sum()
+    }
+}
+
+/// Which deliveries to list.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Empty means all.
+    pub states: Vec<State>,
+    pub lane: Option<NumberId>,
+}
+
+/// One delivery, whole.
+#[derive(Clone, Debug)]
+pub struct DeliveryView {
+    pub id: DeliveryId,
+    pub lane: NumberId,
+    pub state: State,
+    pub due_at: Timestamp,
+    pub next_at: Timestamp,
+    pub facts: Facts,
+    pub message: Message,
+}
+
+/// How safe the store is, in words for `check`.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    pub engine: &'static str,
+    /// Facts worth showing: version, file, durability.
+    pub facts: Vec<(String, String)>,
+    /// Settings that could lose acknowledged writes.
+    pub problems: Vec<String>,
+}
+
+/// The truth about every delivery. All calls are idempotent; time is the store's own.
+///
+/// # Errors
+/// Every call may answer [`LedgerError::Unavailable`]; repeat it.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    fn engine(&self) -> &'static str;
+
+    /// The store's clock.
+    async fn now(&self) -> Result<Timestamp>;
+
+    /// Inserts the run if no one did.
+    async fn begin_run(&self, header: &RunHeader) -> Result<Begun>;
+
+    /// Inserts the rows that are not there and moves the cursor, in one step. Returns the
+    /// cursor. A chunk that lies below the cursor changes nothing.
+    async fn plan_chunk(&self, run: &RunId, chunk: &PlanChunk) -> Result<u32>;
+
+    /// Opens a completely planned run; again does no harm.
+    async fn seal(&self, run: &RunId) -> Result<Run>;
+
+    /// Notes that a sender took the run up; the first one counts.
+    async fn mark_started(&self, run: &RunId) -> Result<Run>;
+
+    async fn set_phase(&self, run: &RunId, phase: Phase) -> Result<Run>;
+
+    async fn run(&self, run: &RunId) -> Result<Option<Run>>;
+
+    /// All runs, oldest first.
+    async fn runs(&self) -> Result<Vec<Run>>;
+
+    /// Leases up to `k` due deliveries of a lane, earliest first.
+    async fn claim(&self, lane: &NumberId, k: usize) -> Result<Vec<Claim>>;
+
+    /// The earliest instant at which a claim of this lane could succeed.
+    async fn next_due(&self, lane: &NumberId) -> Result<Option<Timestamp>>;
+
+    /// Asks leave to send, in a strict compare-and-set. Refused or unanswered: do not send.
+    async fn intent(&self, requests: &[IntentRequest]) -> Result<Vec<IntentAnswer>>;
+
+    /// Records outcomes by nonce; returns the states that follow.
+    async fn result(&self, results: &[AttemptResult]) -> Result<Vec<State>>;
+
+    /// Gives claims back untried. A lease that is no longer ours is left alone.
+    async fn release(&self, releases: &[Release]) -> Result<()>;
+
+    /// Merges webhook facts.
+    async fn apply(&self, facts: &[WebhookFact]) -> Result<Vec<Applied>>;
+
+    /// Frees expired leases, turns lost intents into doubt, ends what the window left over.
+    async fn sweep(&self, run: &RunId, limit: usize) -> Result<Swept>;
+
+    /// The counters that every state change keeps.
+    async fn counts(&self, run: &RunId) -> Result<Counts>;
+
+    /// The same, counted row by row: must always be equal.
+    async fn recount(&self, run: &RunId) -> Result<Counts>;
+
+    /// Deliveries by index, after `after`.
+    async fn list(
+        &self,
+        run: &RunId,
+        filter: &Filter,
+        after: Option<u32>,
+        limit: usize,
+    ) -> Result<Vec<DeliveryView>>;
+
+    async fn health(&self) -> Result<Health>;
+}
+
+/// Reads one delivery, or `None`.
+///
+/// # Errors
+/// As every ledger call.
+pub async fn find(ledger: &dyn Ledger, id: &DeliveryId) -> Result<Option<DeliveryView>> {
+    let after = id.index.checked_sub(1);
+    let found = ledger.list(&id.run, &Filter::default(), after, 1).await?;
+    Ok(found.into_iter().find(|view| view.id == *id))
+}

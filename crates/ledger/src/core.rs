@@ -1,0 +1,273 @@
+//! The ledger's calls, written once for engines whose rows can be read and written in
+//! place under exclusion: `model` under its lock, `sqlite` inside a write transaction.
+
+use std::sync::Arc;
+
+use domain::state::{attempts_spent, defers_spent};
+use domain::{DeliveryId, Facts, NumberId, RunId, State, Timestamp};
+
+use crate::api::{
+    Applied, AttemptResult, Begun, Claim, IntentAnswer, IntentRequest, Phase, PlanChunk, Release,
+    Result, Run, RunHeader, Swept, WebhookFact,
+};
+use crate::error::LedgerError;
+use crate::record::{Message, Record};
+use crate::transition::{self, Refusal};
+
+/// Rows under exclusion. `put` keeps the counters and the indexes in step with the record.
+pub trait Rows {
+    fn run(&mut self, id: &RunId) -> Result<Option<Run>>;
+    fn put_run(&mut self, run: &Run) -> Result<()>;
+    /// Ids of runs whose phase is open.
+    fn open_runs(&mut self) -> Result<Vec<RunId>>;
+    fn insert(&mut self, run: &Run, index: u32, record: &Record, message: &Message) -> Result<()>;
+    fn put_body(&mut self, run: &RunId, hash: &str, body: &Arc<str>) -> Result<()>;
+    fn body(&mut self, run: &RunId, hash: &str) -> Result<Arc<str>>;
+    fn record(&mut self, run: &RunId, index: u32) -> Result<Option<Record>>;
+    fn message(&mut self, run: &RunId, index: u32) -> Result<Message>;
+    fn put(&mut self, run: &Run, index: u32, record: &Record, was: State) -> Result<()>;
+    /// Waiting deliveries of a lane due by `now`, earliest first.
+    fn due(&mut self, run: &RunId, lane: u16, now: Timestamp, k: usize) -> Result<Vec<u32>>;
+    /// Deliveries that the sweeper must look at by `now`.
+    fn looks(&mut self, run: &RunId, now: Timestamp, k: usize) -> Result<Vec<u32>>;
+    /// Waiting deliveries of every lane.
+    fn waiting(&mut self, run: &RunId, k: usize) -> Result<Vec<u32>>;
+    fn next_due(&mut self, run: &RunId, lane: u16) -> Result<Option<Timestamp>>;
+}
+
+pub fn begin_run(rows: &mut impl Rows, header: &RunHeader) -> Result<Begun> {
+    if let Some(run) = rows.run(&header.id)? {
+        return Ok(Begun::Exists(run));
+    }
+    let run = Run {
+        header: Arc::new(header.clone()),
+        phase: Phase::Planning,
+        cursor: 0,
+        sealed_at: None,
+        started_at: None,
+    };
+    rows.put_run(&run)?;
+    Ok(Begun::Created(run))
+}
+
+pub fn plan_chunk(rows: &mut impl Rows, id: &RunId, chunk: &PlanChunk) -> Result<u32> {
+    let mut run = existing(rows, id)?;
+    let Some(skip) = unplanned_from(&run, chunk)? else { return Ok(run.cursor) };
+    for (hash, body) in &chunk.bodies {
+        rows.put_body(id, hash, body)?;
+    }
+    for row in &chunk.rows[skip..] {
+        rows.insert(&run, run.cursor, &new_record(&run, row), &row.message)?;
+        run.cursor += 1;
+    }
+    rows.put_run(&run)?;
+    Ok(run.cursor)
+}
+
+/// How many rows of the chunk are planned already; `None` when all are.
+pub fn unplanned_from(run: &Run, chunk: &PlanChunk) -> Result<Option<usize>> {
+    if chunk.from > run.cursor {
+        let (run_id, from) = (run.header.id.clone(), chunk.from);
+        return Err(LedgerError::Gap { run: run_id, from, cursor: run.cursor });
+    }
+    let skip = (run.cursor - chunk.from) as usize;
+    Ok((run.phase == Phase::Planning && skip < chunk.rows.len()).then_some(skip))
+}
+
+pub fn new_record(run: &Run, row: &crate::api::PlanRow) -> Record {
+    let facts = Facts { attempts: Vec::new(), ended: row.ended };
+    Record::new(row.lane, row.due_at, facts, &run.header.policy)
+}
+
+pub fn seal(rows: &mut impl Rows, id: &RunId, now: Timestamp) -> Result<Run> {
+    let mut run = existing(rows, id)?;
+    if sealed(&mut run, now)? {
+        rows.put_run(&run)?;
+    }
+    Ok(run)
+}
+
+/// Opens a completely planned run; false when it was open already.
+pub fn sealed(run: &mut Run, now: Timestamp) -> Result<bool> {
+    if run.phase != Phase::Planning {
+        return Ok(false);
+    }
+    let (planned, total) = (run.cursor, run.header.total);
+    if planned != total {
+        return Err(LedgerError::Unfinished { run: run.header.id.clone(), planned, total });
+    }
+    run.phase = Phase::Open;
+    run.sealed_at = Some(now);
+    Ok(true)
+}
+
+pub fn change_run(rows: &mut impl Rows, id: &RunId, change: impl FnOnce(&mut Run)) -> Result<Run> {
+    let mut run = existing(rows, id)?;
+    change(&mut run);
+    rows.put_run(&run)?;
+    Ok(run)
+}
+
+pub fn claim(rows: &mut impl Rows, lane: &NumberId, k: usize, now: Timestamp) -> Result<Vec<Claim>> {
+    let mut claims = Vec::new();
+    for id in rows.open_runs()? {
+        let run = existing(rows, &id)?;
+        let Some(at) = lane_index(&run.header, lane) else { continue };
+        for index in rows.due(&id, at, now, k - claims.len())? {
+            let Some(mut record) = rows.record(&id, index)? else { continue };
+            let was = record.state;
+            if !transition::claim(&mut record, &run, now) {
+                continue;
+            }
+            rows.put(&run, index, &record, was)?;
+            let message = rows.message(&id, index)?;
+            let body = rows.body(&id, &message.body)?;
+            claims.push(new_claim(&run, lane, index, &record, message, body));
+        }
+        if claims.len() >= k {
+            break;
+        }
+    }
+    Ok(claims)
+}
+
+pub fn new_claim(
+    run: &Run,
+    lane: &NumberId,
+    index: u32,
+    record: &Record,
+    message: Message,
+    body: Arc<str>,
+) -> Claim {
+    Claim {
+        id: DeliveryId { run: run.header.id.clone(), index },
+        lane: lane.clone(),
+        fence: record.fence,
+        due_at: record.due_at,
+        message,
+        body,
+        header: Arc::clone(&run.header),
+        attempts_spent: attempts_spent(&record.facts),
+        defers_spent: defers_spent(&record.facts),
+    }
+}
+
+pub fn lane_index(header: &RunHeader, lane: &NumberId) -> Option<u16> {
+    header.lanes.iter().position(|l| l == lane).and_then(|at| u16::try_from(at).ok())
+}
+
+pub fn next_due(rows: &mut impl Rows, lane: &NumberId) -> Result<Option<Timestamp>> {
+    let mut earliest: Option<Timestamp> = None;
+    for id in rows.open_runs()? {
+        let run = existing(rows, &id)?;
+        let Some(at) = lane_index(&run.header, lane) else { continue };
+        let due = rows.next_due(&id, at)?.filter(|due| *due < run.header.window.deadline);
+        earliest = [earliest, due].into_iter().flatten().min();
+    }
+    Ok(earliest)
+}
+
+pub fn intent(
+    rows: &mut impl Rows,
+    requests: &[IntentRequest],
+    now: Timestamp,
+) -> Result<Vec<IntentAnswer>> {
+    let mut answers = Vec::with_capacity(requests.len());
+    for request in requests {
+        let Some((run, mut record)) = find(rows, &request.id)? else {
+            answers.push(IntentAnswer::Refused(Refusal::NoDelivery));
+            continue;
+        };
+        let was = record.state;
+        let answer = transition::intent(&mut record, &run, request.fence, request.nonce, now);
+        answers.push(match answer {
+            Ok(()) => {
+                rows.put(&run, request.id.index, &record, was)?;
+                IntentAnswer::Granted
+            }
+            Err(refusal) => IntentAnswer::Refused(refusal),
+        });
+    }
+    Ok(answers)
+}
+
+pub fn result(rows: &mut impl Rows, results: &[AttemptResult]) -> Result<Vec<State>> {
+    let mut states = Vec::with_capacity(results.len());
+    for result in results {
+        let Some((run, mut record)) = find(rows, &result.id)? else {
+            return Err(LedgerError::NoRun(result.id.run.clone()));
+        };
+        let was = record.state;
+        transition::result(&mut record, &run, result);
+        rows.put(&run, result.id.index, &record, was)?;
+        states.push(record.state);
+    }
+    Ok(states)
+}
+
+pub fn release(rows: &mut impl Rows, releases: &[Release]) -> Result<()> {
+    for release in releases {
+        let Some((run, mut record)) = find(rows, &release.id)? else { continue };
+        let was = record.state;
+        if transition::release(&mut record, &run, release.fence, release.next_at) {
+            rows.put(&run, release.id.index, &record, was)?;
+        }
+    }
+    Ok(())
+}
+
+pub fn apply(rows: &mut impl Rows, facts: &[WebhookFact]) -> Result<Vec<Applied>> {
+    let mut applied = Vec::with_capacity(facts.len());
+    for fact in facts {
+        let Some((run, mut record)) = find(rows, &fact.id)? else {
+            applied.push(Applied::Unknown);
+            continue;
+        };
+        let was = record.state;
+        let verdict = transition::apply(&mut record, &run, fact);
+        if verdict != Applied::Stale {
+            rows.put(&run, fact.id.index, &record, was)?;
+        }
+        applied.push(verdict);
+    }
+    Ok(applied)
+}
+
+pub fn sweep(rows: &mut impl Rows, id: &RunId, limit: usize, now: Timestamp) -> Result<Swept> {
+    let run = existing(rows, id)?;
+    let mut found = rows.looks(id, now, limit)?;
+    if must_end_waiting(&run, now) {
+        found.extend(rows.waiting(id, limit.saturating_sub(found.len()))?);
+    }
+    let mut swept = Swept { more: found.len() >= limit, ..Swept::default() };
+    for index in found {
+        let Some(mut record) = rows.record(id, index)? else { continue };
+        let was = record.state;
+        let did = transition::sweep(&mut record, &run, now);
+        if did.changed() {
+            rows.put(&run, index, &record, was)?;
+            note(&mut swept, did);
+        }
+    }
+    Ok(swept)
+}
+
+/// From the deadline, or a cancel, deliveries that still wait are ended.
+pub fn must_end_waiting(run: &Run, now: Timestamp) -> bool {
+    now >= run.header.window.deadline || run.phase == Phase::Cancelled
+}
+
+pub fn note(swept: &mut Swept, did: transition::Sweep) {
+    swept.leases_expired += u32::from(did.lease_expired);
+    swept.intents_lost += u32::from(did.intent_lost);
+    swept.ended += u32::from(did.ended);
+}
+
+fn existing(rows: &mut impl Rows, id: &RunId) -> Result<Run> {
+    rows.run(id)?.ok_or_else(|| LedgerError::NoRun(id.clone()))
+}
+
+fn find(rows: &mut impl Rows, id: &DeliveryId) -> Result<Option<(Run, Record)>> {
+    let Some(run) = rows.run(&id.run)? else { return Ok(None) };
+    Ok(rows.record(&id.run, id.index)?.map(|record| (run, record)))
+}

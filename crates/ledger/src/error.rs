@@ -1,0 +1,35 @@
+//! What can go wrong between us and the truth.
+
+use domain::RunId;
+
+/// A ledger call that gave no answer. None of these means "it did not happen": calls are
+/// idempotent, so the caller repeats them.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The store did not answer, or not in time. Repeat.
+    #[error("{doing}: the {engine} store is unavailable")]
+    Unavailable {
+        engine: &'static str,
+        doing: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The disk below the store is full. Nothing was changed; free space and repeat.
+    #[error("{doing}: the disk below the {engine} store is full")]
+    Full { engine: &'static str, doing: &'static str },
+    /// A record that this version cannot read.
+    #[error("read {what} of run {run}: {why}")]
+    Corrupt { run: RunId, what: String, why: String },
+    #[error("run {0} is not in the ledger: plan it first")]
+    NoRun(RunId),
+    #[error("plan run {run}: chunk starts at {from}, but the cursor is at {cursor}")]
+    Gap { run: RunId, from: u32, cursor: u32 },
+    #[error("seal run {run}: {planned} of {total} deliveries are planned")]
+    Unfinished { run: RunId, planned: u32, total: u32 },
+    /// The store's settings could lose acknowledged writes.
+    #[error("the {engine} store is not safe to send from: {}", problems.join("; "))]
+    Unsafe { engine: &'static str, problems: Vec<String> },
+    /// The file or keys were written by another version.
+    #[error("the {engine} store has schema {found}, this program reads schema {wanted}: use the matching version")]
+    Schema { engine: &'static str, found: String, wanted: u32 },
+}

@@ -1,0 +1,30 @@
+//! The truth about every delivery.
+//!
+//! One trait ([`Ledger`]), three engines ([`Model`], [`Sqlite`], [`Redis`]) and one
+//! conformance suite. A delivery is a [`Record`]; what may happen to it is written once, as
+//! pure functions in [`transition`]. The engines only differ in how they make such a step
+//! atomic and durable: `model` by a lock, `sqlite` by a transaction on its one writer
+//! thread, `redis` by comparing and swapping the whole record in Lua.
+//!
+//! Every call is idempotent and takes a batch. A queue entry is only a hint: the intent,
+//! a compare-and-set here, is what keeps a message from being sent twice.
+
+pub mod api;
+mod core;
+pub mod error;
+pub mod model;
+pub mod record;
+
+pub mod sqlite;
+pub mod transition;
+
+pub use api::{
+    Applied, AttemptResult, Begun, Claim, Counts, DeliveryView, Filter, Health, IntentAnswer,
+    IntentRequest, Ledger, Phase, PlanChunk, PlanRow, Release, Run, RunHeader, Swept, WebhookFact,
+};
+pub use error::LedgerError;
+pub use model::Model;
+pub use record::{Message, Record};
+
+pub use sqlite::Sqlite;
+pub use transition::Refusal;

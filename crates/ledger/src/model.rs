@@ -1,0 +1,278 @@
+//! The ledger in memory: the plainest engine, the one that the others are held against.
+//! Nothing survives the process.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use domain::{Clock, DeliveryId, NumberId, RunId, State, Timestamp};
+
+use crate::api::{
+    Applied, AttemptResult, Begun, Claim, Counts, DeliveryView, Filter, Health, IntentAnswer,
+    IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run, RunHeader, Swept, WebhookFact,
+};
+use crate::core::{self, Rows};
+use crate::error::LedgerError;
+use crate::record::{Message, Record, Schedule};
+
+pub struct Model {
+    clock: Arc<dyn Clock>,
+    tables: Mutex<Tables>,
+}
+
+#[derive(Default)]
+struct Tables {
+    runs: BTreeMap<RunId, RunTable>,
+}
+
+struct RunTable {
+    run: Run,
+    rows: BTreeMap<u32, (Record, Message)>,
+    bodies: BTreeMap<String, Arc<str>>,
+    due: BTreeSet<(u16, Timestamp, u32)>,
+    looks: BTreeSet<(Timestamp, u32)>,
+    counts: Counts,
+}
+
+impl Model {
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Model { clock, tables: Mutex::default() }
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().expect("no call panics while it holds the tables")
+    }
+}
+
+impl Tables {
+    fn table(&mut self, id: &RunId) -> Result<&mut RunTable> {
+        self.runs.get_mut(id).ok_or_else(|| LedgerError::NoRun(id.clone()))
+    }
+}
+
+impl RunTable {
+    fn index(&mut self, index: u32, record: &Record) {
+        let header = &self.run.header;
+        match record.schedule(&header.policy, header.close_at) {
+            Schedule::Due(at) => self.due.insert((record.lane, at, index)),
+            Schedule::Look(at) => self.looks.insert((at, index)),
+            Schedule::Done => false,
+        };
+    }
+
+    fn unindex(&mut self, index: u32, record: &Record) {
+        let header = &self.run.header;
+        match record.schedule(&header.policy, header.close_at) {
+            Schedule::Due(at) => self.due.remove(&(record.lane, at, index)),
+            Schedule::Look(at) => self.looks.remove(&(at, index)),
+            Schedule::Done => false,
+        };
+    }
+}
+
+impl Rows for Tables {
+    fn run(&mut self, id: &RunId) -> Result<Option<Run>> {
+        Ok(self.runs.get(id).map(|table| table.run.clone()))
+    }
+
+    fn put_run(&mut self, run: &Run) -> Result<()> {
+        let fresh = || RunTable {
+            run: run.clone(),
+            rows: BTreeMap::new(),
+            bodies: BTreeMap::new(),
+            due: BTreeSet::new(),
+            looks: BTreeSet::new(),
+            counts: Counts::default(),
+        };
+        self.runs.entry(run.header.id.clone()).or_insert_with(fresh).run = run.clone();
+        Ok(())
+    }
+
+    fn open_runs(&mut self) -> Result<Vec<RunId>> {
+        let open = self.runs.iter().filter(|(_, table)| table.run.phase == Phase::Open);
+        Ok(open.map(|(id, _)| id.clone()).collect())
+    }
+
+    fn insert(&mut self, run: &Run, index: u32, record: &Record, message: &Message) -> Result<()> {
+        let table = self.table(&run.header.id)?;
+        table.rows.insert(index, (record.clone(), message.clone()));
+        table.counts.add(record.state, 1);
+        table.index(index, record);
+        Ok(())
+    }
+
+    fn put_body(&mut self, run: &RunId, hash: &str, body: &Arc<str>) -> Result<()> {
+        self.table(run)?.bodies.insert(hash.to_owned(), Arc::clone(body));
+        Ok(())
+    }
+
+    fn body(&mut self, run: &RunId, hash: &str) -> Result<Arc<str>> {
+        Ok(self.table(run)?.bodies.get(hash).cloned().unwrap_or_default())
+    }
+
+    fn record(&mut self, run: &RunId, index: u32) -> Result<Option<Record>> {
+        Ok(self.table(run)?.rows.get(&index).map(|(record, _)| record.clone()))
+    }
+
+    fn message(&mut self, run: &RunId, index: u32) -> Result<Message> {
+        let row = self.table(run)?.rows.get(&index).map(|(_, message)| message.clone());
+        row.ok_or_else(|| LedgerError::NoRun(run.clone()))
+    }
+
+    fn put(&mut self, run: &Run, index: u32, record: &Record, was: State) -> Result<()> {
+        let table = self.table(&run.header.id)?;
+        let Some((old, _)) = table.rows.get(&index).cloned() else { return Ok(()) };
+        table.unindex(index, &old);
+        table.counts.add(was, -1);
+        table.counts.add(record.state, 1);
+        table.index(index, record);
+        if let Some((held, _)) = table.rows.get_mut(&index) {
+            *held = record.clone();
+        }
+        Ok(())
+    }
+
+    fn due(&mut self, run: &RunId, lane: u16, now: Timestamp, k: usize) -> Result<Vec<u32>> {
+        let range = (lane, Timestamp::MIN, 0)..=(lane, now, u32::MAX);
+        Ok(self.table(run)?.due.range(range).take(k).map(|(_, _, index)| *index).collect())
+    }
+
+    fn looks(&mut self, run: &RunId, now: Timestamp, k: usize) -> Result<Vec<u32>> {
+        let range = (Timestamp::MIN, 0)..=(now, u32::MAX);
+        Ok(self.table(run)?.looks.range(range).take(k).map(|(_, index)| *index).collect())
+    }
+
+    fn waiting(&mut self, run: &RunId, k: usize) -> Result<Vec<u32>> {
+        Ok(self.table(run)?.due.iter().take(k).map(|(_, _, index)| *index).collect())
+    }
+
+    fn next_due(&mut self, run: &RunId, lane: u16) -> Result<Option<Timestamp>> {
+        let range = (lane, Timestamp::MIN, 0)..=(lane, Timestamp::MAX, u32::MAX);
+        Ok(self.table(run)?.due.range(range).next().map(|(_, at, _)| *at))
+    }
+}
+
+#[async_trait]
+impl Ledger for Model {
+    fn engine(&self) -> &'static str {
+        "model"
+    }
+
+    async fn now(&self) -> Result<Timestamp> {
+        Ok(self.clock.now())
+    }
+
+    async fn begin_run(&self, header: &RunHeader) -> Result<Begun> {
+        core::begin_run(&mut *self.tables(), header)
+    }
+
+    async fn plan_chunk(&self, run: &RunId, chunk: &PlanChunk) -> Result<u32> {
+        core::plan_chunk(&mut *self.tables(), run, chunk)
+    }
+
+    async fn seal(&self, run: &RunId) -> Result<Run> {
+        core::seal(&mut *self.tables(), run, self.clock.now())
+    }
+
+    async fn mark_started(&self, run: &RunId) -> Result<Run> {
+        let now = self.clock.now();
+        core::change_run(&mut *self.tables(), run, |run| {
+            run.started_at = run.started_at.or(Some(now));
+        })
+    }
+
+    async fn set_phase(&self, run: &RunId, phase: Phase) -> Result<Run> {
+        core::change_run(&mut *self.tables(), run, |run| run.phase = phase)
+    }
+
+    async fn run(&self, run: &RunId) -> Result<Option<Run>> {
+        self.tables().run(run)
+    }
+
+    async fn runs(&self) -> Result<Vec<Run>> {
+        let mut runs: Vec<Run> = self.tables().runs.values().map(|t| t.run.clone()).collect();
+        runs.sort_by_key(|run| run.header.window.opens);
+        Ok(runs)
+    }
+
+    async fn claim(&self, lane: &NumberId, k: usize) -> Result<Vec<Claim>> {
+        core::claim(&mut *self.tables(), lane, k, self.clock.now())
+    }
+
+    async fn next_due(&self, lane: &NumberId) -> Result<Option<Timestamp>> {
+        core::next_due(&mut *self.tables(), lane)
+    }
+
+    async fn intent(&self, requests: &[IntentRequest]) -> Result<Vec<IntentAnswer>> {
+        core::intent(&mut *self.tables(), requests, self.clock.now())
+    }
+
+    async fn result(&self, results: &[AttemptResult]) -> Result<Vec<State>> {
+        core::result(&mut *self.tables(), results)
+    }
+
+    async fn release(&self, releases: &[Release]) -> Result<()> {
+        core::release(&mut *self.tables(), releases)
+    }
+
+    async fn apply(&self, facts: &[WebhookFact]) -> Result<Vec<Applied>> {
+        core::apply(&mut *self.tables(), facts)
+    }
+
+    async fn sweep(&self, run: &RunId, limit: usize) -> Result<Swept> {
+        core::sweep(&mut *self.tables(), run, limit, self.clock.now())
+    }
+
+    async fn counts(&self, run: &RunId) -> Result<Counts> {
+        Ok(self.tables().table(run)?.counts.clone())
+    }
+
+    async fn recount(&self, run: &RunId) -> Result<Counts> {
+        let mut counts = Counts::default();
+        for (record, _) in self.tables().table(run)?.rows.values() {
+            counts.add(record.state, 1);
+        }
+        Ok(counts)
+    }
+
+    async fn list(
+        &self,
+        run: &RunId,
+        filter: &Filter,
+        after: Option<u32>,
+        limit: usize,
+    ) -> Result<Vec<DeliveryView>> {
+        let mut tables = self.tables();
+        let table = tables.table(run)?;
+        let header = Arc::clone(&table.run.header);
+        let from = after.map_or(0, |index| index.saturating_add(1));
+        let rows = table.rows.range(from..).map(|(index, (record, message))| {
+            view(&header, *index, record.clone(), message.clone())
+        });
+        Ok(rows.filter(|view| filter.admits(view)).take(limit).collect())
+    }
+
+    async fn health(&self) -> Result<Health> {
+        Ok(Health { engine: "model", ..Health::default() })
+    }
+}
+
+/// A stored delivery as people and reports see it.
+pub fn view(header: &RunHeader, index: u32, record: Record, message: Message) -> DeliveryView {
+    DeliveryView {
+        id: DeliveryId { run: header.id.clone(), index },
+        lane: header.lanes[usize::from(record.lane)].clone(),
+        state: record.state,
+        due_at: record.due_at,
+        next_at: record.next_at,
+        facts: record.facts,
+        message,
+    }
+}
+
+impl Filter {
+    pub fn admits(&self, view: &DeliveryView) -> bool {
+        (self.states.is_empty() || self.states.contains(&view.state))
+            && self.lane.as_ref().is_none_or(|lane| *lane == view.lane)
+    }
+}

@@ -1,0 +1,210 @@
+//! The embedded engine: one file, one writer thread, group commit, nothing to install.
+//!
+//! Writes wait in a channel; the writer takes all that are there, runs them in one
+//! transaction and answers after its fsync. Reads of single runs go through the same
+//! thread, so they see every answered write; long listings use a connection of their own.
+
+mod rows;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::{Clock, NumberId, RunId, State, Timestamp};
+use rusqlite::{Connection, OpenFlags};
+
+use crate::api::{
+    Applied, AttemptResult, Begun, Claim, Counts, DeliveryView, Filter, Health, IntentAnswer,
+    IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run, RunHeader, Swept, WebhookFact,
+};
+use crate::core::{self, Rows};
+use crate::error::LedgerError;
+use crate::sqlite::rows::SqlRows;
+use crate::sqlite::writer::Writer;
+
+/// Bumped when a table's shape changes.
+const SCHEMA: u32 = 1;
+/// How long a second process on the same file waits for the first one's commit.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub struct Sqlite {
+    path: PathBuf,
+    clock: Arc<dyn Clock>,
+    writer: Writer,
+}
+
+impl Sqlite {
+    /// Opens or makes the file; its folder must exist.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, is no database, or was written by another version.
+    pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
+        let conn = Connection::open(path).map_err(|e| failed("open the ledger", e))?;
+        prepare(&conn)?;
+        Ok(Sqlite { path: path.to_owned(), clock, writer: Writer::start(conn) })
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        job: impl FnOnce(&mut SqlRows<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.writer.run(doing, job).await
+    }
+
+    /// Runs a long read on its own connection, so that it never holds up the writer.
+    async fn read<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        job: impl FnOnce(&mut SqlRows<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let path = self.path.clone();
+        let read = move || {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let conn = Connection::open_with_flags(&path, flags).map_err(|e| failed(doing, e))?;
+            conn.busy_timeout(BUSY_TIMEOUT).map_err(|e| failed(doing, e))?;
+            job(&mut SqlRows::new(&conn, &mut rows::Cache::default()))
+        };
+        tokio::task::spawn_blocking(read).await.expect("a read does not panic")
+    }
+}
+
+fn prepare(conn: &Connection) -> Result<()> {
+    let open = |e| failed("open the ledger", e);
+    conn.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
+    conn.pragma_update(None, "journal_mode", "WAL").map_err(open)?;
+    conn.pragma_update(None, "synchronous", "FULL").map_err(open)?;
+    conn.pragma_update(None, "cache_size", -65_536).map_err(open)?; // 64 MiB
+    let found: u32 = conn.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(open)?;
+    if found != 0 && found != SCHEMA {
+        let found = found.to_string();
+        return Err(LedgerError::Schema { engine: "sqlite", found, wanted: SCHEMA });
+    }
+    conn.execute_batch(include_str!("sqlite/schema.sql")).map_err(open)?;
+    conn.pragma_update(None, "user_version", SCHEMA).map_err(open)?;
+    conn.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+/// Names what was being done; a full disk has its own error.
+fn failed(doing: &'static str, source: rusqlite::Error) -> LedgerError {
+    if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) {
+        return LedgerError::Full { engine: "sqlite", doing };
+    }
+    LedgerError::Unavailable { engine: "sqlite", doing, source: Box::new(source) }
+}
+
+#[async_trait]
+impl Ledger for Sqlite {
+    fn engine(&self) -> &'static str {
+        "sqlite"
+    }
+
+    async fn now(&self) -> Result<Timestamp> {
+        Ok(self.clock.now())
+    }
+
+    async fn begin_run(&self, header: &RunHeader) -> Result<Begun> {
+        let header = header.clone();
+        self.write("begin run", move |rows| core::begin_run(rows, &header)).await
+    }
+
+    async fn plan_chunk(&self, run: &RunId, chunk: &PlanChunk) -> Result<u32> {
+        let (run, chunk) = (run.clone(), chunk.clone());
+        self.write("plan run", move |rows| core::plan_chunk(rows, &run, &chunk)).await
+    }
+
+    async fn seal(&self, run: &RunId) -> Result<Run> {
+        let (run, now) = (run.clone(), self.clock.now());
+        self.write("seal run", move |rows| core::seal(rows, &run, now)).await
+    }
+
+    async fn mark_started(&self, run: &RunId) -> Result<Run> {
+        let (run, now) = (run.clone(), self.clock.now());
+        let mark = move |run: &mut Run| run.started_at = run.started_at.or(Some(now));
+        self.write("start run", move |rows| core::change_run(rows, &run, mark)).await
+    }
+
+    async fn set_phase(&self, run: &RunId, phase: Phase) -> Result<Run> {
+        let run = run.clone();
+        let set = move |run: &mut Run| run.phase = phase;
+        self.write("change run", move |rows| core::change_run(rows, &run, set)).await
+    }
+
+    async fn run(&self, run: &RunId) -> Result<Option<Run>> {
+        let run = run.clone();
+        self.write("read run", move |rows| rows.run(&run)).await
+    }
+
+    async fn runs(&self) -> Result<Vec<Run>> {
+        self.write("list runs", move |rows| rows.runs()).await
+    }
+
+    async fn claim(&self, lane: &NumberId, k: usize) -> Result<Vec<Claim>> {
+        let (lane, clock) = (lane.clone(), Arc::clone(&self.clock));
+        self.write("claim deliveries", move |rows| core::claim(rows, &lane, k, clock.now())).await
+    }
+
+    async fn next_due(&self, lane: &NumberId) -> Result<Option<Timestamp>> {
+        let lane = lane.clone();
+        self.write("look for due deliveries", move |rows| core::next_due(rows, &lane)).await
+    }
+
+    async fn intent(&self, requests: &[IntentRequest]) -> Result<Vec<IntentAnswer>> {
+        let (requests, clock) = (requests.to_vec(), Arc::clone(&self.clock));
+        self.write("grant intents", move |rows| core::intent(rows, &requests, clock.now())).await
+    }
+
+    async fn result(&self, results: &[AttemptResult]) -> Result<Vec<State>> {
+        let results = results.to_vec();
+        self.write("record results", move |rows| core::result(rows, &results)).await
+    }
+
+    async fn release(&self, releases: &[Release]) -> Result<()> {
+        let releases = releases.to_vec();
+        self.write("release claims", move |rows| core::release(rows, &releases)).await
+    }
+
+    async fn apply(&self, facts: &[WebhookFact]) -> Result<Vec<Applied>> {
+        let facts = facts.to_vec();
+        self.write("apply webhooks", move |rows| core::apply(rows, &facts)).await
+    }
+
+    async fn sweep(&self, run: &RunId, limit: usize) -> Result<Swept> {
+        let (run, clock) = (run.clone(), Arc::clone(&self.clock));
+        self.write("sweep run", move |rows| core::sweep(rows, &run, limit, clock.now())).await
+    }
+
+    async fn counts(&self, run: &RunId) -> Result<Counts> {
+        let run = run.clone();
+        self.write("count deliveries", move |rows| rows.counts(&run)).await
+    }
+
+    async fn recount(&self, run: &RunId) -> Result<Counts> {
+        let run = run.clone();
+        self.read("recount deliveries", move |rows| rows.recount(&run)).await
+    }
+
+    async fn list(
+        &self,
+        run: &RunId,
+        filter: &Filter,
+        after: Option<u32>,
+        limit: usize,
+    ) -> Result<Vec<DeliveryView>> {
+        let (run, filter) = (run.clone(), filter.clone());
+        self.read("list deliveries", move |rows| rows.list(&run, &filter, after, limit)).await
+    }
+
+    async fn health(&self) -> Result<Health> {
+        let path = self.path.display().to_string();
+        let facts = vec![
+            ("file".to_owned(), path),
+            ("sqlite".to_owned(), rusqlite::version().to_owned()),
+            ("durability".to_owned(), "WAL, synchronous=FULL, group commit".to_owned()),
+        ];
+        Ok(Health { engine: "sqlite", facts, problems: Vec::new() })
+    }
+}

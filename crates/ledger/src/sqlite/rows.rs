@@ -1,0 +1,333 @@
+//! Rows of the embedded ledger, inside one transaction.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use domain::{RunId, State, Timestamp};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+
+use crate::api::{Counts, DeliveryView, Filter, Phase, Result, Run, RunHeader};
+use crate::core::Rows;
+use crate::error::LedgerError;
+use crate::model::view;
+use crate::record::{Message, Record, Schedule};
+use crate::sqlite::failed;
+
+/// What never changes once written: headers and bodies. Everything else is read afresh,
+/// because another process may have changed it.
+#[derive(Default)]
+pub struct Cache {
+    headers: HashMap<RunId, (i64, Arc<RunHeader>)>,
+    bodies: HashMap<(i64, String), Arc<str>>,
+}
+
+/// Bodies kept in memory; a daily pack has few, a personalised one would fill the heap.
+const BODIES_MAX: usize = 4_096;
+
+impl Cache {
+    pub fn clear(&mut self) {
+        self.headers.clear();
+        self.bodies.clear();
+    }
+}
+
+pub struct SqlRows<'a> {
+    conn: &'a Connection,
+    cache: &'a mut Cache,
+}
+
+type RunRow = (i64, String, u32, Option<i64>, Option<i64>);
+
+impl<'a> SqlRows<'a> {
+    pub fn new(conn: &'a Connection, cache: &'a mut Cache) -> Self {
+        SqlRows { conn, cache }
+    }
+
+    pub fn runs(&mut self) -> Result<Vec<Run>> {
+        let ids: Vec<String> =
+            self.all("list runs", "SELECT id FROM runs ORDER BY key", [], |row| row.get(0))?;
+        let mut runs = Vec::with_capacity(ids.len());
+        for id in ids.iter().filter_map(|id| id.parse().ok()) {
+            runs.extend(self.run(&id)?);
+        }
+        runs.sort_by_key(|run| run.header.window.opens);
+        Ok(runs)
+    }
+
+    pub fn counts(&mut self, run: &RunId) -> Result<Counts> {
+        let sql = "SELECT state, n FROM counts WHERE run = ?1";
+        self.tally("count deliveries", run, sql)
+    }
+
+    pub fn recount(&mut self, run: &RunId) -> Result<Counts> {
+        let sql = "SELECT state, count(*) FROM deliveries WHERE run = ?1 GROUP BY state";
+        self.tally("recount deliveries", run, sql)
+    }
+
+    pub fn list(
+        &mut self,
+        run: &RunId,
+        filter: &Filter,
+        after: Option<u32>,
+        limit: usize,
+    ) -> Result<Vec<DeliveryView>> {
+        let (key, header) = self.header(run)?;
+        let mut sql = String::from(
+            "SELECT idx, record, message FROM deliveries WHERE run = ?1 AND idx > ?2",
+        );
+        let mut values = vec![Value::from(key), Value::from(after.map_or(-1, i64::from))];
+        if !filter.states.is_empty() {
+            let names: Vec<String> = filter.states.iter().map(|s| format!("'{s}'")).collect();
+            sql.push_str(&format!(" AND state IN ({})", names.join(",")));
+        }
+        if let Some(lane) = &filter.lane {
+            let at = header.lanes.iter().position(|l| l == lane).map_or(-1, |at| at as i64);
+            values.push(Value::from(at));
+            sql.push_str(" AND lane = ?3");
+        }
+        sql.push_str(&format!(" ORDER BY idx LIMIT {limit}"));
+        let columns = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let rows: Vec<(u32, String, String)> =
+            self.all("list deliveries", &sql, rusqlite::params_from_iter(values), columns)?;
+        let mut views = Vec::with_capacity(rows.len());
+        for (index, record, message) in rows {
+            let record = decode(run, || format!("delivery {index}"), &record)?;
+            let message = decode(run, || format!("message {index}"), &message)?;
+            views.push(view(&header, index, record, message));
+        }
+        Ok(views)
+    }
+
+    fn tally(&mut self, doing: &'static str, run: &RunId, sql: &str) -> Result<Counts> {
+        let (key, _) = self.header(run)?;
+        let columns = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
+        let mut counts = Counts::default();
+        for (state, n) in self.all(doing, sql, [key], columns)? {
+            if let Some(state) = State::parse(&state) {
+                counts.set(state, n.max(0).unsigned_abs());
+            }
+        }
+        Ok(counts)
+    }
+
+    fn header(&mut self, id: &RunId) -> Result<(i64, Arc<RunHeader>)> {
+        if let Some((key, header)) = self.cache.headers.get(id) {
+            return Ok((*key, Arc::clone(header)));
+        }
+        let sql = "SELECT key, header FROM runs WHERE id = ?1";
+        let columns = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let found: Option<(i64, String)> = self.one("read run", sql, [id.as_str()], columns)?;
+        let (key, text) = found.ok_or_else(|| LedgerError::NoRun(id.clone()))?;
+        let header: Arc<RunHeader> = Arc::new(decode(id, || "header".to_owned(), &text)?);
+        self.cache.headers.insert(id.clone(), (key, Arc::clone(&header)));
+        Ok((key, header))
+    }
+
+    fn key(&mut self, id: &RunId) -> Result<i64> {
+        Ok(self.header(id)?.0)
+    }
+
+    fn one<T>(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        params: impl Params,
+        columns: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>> {
+        let mut statement = self.conn.prepare_cached(sql).map_err(|e| failed(doing, e))?;
+        statement.query_row(params, columns).optional().map_err(|e| failed(doing, e))
+    }
+
+    fn all<T>(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        params: impl Params,
+        columns: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut statement = self.conn.prepare_cached(sql).map_err(|e| failed(doing, e))?;
+        let rows = statement.query_map(params, columns).map_err(|e| failed(doing, e))?;
+        rows.collect::<rusqlite::Result<_>>().map_err(|e| failed(doing, e))
+    }
+
+    fn change(&self, doing: &'static str, sql: &str, params: impl Params) -> Result<usize> {
+        let mut statement = self.conn.prepare_cached(sql).map_err(|e| failed(doing, e))?;
+        statement.execute(params).map_err(|e| failed(doing, e))
+    }
+
+    fn count(&self, key: i64, state: State, by: i64) -> Result<()> {
+        let sql = "INSERT INTO counts (run, state, n) VALUES (?1, ?2, ?3)
+                   ON CONFLICT DO UPDATE SET n = n + excluded.n";
+        self.change("count deliveries", sql, params![key, state.as_str(), by]).map(drop)
+    }
+}
+
+impl Rows for SqlRows<'_> {
+    fn run(&mut self, id: &RunId) -> Result<Option<Run>> {
+        let sql = "SELECT key, phase, cursor, sealed_at, started_at FROM runs WHERE id = ?1";
+        let columns = |row: &Row<'_>| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        };
+        let found: Option<RunRow> = self.one("read run", sql, [id.as_str()], columns)?;
+        let Some((_, phase, cursor, sealed_at, started_at)) = found else { return Ok(None) };
+        let phase = Phase::parse(&phase).ok_or_else(|| LedgerError::Corrupt {
+            run: id.clone(),
+            what: "phase".to_owned(),
+            why: format!("unknown phase {phase:?}"),
+        })?;
+        let (_, header) = self.header(id)?;
+        let sealed_at = sealed_at.map(Timestamp::from_micros);
+        let started_at = started_at.map(Timestamp::from_micros);
+        Ok(Some(Run { header, phase, cursor, sealed_at, started_at }))
+    }
+
+    fn put_run(&mut self, run: &Run) -> Result<()> {
+        let sql = "INSERT INTO runs (id, header, phase, cursor, sealed_at, started_at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                   ON CONFLICT (id) DO UPDATE SET phase = excluded.phase,
+                       cursor = excluded.cursor, sealed_at = excluded.sealed_at,
+                       started_at = excluded.started_at";
+        let (sealed, started) =
+            (run.sealed_at.map(Timestamp::micros), run.started_at.map(Timestamp::micros));
+        let row = params![
+            run.header.id.as_str(),
+            encode(&*run.header),
+            run.phase.as_str(),
+            run.cursor,
+            sealed,
+            started
+        ];
+        self.change("write run", sql, row).map(drop)
+    }
+
+    fn open_runs(&mut self) -> Result<Vec<RunId>> {
+        let sql = "SELECT id FROM runs WHERE phase = 'open' ORDER BY key";
+        let ids: Vec<String> = self.all("find open runs", sql, [], |row| row.get(0))?;
+        Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
+    }
+
+    fn insert(&mut self, run: &Run, index: u32, record: &Record, message: &Message) -> Result<()> {
+        let key = self.key(&run.header.id)?;
+        let (due, look) = indexes(run, record);
+        let sql = "INSERT INTO deliveries (run, idx, lane, state, due, look, record, message)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
+        let state = record.state.as_str();
+        let (text, message) = (encode(record), encode(message));
+        let row = params![key, index, record.lane, state, due, look, text, message];
+        if self.change("plan delivery", sql, row)? == 1 {
+            self.count(key, record.state, 1)?;
+        }
+        Ok(())
+    }
+
+    fn put_body(&mut self, run: &RunId, hash: &str, body: &Arc<str>) -> Result<()> {
+        let key = self.key(run)?;
+        let sql = "INSERT INTO bodies (run, hash, body) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+        self.change("plan content", sql, params![key, hash, &**body]).map(drop)
+    }
+
+    fn body(&mut self, run: &RunId, hash: &str) -> Result<Arc<str>> {
+        let key = (self.key(run)?, hash.to_owned());
+        if let Some(body) = self.cache.bodies.get(&key) {
+            return Ok(Arc::clone(body));
+        }
+        let sql = "SELECT body FROM bodies WHERE run = ?1 AND hash = ?2";
+        let found: Option<String> =
+            self.one("read content", sql, params![key.0, hash], |row| row.get(0))?;
+        let body: Arc<str> = found.unwrap_or_default().into();
+        if self.cache.bodies.len() >= BODIES_MAX {
+            self.cache.bodies.clear();
+        }
+        self.cache.bodies.insert(key, Arc::clone(&body));
+        Ok(body)
+    }
+
+    fn record(&mut self, run: &RunId, index: u32) -> Result<Option<Record>> {
+        let key = self.key(run)?;
+        let sql = "SELECT record FROM deliveries WHERE run = ?1 AND idx = ?2";
+        let found: Option<String> =
+            self.one("read delivery", sql, params![key, index], |row| row.get(0))?;
+        found.map(|text| decode(run, || format!("delivery {index}"), &text)).transpose()
+    }
+
+    fn message(&mut self, run: &RunId, index: u32) -> Result<Message> {
+        let key = self.key(run)?;
+        let sql = "SELECT message FROM deliveries WHERE run = ?1 AND idx = ?2";
+        let found: Option<String> =
+            self.one("read message", sql, params![key, index], |row| row.get(0))?;
+        decode(run, || format!("message {index}"), &found.unwrap_or_default())
+    }
+
+    fn put(&mut self, run: &Run, index: u32, record: &Record, was: State) -> Result<()> {
+        let key = self.key(&run.header.id)?;
+        let (due, look) = indexes(run, record);
+        let sql = "UPDATE deliveries SET lane = ?3, state = ?4, due = ?5, look = ?6, record = ?7
+                   WHERE run = ?1 AND idx = ?2";
+        let state = record.state.as_str();
+        let row = params![key, index, record.lane, state, due, look, encode(record)];
+        self.change("write delivery", sql, row)?;
+        if was != record.state {
+            self.count(key, was, -1)?;
+            self.count(key, record.state, 1)?;
+        }
+        Ok(())
+    }
+
+    fn due(&mut self, run: &RunId, lane: u16, now: Timestamp, k: usize) -> Result<Vec<u32>> {
+        let key = self.key(run)?;
+        let sql = "SELECT idx FROM deliveries
+                   WHERE run = ?1 AND lane = ?2 AND due IS NOT NULL AND due <= ?3
+                   ORDER BY due LIMIT ?4";
+        let row = params![key, lane, now.micros(), k as i64];
+        self.all("claim deliveries", sql, row, |row| row.get(0))
+    }
+
+    fn looks(&mut self, run: &RunId, now: Timestamp, k: usize) -> Result<Vec<u32>> {
+        let key = self.key(run)?;
+        let sql = "SELECT idx FROM deliveries
+                   WHERE run = ?1 AND look IS NOT NULL AND look <= ?2 ORDER BY look LIMIT ?3";
+        self.all("sweep run", sql, params![key, now.micros(), k as i64], |row| row.get(0))
+    }
+
+    fn waiting(&mut self, run: &RunId, k: usize) -> Result<Vec<u32>> {
+        let key = self.key(run)?;
+        let sql = "SELECT idx FROM deliveries WHERE run = ?1 AND due IS NOT NULL LIMIT ?2";
+        self.all("sweep run", sql, params![key, k as i64], |row| row.get(0))
+    }
+
+    fn next_due(&mut self, run: &RunId, lane: u16) -> Result<Option<Timestamp>> {
+        let key = self.key(run)?;
+        let sql = "SELECT min(due) FROM deliveries
+                   WHERE run = ?1 AND lane = ?2 AND due IS NOT NULL";
+        let found = self.one("look for due deliveries", sql, params![key, lane], |row| {
+            row.get::<_, Option<i64>>(0)
+        })?;
+        Ok(found.flatten().map(Timestamp::from_micros))
+    }
+}
+
+fn indexes(run: &Run, record: &Record) -> (Option<i64>, Option<i64>) {
+    match record.schedule(&run.header.policy, run.header.close_at) {
+        Schedule::Due(at) => (Some(at.micros()), None),
+        Schedule::Look(at) => (None, Some(at.micros())),
+        Schedule::Done => (None, None),
+    }
+}
+
+fn encode(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("ledger types have no maps with odd keys")
+}
+
+fn decode<T: serde::de::DeserializeOwned>(
+    run: &RunId,
+    what: impl FnOnce() -> String,
+    text: &str,
+) -> Result<T> {
+    let corrupt = |e: serde_json::Error| LedgerError::Corrupt {
+        run: run.clone(),
+        what: what(),
+        why: e.to_string(),
+    };
+    serde_json::from_str(text).map_err(corrupt)
+}

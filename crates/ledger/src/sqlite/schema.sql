@@ -1,0 +1,44 @@
+-- The embedded ledger. WAL, synchronous=FULL: a commit that was answered is on the disk.
+-- `record` is the delivery as JSON; the columns beside it exist for the indexes.
+-- Times are microseconds since 1970, UTC.
+
+CREATE TABLE IF NOT EXISTS runs (
+    key        INTEGER PRIMARY KEY,
+    id         TEXT NOT NULL UNIQUE,      -- daily-pack@2026-11-21
+    header     TEXT NOT NULL,             -- what is fixed when planning begins
+    phase      TEXT NOT NULL,             -- planning, open, paused, cancelled, closed
+    cursor     INTEGER NOT NULL,          -- deliveries planned so far
+    sealed_at  INTEGER,
+    started_at INTEGER
+) STRICT;
+
+-- Message bodies, once per distinct text.
+CREATE TABLE IF NOT EXISTS bodies (
+    run  INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (run, hash)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS deliveries (
+    run     INTEGER NOT NULL,
+    idx     INTEGER NOT NULL,
+    lane    INTEGER NOT NULL,
+    state   TEXT NOT NULL,
+    due     INTEGER,                      -- waiting: when it may be claimed
+    look    INTEGER,                      -- leased, intent, ambiguous: when the sweeper looks
+    record  TEXT NOT NULL,
+    message TEXT NOT NULL,                -- recipient, address, body hash; never changes
+    PRIMARY KEY (run, idx)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS deliveries_due  ON deliveries (run, lane, due) WHERE due IS NOT NULL;
+CREATE INDEX IF NOT EXISTS deliveries_look ON deliveries (run, look) WHERE look IS NOT NULL;
+
+-- Changed only in the transaction that changes a state, so they equal a recount.
+CREATE TABLE IF NOT EXISTS counts (
+    run   INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    n     INTEGER NOT NULL,
+    PRIMARY KEY (run, state)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,1 @@
+//! When: intake, plan, capacity, the daily loop

@@ -1,0 +1,1 @@
+//! Now: pace, intent, attempt, decide, settle

@@ -1,0 +1,1 @@
+//! A Cloud API that behaves, and an oracle that counts

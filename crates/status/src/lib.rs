@@ -1,0 +1,1 @@
+//! What really happened: receiver, inbox, applier, sweeper, SLA

@@ -1,0 +1,97 @@
+//! A template with its parameters: what one recipient gets. Stored in the ledger as JSON.
+
+use serde::{Deserialize, Serialize};
+
+/// One message's template, language and parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateCall {
+    pub name: String,
+    /// Meta language code; must match a translation exactly.
+    pub language: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<Header>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub body: Vec<Param>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buttons: Vec<ButtonCall>,
+}
+
+/// A text parameter: positional without a name, else named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Param {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub text: String,
+}
+
+impl Param {
+    pub fn positional(text: impl Into<String>) -> Self {
+        Param { name: None, text: text.into() }
+    }
+
+    pub fn named(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Param { name: Some(name.into()), text: text.into() }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Header {
+    Text(Param),
+    Media {
+        kind: MediaKind,
+        media: Media,
+        /// Shown for documents only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        filename: Option<String>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaKind {
+    Image,
+    Video,
+    Document,
+}
+
+impl MediaKind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            MediaKind::Image => "image",
+            MediaKind::Video => "video",
+            MediaKind::Document => "document",
+        }
+    }
+}
+
+/// Where a header's file is. An id is the safe choice at 06:00: a link that Meta cannot
+/// fetch is only reported later, as a failed status 131053.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Media {
+    /// Uploaded before; lives 30 days and belongs to one number.
+    Id(String),
+    Link(String),
+    /// A local file; becomes an id per number when the run is planned.
+    Path(String),
+}
+
+/// A button's parameter. `index` counts the template's buttons from 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ButtonCall {
+    QuickReply { index: u8, payload: String },
+    Url { index: u8, suffix: String },
+    CopyCode { index: u8, code: String },
+}
+
+impl ButtonCall {
+    pub fn index(&self) -> u8 {
+        match self {
+            ButtonCall::QuickReply { index, .. }
+            | ButtonCall::Url { index, .. }
+            | ButtonCall::CopyCode { index, .. } => *index,
+        }
+    }
+}
