@@ -1,1 +1,17 @@
-//! What really happened: receiver, inbox, applier, sweeper, SLA
+//! What really happened.
+//!
+//! [`receiver`] answers Meta only after [`inbox`] has the raw body on the disk; [`applier`]
+//! reads the inbox and merges facts into the ledger; [`sweeper`] ends what time has ended;
+//! [`sla`] folds the ledger into the [`report`].
+
+pub mod applier;
+pub mod inbox;
+pub mod receiver;
+pub mod report;
+pub mod sla;
+pub mod sweeper;
+
+pub use applier::Applier;
+pub use inbox::Inbox;
+pub use report::Report;
+pub use sweeper::Sweeper;

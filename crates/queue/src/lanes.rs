@@ -1,0 +1,60 @@
+//! One apalis worker per lane, under one Monitor.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apalis::prelude::{Monitor, WorkerBuilder, WorkerBuilderExt};
+use apalis_core::task::Task;
+use ledger::Ledger;
+use tokio_util::sync::CancellationToken;
+use tower::service_fn;
+
+use crate::backend::{Job, LaneBackend, LaneOptions};
+use crate::settle::SettleLayer;
+use crate::{BoxError, Lane};
+
+/// Runs every lane until `stop`, then lets deliveries under way finish, at most `grace`.
+/// Claims that no worker took go back. `boot` makes worker names unique per process start.
+pub async fn run_lanes(
+    ledger: Arc<dyn Ledger>,
+    lanes: Vec<Arc<dyn Lane>>,
+    options: LaneOptions,
+    boot: &str,
+    stop: CancellationToken,
+    grace: Duration,
+) {
+    let mut monitor = Monitor::new().shutdown_timeout(grace);
+    for lane in lanes {
+        let (ledger, options) = (Arc::clone(&ledger), options.clone());
+        let name = format!("{}-{boot}", lane.number());
+        monitor = monitor.register(move |_restart| {
+            let backend = LaneBackend::start(Arc::clone(&ledger), Arc::clone(&lane), &options);
+            let lane = Arc::clone(&lane);
+            WorkerBuilder::new(name.as_str())
+                .backend(backend)
+                .layer(SettleLayer { ledger: Arc::clone(&ledger) })
+                .catch_panic()
+                .timeout(options.timeout)
+                .concurrency(options.concurrency.max(1))
+                .build(service_fn(move |task: Task<Job>| handle(Arc::clone(&lane), task)))
+        });
+    }
+    let signal = async move {
+        stop.cancelled().await;
+        Ok(())
+    };
+    if let Err(error) = monitor.run_with_signal(signal).await {
+        tracing::error!(error = %error, "lanes stopped early: {error}");
+    }
+}
+
+/// All workers of a monitor share one task; each delivery gets a task of its own, so that
+/// lanes use every core.
+async fn handle(lane: Arc<dyn Lane>, task: Task<Job>) -> Result<(), BoxError> {
+    let job = task.args;
+    let work = tokio::spawn(async move {
+        let Job { claim, slot: _slot } = job;
+        lane.deliver(claim).await
+    });
+    work.await?
+}

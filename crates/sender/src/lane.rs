@@ -1,0 +1,166 @@
+//! One business number: its permits, its breaker, and its place in the queue.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use domain::{BusinessNumber, NumberId, Scope};
+use ledger::Claim;
+use quality::{Breaker, BreakerState, Pace, Throughput};
+use queue::{BoxError, Lane, Room};
+use tokio::sync::Notify;
+
+use crate::sender::Shared;
+use crate::worker;
+
+/// Claims wait for their permit at most about this long, far below the lease.
+const AHEAD: Duration = Duration::from_millis(250);
+
+pub struct NumberLane {
+    pub number: NumberId,
+    pub throughput: Throughput,
+    pub shared: Arc<Shared>,
+    breaker: Mutex<Breaker>,
+    wake: Arc<Notify>,
+    /// Claimed, and still without a rate permit.
+    waiting: AtomicUsize,
+}
+
+impl NumberLane {
+    pub fn new(number: &BusinessNumber, shared: Arc<Shared>) -> Self {
+        NumberLane {
+            number: number.id.clone(),
+            throughput: Throughput::new(number.throughput, Instant::now()),
+            breaker: Mutex::new(Breaker::new(shared.options.compress)),
+            wake: Arc::default(),
+            waiting: AtomicUsize::new(0),
+            shared,
+        }
+    }
+
+    /// May this template go through this number now? Asks the lane's, the account's and the
+    /// template's breakers; the first that holds answers.
+    pub fn breakers(&self, template: &str, now: Instant) -> Pace {
+        for pace in [
+            self.with_breaker(|breaker| breaker.check(now)),
+            self.shared.with_account(|breaker| breaker.check(now)),
+            self.shared.with_template(template, |breaker| breaker.check(now)),
+        ] {
+            if pace != Pace::Go {
+                return pace;
+            }
+        }
+        Pace::Go
+    }
+
+    /// Opens the breaker of the thing that refuses everything.
+    pub fn trip(&self, scope: Scope, template: &str, code: i32, now: Instant) {
+        let (opened, what) = match scope {
+            Scope::Template => {
+                (self.shared.with_template(template, |b| b.trip(now)), format!("template {template}"))
+            }
+            Scope::Account | Scope::Auth => {
+                (self.shared.with_account(|b| b.trip(now)), "the account".to_owned())
+            }
+            Scope::Number | Scope::Recipient | Scope::Message => {
+                (self.with_breaker(|b| b.trip(now)), format!("number {}", self.number))
+            }
+        };
+        if opened {
+            let meaning = cloud_api::error_codes::meaning(code);
+            tracing::error!(lane = %self.number, code, "{what} is stopped: code {code}, {meaning}; deliveries wait, a probe follows");
+        }
+        self.export(now);
+    }
+
+    /// Something went through: what stood in its way is open again.
+    pub fn flows(&self, template: &str, now: Instant) {
+        let mut closed = self.with_breaker(Breaker::close);
+        closed |= self.shared.with_account(Breaker::close);
+        closed |= self.shared.with_template(template, Breaker::close);
+        if closed {
+            tracing::info!(lane = %self.number, "number {} sends again", self.number);
+            self.wake.notify_one();
+            self.export(now);
+        }
+    }
+
+    pub fn permit_wanted(&self) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub fn permit_settled(&self) {
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn with_breaker<T>(&self, f: impl FnOnce(&mut Breaker) -> T) -> T {
+        f(&mut self.breaker.lock().expect("no panic while held"))
+    }
+
+    /// Publishes rate and breaker.
+    pub fn export(&self, now: Instant) {
+        let number = self.number.as_str();
+        let metrics = &self.shared.metrics;
+        metrics.lane_rate.with_label_values(&[number]).set(self.throughput.rate());
+        metrics.breaker_is(number, match self.with_breaker(|breaker| breaker.state(now)) {
+            BreakerState::Closed => "closed",
+            BreakerState::HalfOpen => "half_open",
+            BreakerState::Open => "open",
+        });
+    }
+
+    /// The stricter of the lane's and the account's breakers.
+    fn stopped(&self, now: Instant) -> BreakerState {
+        let lane = self.with_breaker(|breaker| breaker.state(now));
+        let account = self.shared.with_account(|breaker| breaker.state(now));
+        match (lane, account) {
+            (BreakerState::Open, _) | (_, BreakerState::Open) => BreakerState::Open,
+            (BreakerState::HalfOpen, _) | (_, BreakerState::HalfOpen) => BreakerState::HalfOpen,
+            _ => BreakerState::Closed,
+        }
+    }
+}
+
+#[async_trait]
+impl Lane for NumberLane {
+    fn number(&self) -> &NumberId {
+        &self.number
+    }
+
+    fn room(&self) -> Room {
+        let waiting = self.waiting.load(Ordering::SeqCst);
+        match self.stopped(Instant::now()) {
+            BreakerState::Open => Room::Wait(AHEAD),
+            BreakerState::HalfOpen if waiting > 0 => Room::Wait(AHEAD),
+            BreakerState::HalfOpen => Room::UpTo(1),
+            BreakerState::Closed => {
+                let ahead = (self.throughput.rate() * AHEAD.as_secs_f64()).ceil() as usize;
+                match ahead.max(1).saturating_sub(waiting) {
+                    0 => Room::Wait(Duration::from_millis(10)),
+                    room => Room::UpTo(room),
+                }
+            }
+        }
+    }
+
+    async fn deliver(&self, claim: Claim) -> Result<(), BoxError> {
+        let in_flight =
+            self.shared.metrics.lane_in_flight.with_label_values(&[self.number.as_str()]);
+        in_flight.inc();
+        let done = worker::deliver(self, claim).await;
+        in_flight.dec();
+        done
+    }
+
+    fn wake(&self) -> &Arc<Notify> {
+        &self.wake
+    }
+
+    fn looked(&self) {
+        let now = self.shared.clock.now();
+        self.shared.metrics.loop_success.with_label_values(&["sender"]).set(now.secs_f64());
+        self.shared.progress.store(now.micros(), Ordering::Relaxed);
+        self.export(Instant::now());
+    }
+}

@@ -1,0 +1,56 @@
+//! How the sender behaves. Spans are real ones; a rehearsal passes them compressed.
+
+use std::time::Duration;
+
+use domain::Backoff;
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Requests of one number that may be under way at once. Larger rides out slow answers;
+    /// each is one connection or stream. At one second an answer, 80/s need 80.
+    pub concurrency: usize,
+    /// From intent to write. After it the intent is aborted: a sender that was frozen must
+    /// not send late.
+    pub budget: Duration,
+    /// Longest handling of one delivery: budget, HTTP total and the ledger's own time.
+    pub handling_timeout: Duration,
+    /// Delays between attempts that were spent.
+    pub backoff: Backoff,
+    /// Delays after tries that spent none: throttled, not sent.
+    pub defer: Backoff,
+    /// How much faster than real time this is: 1.0, or more in a rehearsal.
+    pub compress: f64,
+    /// How long deliveries under way may take after a stop.
+    pub grace: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            concurrency: 200,
+            budget: Duration::from_secs(2),
+            handling_timeout: Duration::from_secs(14), // below the 15 s after which an intent is doubted
+            backoff: Backoff::default(),
+            defer: Backoff {
+                base: Duration::from_secs(1),
+                factor: 2.0,
+                jitter: 0.5,
+                max: Duration::from_secs(30),
+            },
+            compress: 1.0,
+            grace: Duration::from_secs(12),
+        }
+    }
+}
+
+impl Options {
+    /// The same behaviour `by` times faster, for a window that is `by` times shorter.
+    pub fn compressed(self, by: f64) -> Self {
+        Options {
+            backoff: self.backoff.compressed(by),
+            defer: self.defer.compressed(by),
+            compress: by,
+            ..self
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Folds a run's deliveries into its report. Pure but for the reading.
+//!
+//! Meta's event time decides what arrived by the deadline; our clock only measures our own
+//! lateness. Suppressed deliveries are not in the denominator; unknown ones are misses.
+
+use std::collections::BTreeMap;
+
+use chrono_tz::Tz;
+use domain::facts::Http;
+use domain::state::attempts_spent;
+use domain::{Attempt, FailureClass, Scope, State, Timestamp};
+use ledger::{DeliveryView, Filter, Ledger, LedgerError, Run};
+
+use crate::report::{Attempts, Ladders, Lateness, Miss, NumberShare, Report, Sla, WindowTimes};
+
+/// Deliveries read in one call.
+const PAGE: usize = 5_000;
+
+/// Reads the run and reports on it as it stands now.
+///
+/// # Errors
+/// When the ledger does not answer, or does not know the run.
+pub async fn report(ledger: &dyn Ledger, run: &Run) -> Result<Report, LedgerError> {
+    let mut fold = Fold::new(run);
+    let mut after = None;
+    loop {
+        let page = ledger.list(&run.header.id, &Filter::default(), after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id.index);
+        page.iter().for_each(|delivery| fold.add(delivery));
+    }
+    Ok(fold.finish(ledger.engine()))
+}
+
+/// Why an addressed delivery was not delivered by the deadline; `None` when it was, or was
+/// never addressed.
+pub fn miss(delivery: &DeliveryView, deadline: Timestamp) -> Option<&'static str> {
+    let arrived = delivery.facts.attempts.iter().filter_map(Attempt::arrived_at).min();
+    match delivery.state {
+        State::Suppressed => None,
+        State::Delivered | State::Read => {
+            arrived.is_none_or(|at| at > deadline).then_some("delivered_late")
+        }
+        State::Sent => Some("recipient_unreachable"),
+        State::Accepted => Some("no_status"),
+        State::Held => Some("held_for_quality"),
+        State::Unknown => Some("unanswered"),
+        State::Cancelled => Some("cancelled"),
+        State::Failed | State::Expired => Some(failed_cause(delivery)),
+        State::Planned | State::Leased | State::Intent | State::Ambiguous | State::RetryWait => {
+            Some("pending")
+        }
+    }
+}
+
+/// The last thing that was said about a delivery that failed or ran out of time.
+fn failed_cause(delivery: &DeliveryView) -> &'static str {
+    let last = delivery.facts.attempts.iter().max_by_key(|attempt| attempt.intent_at);
+    let failure = last.and_then(|attempt| match (&attempt.failed, &attempt.http) {
+        (Some(reported), _) => Some(reported.failure),
+        (None, Http::Refused(failure)) => Some(*failure),
+        _ => None,
+    });
+    match failure.map(|failure| (failure.class, failure.scope)) {
+        Some((FailureClass::Throttled, _)) => "throttled",
+        Some((FailureClass::Retryable, _)) => "attempts_spent",
+        Some((_, Scope::Recipient)) => "recipient_refused",
+        Some((_, Scope::Message)) => "message_refused",
+        Some((_, Scope::Template)) => "template_stopped",
+        Some((_, Scope::Number)) => "number_stopped",
+        Some((_, Scope::Account)) => "account_stopped",
+        Some((_, Scope::Auth)) => "auth_refused",
+        None if last.is_some_and(|attempt| matches!(attempt.http, Http::NotSent(_))) => "network",
+        None if attempts_spent(&delivery.facts) > 0 => "attempts_spent",
+        None => "not_reached",
+    }
+}
+
+struct Fold<'a> {
+    run: &'a Run,
+    states: BTreeMap<State, u64>,
+    ladders: Ladders,
+    attempts: Attempts,
+    lateness: Vec<f64>,
+    early: u64,
+    misses: BTreeMap<&'static str, u64>,
+    numbers: Vec<NumberShare>,
+}
+
+impl<'a> Fold<'a> {
+    fn new(run: &'a Run) -> Self {
+        let share = |lane: &domain::NumberId| NumberShare {
+            id: lane.to_string(),
+            planned: 0,
+            accepted: 0,
+        };
+        Fold {
+            states: State::ALL.into_iter().map(|state| (state, 0)).collect(),
+            ladders: Ladders::default(),
+            attempts: Attempts::default(),
+            lateness: Vec::new(),
+            early: 0,
+            misses: BTreeMap::new(),
+            numbers: run.header.lanes.iter().map(share).collect(),
+            run,
+        }
+    }
+
+    fn add(&mut self, delivery: &DeliveryView) {
+        let deadline = self.run.header.window.deadline;
+        *self.states.entry(delivery.state).or_default() += 1;
+        self.climb(delivery, deadline);
+        self.share(delivery);
+        for attempt in &delivery.facts.attempts {
+            self.count(attempt);
+        }
+        let first = delivery.facts.attempts.iter().filter_map(|a| a.dispatched_at).min();
+        if let Some(dispatched) = first {
+            self.early += u64::from(dispatched < delivery.due_at);
+            self.lateness.push(dispatched.millis_after(delivery.due_at));
+        }
+        if let Some(cause) = miss(delivery, deadline) {
+            *self.misses.entry(cause).or_default() += 1;
+        }
+    }
+
+    fn climb(&mut self, delivery: &DeliveryView, deadline: Timestamp) {
+        let by = |when: fn(&Attempt) -> Option<Timestamp>| {
+            let first = delivery.facts.attempts.iter().filter_map(when).min();
+            u64::from(first.is_some_and(|at| at <= deadline))
+        };
+        self.ladders.accepted += by(|a| a.taken_at().into_iter().chain(a.left_at()).min());
+        self.ladders.sent += by(Attempt::left_at);
+        self.ladders.delivered += by(Attempt::arrived_at);
+    }
+
+    fn share(&mut self, delivery: &DeliveryView) {
+        if let Some(share) = self.numbers.iter_mut().find(|s| s.id == delivery.lane.as_str()) {
+            share.planned += u64::from(delivery.state != State::Suppressed);
+            let taken = delivery.facts.attempts.iter().any(|a| a.taken_at().is_some());
+            share.accepted += u64::from(taken);
+        }
+    }
+
+    fn count(&mut self, attempt: &Attempt) {
+        let counter = match attempt.http {
+            Http::None => return, // still in flight, or known from a webhook alone
+            Http::Ambiguous(_) => &mut self.attempts.ambiguous,
+            Http::NotSent(_) => &mut self.attempts.not_sent,
+            Http::Refused(_) => &mut self.attempts.refused,
+            Http::Accepted { .. } => &mut self.attempts.accepted,
+        };
+        *counter += 1;
+        self.attempts.total += 1;
+    }
+
+    fn finish(self, engine: &str) -> Report {
+        let header = &self.run.header;
+        let zone: Tz = header.zone.parse().unwrap_or(Tz::UTC);
+        let planned: u64 = self.states.values().sum();
+        let denominator = planned - self.states.get(&State::Suppressed).copied().unwrap_or(0);
+        let exact = self.ladders.delivered as f64 / denominator.max(1) as f64;
+        let ratio = if denominator == 0 { 1.0 } else { (exact * 1e4).floor() / 1e4 };
+        let mut misses: Vec<Miss> = self
+            .misses
+            .into_iter()
+            .map(|(cause, count)| Miss { cause: cause.to_owned(), count })
+            .collect();
+        misses.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.cause.cmp(&b.cause)));
+        Report {
+            run: header.id.to_string(),
+            engine: engine.to_owned(),
+            seed: None,
+            window: WindowTimes {
+                opens: header.window.opens.rfc3339(zone),
+                target: header.window.target.rfc3339(zone),
+                closes: header.window.closes.rfc3339(zone),
+                deadline: header.window.deadline.rfc3339(zone),
+            },
+            planned,
+            states: self.states.iter().map(|(state, n)| (state.to_string(), *n)).collect(),
+            by_deadline: self.ladders,
+            sla: Sla {
+                target: header.target_ratio,
+                measure: "delivered".to_owned(),
+                denominator,
+                ratio,
+                met: ratio >= header.target_ratio,
+            },
+            attempts: self.attempts,
+            lateness_ms: lateness(self.lateness, self.early),
+            misses,
+            numbers: self.numbers,
+            oracle: None,
+        }
+    }
+}
+
+fn lateness(mut samples: Vec<f64>, early: u64) -> Lateness {
+    samples.sort_by(f64::total_cmp);
+    let rank = |share: f64| {
+        let at = (samples.len() as f64 * share).ceil() as usize;
+        let value = samples.get(at.saturating_sub(1)).copied().unwrap_or(0.0);
+        (value * 10.0).round() / 10.0
+    };
+    Lateness { p50: rank(0.5), p99: rank(0.99), max: rank(1.0), early }
+}
+
+#[cfg(test)]
+mod tests;

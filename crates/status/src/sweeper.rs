@@ -1,0 +1,77 @@
+//! Ends what time has ended: expired leases, lost intents, deliveries left over by the
+//! window; closes runs whose every delivery has a named end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{Clock, State};
+use ledger::{Ledger, LedgerError, Phase, Run};
+use telemetry::Metrics;
+use tokio_util::sync::CancellationToken;
+
+/// Records in one ledger call.
+const SWEEP_MAX: usize = 1_000;
+
+pub struct Sweeper {
+    pub ledger: Arc<dyn Ledger>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    /// How often: smaller frees a dead sender's deliveries sooner.
+    pub every: Duration,
+}
+
+impl Sweeper {
+    pub async fn run(self, stop: CancellationToken) {
+        loop {
+            match self.round().await {
+                Ok(()) => {
+                    let now = self.clock.now().secs_f64();
+                    self.metrics.loop_success.with_label_values(&["sweeper"]).set(now);
+                }
+                Err(error) => {
+                    self.metrics.ledger_errors.inc();
+                    tracing::warn!(error = %error, "sweep: {error}");
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(self.every) => {}
+            }
+        }
+    }
+
+    /// Sweeps every run that is not over.
+    ///
+    /// # Errors
+    /// When the ledger does not answer.
+    pub async fn round(&self) -> Result<(), LedgerError> {
+        for run in self.ledger.runs().await? {
+            if matches!(run.phase, Phase::Open | Phase::Paused | Phase::Cancelled) {
+                self.sweep(&run).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn sweep(&self, run: &Run) -> Result<(), LedgerError> {
+        let id = &run.header.id;
+        loop {
+            let swept = self.ledger.sweep(id, SWEEP_MAX).await?;
+            if swept.intents_lost > 0 {
+                tracing::warn!(run = %id, "run {id}: {} attempts have no outcome and count as ambiguous", swept.intents_lost);
+            }
+            if !swept.more {
+                break;
+            }
+        }
+        if self.ledger.now().await? >= run.header.close_at {
+            let counts = self.ledger.counts(id).await?;
+            if counts.open() == 0 && run.phase != Phase::Closed {
+                self.ledger.set_phase(id, Phase::Closed).await?;
+                let unknown = counts.get(State::Unknown);
+                tracing::info!(run = %id, unknown, "run {id} is closed: every delivery has a named end");
+            }
+        }
+        Ok(())
+    }
+}
