@@ -21,7 +21,9 @@ pub struct RunHeader {
     /// IANA name of the zone that people read times in.
     pub zone: String,
     pub window: Window,
-    /// When undecided attempts become `Unknown`: the deadline plus the longest answer.
+    /// Nothing starts after this: the deadline, or later for a run that catches up.
+    pub stop_at: Timestamp,
+    /// When undecided attempts become `Unknown`: `stop_at` plus the longest answer.
     pub close_at: Timestamp,
     /// Our numbers; a record names its lane by position here.
     pub lanes: Vec<NumberId>,

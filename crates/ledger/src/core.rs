@@ -161,7 +161,7 @@ pub fn next_due(rows: &mut impl Rows, lane: &NumberId) -> Result<Option<Timestam
     for id in rows.open_runs()? {
         let run = existing(rows, &id)?;
         let Some(at) = lane_index(&run.header, lane) else { continue };
-        let due = rows.next_due(&id, at)?.filter(|due| *due < run.header.window.deadline);
+        let due = rows.next_due(&id, at)?.filter(|due| *due < run.header.stop_at);
         earliest = [earliest, due].into_iter().flatten().min();
     }
     Ok(earliest)
@@ -254,7 +254,7 @@ pub fn sweep(rows: &mut impl Rows, id: &RunId, limit: usize, now: Timestamp) -> 
 
 /// From the deadline, or a cancel, deliveries that still wait are ended.
 pub fn must_end_waiting(run: &Run, now: Timestamp) -> bool {
-    now >= run.header.window.deadline || run.phase == Phase::Cancelled
+    now >= run.header.stop_at || run.phase == Phase::Cancelled
 }
 
 pub fn note(swept: &mut Swept, did: transition::Sweep) {

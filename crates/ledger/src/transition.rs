@@ -32,7 +32,7 @@ pub enum Refusal {
 /// Leases a due delivery. False when it is not there to be had.
 pub fn claim(record: &mut Record, run: &Run, now: Timestamp) -> bool {
     let due = record.state.is_waiting() && record.next_at <= now;
-    if !due || run.phase != Phase::Open || now >= run.header.window.deadline {
+    if !due || run.phase != Phase::Open || now >= run.header.stop_at {
         return false;
     }
     record.fence += 1;
@@ -70,7 +70,7 @@ pub fn intent(
     if attempts_spent(&record.facts) >= run.header.policy.attempts_max {
         return Err(Refusal::Spent);
     }
-    if now >= run.header.window.deadline {
+    if now >= run.header.stop_at {
         return Err(Refusal::TooLate);
     }
     record.facts.merge_attempt(&Attempt { intent_at: Some(now), ..Attempt::new(nonce) });
@@ -163,7 +163,7 @@ fn must_end(record: &Record, run: &Run, now: Timestamp) -> Option<Ended> {
     let cancelled = run.phase == Phase::Cancelled;
     let over = match record.state {
         State::Planned | State::RetryWait | State::Leased => {
-            cancelled || now >= run.header.window.deadline
+            cancelled || now >= run.header.stop_at
         }
         State::Ambiguous => now >= run.header.close_at,
         _ => false,

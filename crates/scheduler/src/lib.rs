@@ -1,1 +1,16 @@
-//! When: intake, plan, capacity, the daily loop
+//! Decides who gets what, when, and through which number.
+//!
+//! [`intake`] reads what people send us, [`snapshot`] freezes it, [`plan`] turns it into
+//! deliveries (pure), [`capacity`] says whether that fits the window, [`planner`] writes it
+//! into the ledger, [`daily`] says when (pure).
+
+pub mod capacity;
+pub mod daily;
+pub mod intake;
+pub mod plan;
+pub mod planner;
+pub mod snapshot;
+
+pub use plan::{Campaign, Plan};
+pub use planner::{PlanError, Planner};
+pub use snapshot::Snapshot;

@@ -27,6 +27,7 @@ fn run() -> Run {
         id: "daily-pack@2026-11-21".parse().unwrap(),
         zone: "Asia/Kolkata".into(),
         window,
+        stop_at: at(330),
         close_at: at(342),
         lanes: vec![NumberId::try_new("1065").unwrap()],
         total: 0,

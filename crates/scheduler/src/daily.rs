@@ -1,0 +1,141 @@
+//! When the daily run is due. Pure: the loop around it sleeps and asks again.
+
+use std::time::Duration;
+
+use chrono::{Days, NaiveDate, NaiveTime};
+use domain::{Timestamp, Window, WindowSpec};
+
+/// The daily schedule of one campaign.
+#[derive(Clone, Debug)]
+pub struct Daily {
+    pub window: WindowSpec,
+    /// How long before the opening the run is planned.
+    pub plan_lead: Duration,
+    /// A run that was missed may still be begun until then, local time.
+    pub catch_up_until: NaiveTime,
+}
+
+/// What to do about the run of a date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Plan and send it. `stop_at` is the deadline, or the end of catching up when the
+    /// window has opened already.
+    Now { date: NaiveDate, window: Window, stop_at: Timestamp },
+    /// Nothing until then; that date is next.
+    Wait { until: Timestamp, date: NaiveDate },
+}
+
+impl Daily {
+    /// What is due at `now`. `is_done` tells whether a date's run needs nothing any more.
+    pub fn due(&self, now: Timestamp, is_done: impl Fn(NaiveDate) -> bool) -> Due {
+        let today = self.window.date_at(now);
+        let mut date = today;
+        loop {
+            if let Some(window) = self.window.on(date)
+                && !is_done(date)
+            {
+                let begin = window.opens - self.plan_lead;
+                if now < begin {
+                    return Due::Wait { until: begin, date };
+                }
+                if now < self.latest_start(&window) {
+                    return Due::Now { date, window, stop_at: self.stop_at(&window, now) };
+                }
+            }
+            // A civil calendar has no last day in our lifetime.
+            date = date.checked_add_days(Days::new(1)).expect("the calendar goes on");
+        }
+    }
+
+    /// A run begun in time stops at its deadline; one begun after the opening may catch up.
+    pub fn stop_at(&self, window: &Window, now: Timestamp) -> Timestamp {
+        if now <= window.opens { window.deadline } else { self.latest_start(window) }
+    }
+
+    /// The end of catching up, at least the deadline.
+    pub fn latest_start(&self, window: &Window) -> Timestamp {
+        let span = (self.catch_up_until - self.window.opens).to_std().unwrap_or_default();
+        (window.opens + span).max(window.deadline)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+
+    fn daily(zone: chrono_tz::Tz, opens: &str) -> Daily {
+        let opens: NaiveTime = opens.parse().unwrap();
+        let plus = |secs| opens + chrono::TimeDelta::seconds(secs);
+        Daily {
+            window: WindowSpec {
+                zone,
+                opens,
+                target: plus(30),
+                spread_until: plus(240),
+                closes: plus(300),
+                deadline: plus(330),
+            },
+            plan_lead: Duration::from_secs(1_800),
+            catch_up_until: plus(1_830),
+        }
+    }
+
+    fn utc(text: &str) -> Timestamp {
+        chrono::DateTime::parse_from_rfc3339(text).unwrap().into()
+    }
+
+    #[test]
+    fn a_morning_is_planned_ahead_caught_up_with_or_missed() {
+        let daily = daily(chrono_tz::Asia::Kolkata, "05:59:30");
+        let at = |text: &str| daily.due(utc(text), |_| false);
+        let (today, tomorrow) = ("2026-11-21".parse().unwrap(), "2026-11-22".parse().unwrap());
+        let wait = Due::Wait { until: utc("2026-11-21T05:29:30+05:30"), date: today };
+        assert_eq!(at("2026-11-21T00:00:00+05:30"), wait);
+        let in_time = at("2026-11-21T05:29:30+05:30");
+        assert!(matches!(in_time, Due::Now { date, stop_at, .. }
+            if date == today && stop_at == utc("2026-11-21T06:05:00+05:30")), "{in_time:?}");
+        let late = at("2026-11-21T06:10:00+05:30");
+        assert!(matches!(late, Due::Now { date, stop_at, .. }
+            if date == today && stop_at == utc("2026-11-21T06:30:00+05:30")), "{late:?}");
+        let missed = Due::Wait { until: utc("2026-11-22T05:29:30+05:30"), date: tomorrow };
+        assert_eq!(at("2026-11-21T06:30:00+05:30"), missed);
+        let done = daily.due(utc("2026-11-21T06:00:00+05:30"), |date| date == today);
+        assert_eq!(done, missed);
+    }
+
+    /// Walks a year in steps of half an hour, as a daemon would, and counts runs.
+    #[test]
+    fn every_civil_date_has_exactly_one_run_in_any_zone() {
+        let zones = [
+            ("Asia/Kolkata", "05:59:30"),
+            ("America/New_York", "02:30:00"),
+            ("America/New_York", "01:30:00"),
+            ("Australia/Lord_Howe", "02:10:00"),
+            ("Africa/Cairo", "00:00:00"),
+            ("Pacific/Apia", "06:00:00"),
+            ("America/Sao_Paulo", "00:10:00"),
+        ];
+        for (zone, opens) in zones {
+            let daily = daily(zone.parse().unwrap(), opens);
+            let runs: RefCell<BTreeMap<NaiveDate, u32>> = RefCell::default();
+            let (mut now, end) = (utc("2026-01-01T00:00:00Z"), utc("2027-01-03T00:00:00Z"));
+            while now < end {
+                match daily.due(now, |date| runs.borrow().contains_key(&date)) {
+                    Due::Now { date, window, .. } => {
+                        assert_eq!(daily.window.date_at(window.opens), date, "{zone}");
+                        *runs.borrow_mut().entry(date).or_default() += 1;
+                    }
+                    Due::Wait { until, .. } => assert!(until > now, "{zone}"),
+                }
+                now = now + Duration::from_secs(900);
+            }
+            let mut date: NaiveDate = "2026-01-02".parse().unwrap();
+            while date < "2027-01-01".parse().unwrap() {
+                assert_eq!(runs.borrow().get(&date), Some(&1), "{zone} {opens} on {date}");
+                date = date.succ_opt().unwrap();
+            }
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Turns a snapshot into deliveries. Pure: same snapshot, run and window, same plan.
+//!
+//! *When*: a hash of run and recipient, spread evenly over the slice of the recipient's
+//! tier; slices follow the order of tiers and are as long as their share of recipients.
+//! *Through which number*: weighted rendezvous hashing of the recipient alone, so the
+//! same person hears from the same number every day, and a new number takes only its
+//! share from the others.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::campaign::{CampaignId, Category};
+use domain::facts::Ended;
+use domain::hash::{mix64, sha256_hex, stable64, unit};
+use domain::{BusinessNumber, Recipient, RunId, Suppression, Timestamp, Window};
+use ledger::{Message, PlanChunk, PlanRow};
+use serde::{Deserialize, Serialize};
+use templates::{ButtonCall, Header, Param, TemplateCall, TemplateDefinition};
+use templates::definition::ButtonFormat;
+
+use crate::intake::Content;
+use crate::snapshot::{Row, Snapshot};
+
+/// What the plan needs to know of a campaign. Part of the snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Campaign {
+    pub id: CampaignId,
+    pub category: Category,
+    pub template: TemplateDefinition,
+    /// For recipients whose own language has no translation.
+    pub default_language: String,
+    /// First tier first; unlisted ones follow together.
+    pub tiers: Vec<String>,
+    pub numbers: Vec<BusinessNumber>,
+}
+
+/// A recipient who is left out, and why; the detail names parts, never texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    pub index: u32,
+    pub reason: Suppression,
+    pub detail: String,
+}
+
+/// A snapshot on its way into the ledger.
+pub struct Plan<'a> {
+    pub snapshot: &'a Snapshot,
+    pub run: RunId,
+    pub window: Window,
+    /// When approvals are judged.
+    now: Timestamp,
+    slices: Vec<Slice>,
+    lanes: Vec<LaneHash>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slice {
+    start: Timestamp,
+    length: Duration,
+}
+
+struct LaneHash {
+    hash: u64,
+    weight: f64,
+}
+
+/// One recipient's delivery, decided.
+pub struct Planned {
+    pub due_at: Timestamp,
+    /// Position in the campaign's list of numbers; `None` when none takes recipients.
+    pub lane: Option<u16>,
+    pub call: Result<TemplateCall, LeftOut>,
+}
+
+impl<'a> Plan<'a> {
+    pub fn new(snapshot: &'a Snapshot, run: RunId, window: Window, now: Timestamp) -> Self {
+        let campaign = &snapshot.campaign;
+        let lanes = campaign.numbers.iter().map(|number| LaneHash {
+            hash: stable64(&["lane", number.id.as_str()]),
+            weight: f64::from(number.weight),
+        });
+        let lanes = lanes.collect();
+        Plan { slices: slices(snapshot, &window), snapshot, run, window, now, lanes }
+    }
+
+    pub fn total(&self) -> u32 {
+        u32::try_from(self.snapshot.rows.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Decides one recipient.
+    pub fn at(&self, index: u32) -> Planned {
+        let row = &self.snapshot.rows[index as usize];
+        let lane = self.lane(row);
+        let call = match lane {
+            None => Err((Suppression::NoNumber, "no number takes new recipients".to_owned())),
+            Some(_) => self.call(row),
+        };
+        let call = call.map_err(|(reason, detail)| LeftOut { index, reason, detail });
+        Planned { due_at: self.due_at(row), lane, call }
+    }
+
+    /// Rows for the ledger, from `from`; `path_ids` turns local files into media ids of a
+    /// lane.
+    pub fn chunk(&self, from: u32, size: u32, path_ids: &MediaIds) -> PlanChunk {
+        let mut chunk = PlanChunk { from, ..PlanChunk::default() };
+        for index in from..self.total().min(from.saturating_add(size)) {
+            let recipient = &self.snapshot.rows[index as usize].recipient;
+            let planned = self.at(index);
+            let lane = planned.lane.unwrap_or(0);
+            let (body, ended) = match planned.call {
+                Ok(call) => {
+                    let call = path_ids.resolve(lane, call);
+                    let text = serde_json::to_string(&call).expect("a call is plain data");
+                    let hash = sha256_hex(text.as_bytes())[..16].to_owned();
+                    chunk.bodies.entry(hash.clone()).or_insert_with(|| Arc::from(text));
+                    (hash, None)
+                }
+                Err(left_out) => (String::new(), Some(Ended::Suppressed(left_out.reason))),
+            };
+            let message = Message {
+                recipient: recipient.id.clone(),
+                to: recipient.address.clone(),
+                body,
+            };
+            chunk.rows.push(PlanRow { lane, due_at: planned.due_at, message, ended });
+        }
+        chunk
+    }
+
+    fn due_at(&self, row: &Row) -> Timestamp {
+        let slice = self.slices[self.tier(&row.recipient)];
+        let hash = stable64(&["due", self.run.as_str(), row.recipient.id.as_str()]);
+        slice.start + slice.length.mul_f64(unit(hash))
+    }
+
+    fn tier(&self, recipient: &Recipient) -> usize {
+        tier(&self.snapshot.campaign, recipient)
+    }
+
+    /// The number with the smallest −ln(u)/weight: each gets its share, and a change of one
+    /// weight moves only recipients from or to that number.
+    fn lane(&self, row: &Row) -> Option<u16> {
+        let recipient = stable64(&["recipient", row.recipient.id.as_str()]);
+        let score = |lane: &LaneHash| {
+            let draw = unit(mix64(recipient ^ lane.hash)).max(f64::MIN_POSITIVE);
+            -draw.ln() / lane.weight
+        };
+        let eligible = self.lanes.iter().enumerate().filter(|(_, lane)| lane.weight > 0.0);
+        let best = eligible.min_by(|(_, a), (_, b)| score(a).total_cmp(&score(b)));
+        best.and_then(|(at, _)| u16::try_from(at).ok())
+    }
+
+    fn call(&self, row: &Row) -> Result<TemplateCall, (Suppression, String)> {
+        let campaign = &self.snapshot.campaign;
+        let recipient = &row.recipient;
+        let consent = match campaign.category {
+            Category::Utility => recipient.consent_utility,
+            Category::Marketing => recipient.consent_marketing,
+        };
+        if !consent {
+            let detail = format!("no consent to {:?} messages", campaign.category).to_lowercase();
+            return Err((Suppression::NoConsent, detail));
+        }
+        let Some(content) = self.snapshot.content(row) else {
+            return Err((Suppression::NoContent, "no content for this recipient".to_owned()));
+        };
+        if !content.is_approved(self.now) {
+            let detail = "approved_by or approved_at is missing, or lies in the future".to_owned();
+            return Err((Suppression::NotApproved, detail));
+        }
+        let call = assemble(campaign, recipient, content);
+        campaign.template.fit(call).map_err(|bad| (Suppression::BadParameters, bad.to_string()))
+    }
+}
+
+/// Content fills the template; what it lacks comes from the recipient's own columns.
+fn assemble(campaign: &Campaign, recipient: &Recipient, content: &Content) -> TemplateCall {
+    let template = &campaign.template;
+    let mut params: BTreeMap<&str, &str> =
+        content.params.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    for name in &template.body_parameters {
+        let own = match name.as_str() {
+            "name" => Some(recipient.name.as_str()).filter(|name| !name.is_empty()),
+            "first_name" => recipient.attributes.get("first_name").map(String::as_str)
+                .or_else(|| recipient.name.split_whitespace().next()),
+            other => recipient.attributes.get(other).map(String::as_str),
+        };
+        if let Some(own) = own {
+            params.entry(name).or_insert(own);
+        }
+    }
+    let known = template.languages.contains(&recipient.language);
+    let language = if known { &recipient.language } else { &campaign.default_language };
+    let header = match (&content.header, &content.media, template.header.media_kind()) {
+        (_, Some(media), Some(kind)) => Some(Header::Media {
+            kind,
+            media: media.clone(),
+            filename: content.filename.clone(),
+        }),
+        (Some(text), _, _) => Some(Header::Text(Param::positional(text))),
+        // A medium for a template without one: named as a mismatch by `fit`.
+        (None, Some(media), None) => Some(Header::Media {
+            kind: templates::MediaKind::Image,
+            media: media.clone(),
+            filename: None,
+        }),
+        (None, None, _) => None,
+    };
+    TemplateCall {
+        name: template.name.clone(),
+        language: language.clone(),
+        header,
+        body: params.into_iter().map(|(name, text)| Param::named(name, text)).collect(),
+        buttons: content.buttons.iter().map(|(at, text)| button(template, *at, text)).collect(),
+    }
+}
+
+fn button(template: &TemplateDefinition, index: u8, text: &str) -> ButtonCall {
+    match template.buttons.get(usize::from(index)) {
+        Some(ButtonFormat::Url) => ButtonCall::Url { index, suffix: text.to_owned() },
+        Some(ButtonFormat::CopyCode) => ButtonCall::CopyCode { index, code: text.to_owned() },
+        _ => ButtonCall::QuickReply { index, payload: text.to_owned() },
+    }
+}
+
+fn tier(campaign: &Campaign, recipient: &Recipient) -> usize {
+    let at = campaign.tiers.iter().position(|tier| *tier == recipient.tier);
+    at.unwrap_or(campaign.tiers.len())
+}
+
+/// One slice per tier and one for unlisted ones, in order, as long as their share.
+fn slices(snapshot: &Snapshot, window: &Window) -> Vec<Slice> {
+    let mut counts = vec![0u64; snapshot.campaign.tiers.len() + 1];
+    for row in &snapshot.rows {
+        counts[tier(&snapshot.campaign, &row.recipient)] += 1;
+    }
+    let total = counts.iter().sum::<u64>().max(1) as f64;
+    let mut start = window.opens;
+    let slice = |count: u64| {
+        let length = window.spread().mul_f64(count as f64 / total);
+        let slice = Slice { start, length };
+        start = start + length;
+        slice
+    };
+    counts.into_iter().map(slice).collect()
+}
+
+/// Media ids by lane and local path, made before the plan is written.
+#[derive(Debug, Default)]
+pub struct MediaIds(pub BTreeMap<(u16, String), String>);
+
+impl MediaIds {
+    fn resolve(&self, lane: u16, mut call: TemplateCall) -> TemplateCall {
+        if let Some(Header::Media { media, .. }) = &mut call.header
+            && let templates::Media::Path(path) = media
+            && let Some(id) = self.0.get(&(lane, path.clone()))
+        {
+            *media = templates::Media::Id(id.clone());
+        }
+        call
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,150 @@
+//! What a run is planned from: campaign, recipients and content, frozen and named by hash.
+//!
+//! Invariant: sorted by recipient id, one row each, never changed once written. An index
+//! into it names a delivery for ever, so a planner that dies half-way, or a second one,
+//! continues from the same rows even when the files it was made from have changed.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use domain::Recipient;
+use domain::hash::sha256_hex;
+use serde::{Deserialize, Serialize};
+
+use crate::intake::Content;
+use crate::intake::content::EVERYONE;
+use crate::plan::Campaign;
+
+/// One recipient with what they are to get.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Row {
+    pub recipient: Recipient,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub campaign: Campaign,
+    /// Content for recipients without their own.
+    pub everyone: Option<Content>,
+    /// Sorted by recipient id.
+    pub rows: Vec<Row>,
+    /// SHA-256 over all of the above.
+    pub hash: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    campaign: Campaign,
+    everyone: Option<Content>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    #[error("{doing} snapshot {path}")]
+    Io {
+        doing: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("snapshot {path}, line {line}: cannot be read")]
+    Unreadable { path: PathBuf, line: usize },
+    #[error("snapshot {path} does not match its name: it was changed after it was written")]
+    Changed { path: PathBuf },
+}
+
+/// A snapshot, and the content that is for nobody in it.
+pub struct Taken {
+    pub snapshot: Snapshot,
+    pub strangers: Vec<Content>,
+}
+
+impl Snapshot {
+    /// Joins recipients with their content. Later rows of one id are dropped; the intake
+    /// has named them before.
+    pub fn take(campaign: Campaign, recipients: Vec<Recipient>, content: Vec<Content>) -> Taken {
+        let mut content: BTreeMap<String, Content> =
+            content.into_iter().map(|c| (c.recipient_id.as_str().to_owned(), c)).collect();
+        let everyone = content.remove(EVERYONE);
+        let mut recipients = recipients;
+        recipients.sort_by(|a, b| a.id.cmp(&b.id));
+        recipients.dedup_by(|b, a| a.id == b.id);
+        let join = |recipient: Recipient| {
+            let content = content.remove(recipient.id.as_str());
+            Row { recipient, content }
+        };
+        let rows: Vec<Row> = recipients.into_iter().map(join).collect();
+        let strangers = content.into_values().collect();
+        let mut snapshot = Snapshot { campaign, everyone, rows, hash: String::new() };
+        snapshot.hash = sha256_hex(&snapshot.text());
+        Taken { snapshot, strangers }
+    }
+
+    /// Writes it under its hash; again does no harm.
+    ///
+    /// # Errors
+    /// When the folder or file cannot be written.
+    pub fn save(&self, dir: &Path) -> Result<(), SnapshotError> {
+        let path = path(dir, &self.hash);
+        let io = |source| SnapshotError::Io { doing: "write", path: path.clone(), source };
+        if path.exists() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(dir).map_err(io)?;
+        let temporary = path.with_extension(format!("tmp{}", std::process::id()));
+        let file = std::fs::File::create(&temporary).map_err(io)?;
+        let mut out = BufWriter::new(file);
+        out.write_all(&self.text()).map_err(io)?;
+        let file = out.into_inner().map_err(|e| io(e.into_error()))?;
+        file.sync_all().map_err(io)?;
+        std::fs::rename(&temporary, &path).map_err(io)
+    }
+
+    /// Reads a snapshot back by its hash.
+    ///
+    /// # Errors
+    /// When it is not there, cannot be read, or is not what was written.
+    pub fn load(dir: &Path, hash: &str) -> Result<Self, SnapshotError> {
+        let path = path(dir, hash);
+        let io = |source| SnapshotError::Io { doing: "read", path: path.clone(), source };
+        let unreadable = |line| SnapshotError::Unreadable { path: path.clone(), line };
+        let mut lines = BufReader::new(std::fs::File::open(&path).map_err(io)?).lines();
+        let head = lines.next().ok_or_else(|| unreadable(1))?.map_err(io)?;
+        let Head { campaign, everyone } =
+            serde_json::from_str(&head).map_err(|_| unreadable(1))?;
+        let mut rows = Vec::new();
+        for (n, line) in lines.enumerate() {
+            let line = line.map_err(io)?;
+            rows.push(serde_json::from_str(&line).map_err(|_| unreadable(n + 2))?);
+        }
+        let snapshot = Snapshot { campaign, everyone, rows, hash: hash.to_owned() };
+        if sha256_hex(&snapshot.text()) != hash {
+            return Err(SnapshotError::Changed { path });
+        }
+        Ok(snapshot)
+    }
+
+    /// The content that a row gets: its own, or everyone's.
+    pub fn content<'a>(&'a self, row: &'a Row) -> Option<&'a Content> {
+        row.content.as_ref().or(self.everyone.as_ref())
+    }
+
+    fn text(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        let head = Head { campaign: self.campaign.clone(), everyone: self.everyone.clone() };
+        serde_json::to_writer(&mut text, &head).expect("a Vec takes any text");
+        text.push(b'\n');
+        for row in &self.rows {
+            serde_json::to_writer(&mut text, row).expect("a Vec takes any text");
+            text.push(b'\n');
+        }
+        text
+    }
+}
+
+fn path(dir: &Path, hash: &str) -> PathBuf {
+    dir.join(format!("{hash}.ndjson"))
+}
