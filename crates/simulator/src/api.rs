@@ -1,0 +1,263 @@
+//! The endpoints: `/messages`, `/media`, numbers, templates; `/oracle` for the curious.
+
+mod validate;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Multipart, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use domain::NumberId;
+use futures::stream;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use serde_json::{Value, json};
+
+use crate::answers::{accepted, error};
+use crate::courier::{Courier, Taken};
+use crate::faults::{RequestFate, around};
+use crate::numbers::{Admission, Numbers};
+use crate::options::Options;
+use crate::oracle::Oracle;
+
+pub struct Shared {
+    pub options: Options,
+    pub numbers: Numbers,
+    pub oracle: Arc<Oracle>,
+    pub courier: Arc<Courier>,
+    pub rng: Mutex<StdRng>,
+    /// Uploaded ids and the number they belong to.
+    pub media: Mutex<HashMap<String, NumberId>>,
+}
+
+pub fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/oracle", get(oracle))
+        .route("/{version}/{id}", get(read_object))
+        .route("/{version}/{id}/messages", post(send))
+        .route("/{version}/{id}/media", post(upload))
+        .route("/{version}/{id}/message_templates", get(templates))
+        .layer(DefaultBodyLimit::max(110 * 1024 * 1024))
+        .with_state(shared)
+}
+
+type Sim = State<Arc<Shared>>;
+
+impl Shared {
+    fn draw<T>(&self, f: impl FnOnce(&mut StdRng) -> T) -> T {
+        f(&mut self.rng.lock().expect("no panic while held"))
+    }
+
+    fn error(&self, status: u16, code: i32, details: &str) -> Response {
+        error(status, code, details, self.draw(|rng| rng.random::<u64>() >> 4))
+    }
+
+    /// A Graph error when there is no token; what it holds is not checked.
+    fn refuse_without_token(&self, headers: &HeaderMap) -> Result<(), Response> {
+        let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        match token.and_then(|value| value.strip_prefix("Bearer ")) {
+            Some(token) if !token.trim().is_empty() => Ok(()),
+            _ => Err(self.error(401, 190, "no access token was sent")),
+        }
+    }
+
+    /// Takes a message: counts it and sets its statuses on their way.
+    fn take(&self, message: &Message, held: bool) -> String {
+        let wamid = format!("wamid.{:032x}", self.draw(|rng| rng.random::<u128>()));
+        self.oracle.accepted(message.callback.as_deref(), &wamid);
+        self.courier.report(&Taken {
+            number: message.number.clone(),
+            wamid: wamid.clone(),
+            to: message.to.clone(),
+            callback: message.callback.clone(),
+            held,
+        });
+        wamid
+    }
+}
+
+/// The parts of a send that decide its fate.
+#[derive(Clone)]
+struct Message {
+    number: NumberId,
+    to: String,
+    callback: Option<String>,
+    is_template: bool,
+}
+
+async fn send(
+    State(shared): Sim,
+    Path((_, id)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if let Err(refused) = shared.refuse_without_token(&headers) {
+        return refused;
+    }
+    let Ok(number) = NumberId::try_new(id) else {
+        return shared.error(400, 33, "the phone number id has another form");
+    };
+    let Ok(body) = serde_json::from_slice::<Value>(&body) else {
+        return shared.error(400, 100, "the body is not JSON");
+    };
+    if body["status"] == "read" {
+        return Json(json!({"success": true})).into_response();
+    }
+    shared.oracle.asked();
+    let latency = shared.draw(|rng| around(shared.options.latency, rng));
+    tokio::time::sleep(latency).await;
+    if let Err((status, code, details)) = validate::message(&shared, &number, &body) {
+        return shared.error(status, code, &details);
+    }
+    let text = |key: &str| body[key].as_str().map(str::to_owned);
+    let message = Message {
+        number,
+        to: text("to").or_else(|| text("recipient")).unwrap_or_default(),
+        callback: text("biz_opaque_callback_data"),
+        is_template: body["type"] == "template",
+    };
+    match shared.numbers.admit(&message.number, &message.to, Instant::now()) {
+        Admission::Yes => {}
+        Admission::Throughput => return shared.error(400, 130_429, "too many messages from this number"),
+        Admission::Pair => return shared.error(400, 131_056, "too many messages to this recipient"),
+        Admission::Banned => return shared.error(403, 368, "the account was restricted"),
+    }
+    let fate = shared.draw(|rng| shared.options.profile.shares().request(rng));
+    answer(&shared, message, fate).await
+}
+
+async fn answer(shared: &Arc<Shared>, message: Message, fate: RequestFate) -> Response {
+    let status = |held: bool| {
+        let status = if held { "held_for_quality_assessment" } else { "accepted" };
+        message.is_template.then_some(status)
+    };
+    match fate {
+        RequestFate::Answered | RequestFate::Held => {
+            let held = fate == RequestFate::Held && message.is_template;
+            let wamid = shared.take(&message, held);
+            accepted(&wamid, Some(&message.to), status(held))
+        }
+        RequestFate::Throttled => shared.error(400, 130_429, "rate limit hit"),
+        RequestFate::PairLimited => shared.error(400, 131_056, "pair rate limit hit"),
+        RequestFate::ErrorBefore => shared.error(500, 131_000, "something went wrong"),
+        RequestFate::ErrorAfter => {
+            shared.take(&message, false);
+            shared.error(503, 131_016, "service overloaded")
+        }
+        RequestFate::ResetBefore => cut_off(),
+        RequestFate::ResetAfter => {
+            shared.take(&message, false);
+            cut_off()
+        }
+        RequestFate::LateAccept => {
+            // In a task of its own: the client is gone by then, and with it this handler.
+            let (shared, wait) = (Arc::clone(shared), shared.options.client_timeout);
+            let late = wait + shared.draw(|rng| around(Duration::from_millis(300), rng));
+            tokio::spawn(async move {
+                tokio::time::sleep(late).await;
+                shared.take(&message, false);
+            });
+            std::future::pending().await
+        }
+    }
+}
+
+/// Headers, half a body, and then the connection is gone.
+fn cut_off() -> Response {
+    let half = Ok(Bytes::from_static(b"{\"messaging_product\":"));
+    let gone = Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+    Body::from_stream(stream::iter([half, gone])).into_response()
+}
+
+async fn upload(
+    State(shared): Sim,
+    Path((_, id)): Path<(String, String)>,
+    headers: HeaderMap,
+    mut form: Multipart,
+) -> Response {
+    if let Err(refused) = shared.refuse_without_token(&headers) {
+        return refused;
+    }
+    let (mut product, mut bytes) = (false, 0);
+    while let Ok(Some(field)) = form.next_field().await {
+        let name = field.name().unwrap_or("").to_owned();
+        let content = field.bytes().await.unwrap_or_default();
+        product |= name == "messaging_product" && content == "whatsapp";
+        bytes += if name == "file" { content.len() } else { 0 };
+    }
+    let number = NumberId::try_new(id);
+    match number {
+        Ok(number) if product && bytes > 0 => {
+            let id = shared.draw(|rng| rng.random_range(10u64.pow(14)..10u64.pow(15))).to_string();
+            shared.media.lock().expect("no panic while held").insert(id.clone(), number);
+            Json(json!({"id": id})).into_response()
+        }
+        _ => shared.error(400, 100, "messaging_product or file is missing"),
+    }
+}
+
+/// `GET /{id}`: a number, or an uploaded file.
+async fn read_object(
+    State(shared): Sim,
+    Path((_, id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(refused) = shared.refuse_without_token(&headers) {
+        return refused;
+    }
+    if shared.media.lock().expect("no panic while held").contains_key(&id) {
+        let url = format!("http://{}/media/{id}", shared.options.listen);
+        return Json(json!({"messaging_product": "whatsapp", "id": id, "url": url})).into_response();
+    }
+    let known = |number: &NumberId| shared.options.numbers.iter().any(|(n, _)| n == number);
+    let open = shared.options.numbers.is_empty();
+    match NumberId::try_new(id.clone()) {
+        Ok(number) if open || known(&number) => Json(json!({
+            "id": id,
+            "display_phone_number": "+1 555-078-3881",
+            "verified_name": "Simulated Advisor Desk",
+            "quality_rating": "GREEN",
+            "status": "CONNECTED",
+            "throughput": {"level": "STANDARD"},
+        }))
+        .into_response(),
+        _ => shared.error(400, 33, "no such object"),
+    }
+}
+
+async fn templates(
+    State(shared): Sim,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(refused) = shared.refuse_without_token(&headers) {
+        return refused;
+    }
+    let wanted = query.get("name");
+    let named = shared.options.templates.iter().filter(|t| wanted.is_none_or(|n| *n == t.name));
+    let data: Vec<Value> = named
+        .flat_map(|template| {
+            template.languages.iter().map(|language| {
+                json!({"name": template.name, "language": language, "status": "APPROVED",
+                    "category": "UTILITY", "id": "594425479261596", "components": []})
+            })
+        })
+        .collect();
+    Json(json!({"data": data, "paging": {"cursors": {"before": "MAZDZD", "after": "MjQZD"}}}))
+        .into_response()
+}
+
+async fn oracle(State(shared): Sim) -> Response {
+    let tally = shared.oracle.tally();
+    let pending = shared.courier.pending();
+    (StatusCode::OK, Json(json!({"oracle": tally, "webhooks_pending": pending}))).into_response()
+}
+
+#[cfg(test)]
+mod tests;

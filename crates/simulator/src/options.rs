@@ -1,0 +1,68 @@
+//! What kind of Cloud API to be.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use domain::NumberId;
+use secrecy::SecretString;
+use templates::TemplateDefinition;
+use url::Url;
+
+use crate::SimulatorError;
+use crate::faults::Profile;
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Loopback only; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where webhooks go; none are sent without it. Loopback only.
+    pub webhook: Option<Url>,
+    pub app_secret: SecretString,
+    pub seed: u64,
+    pub profile: Profile,
+    /// Divides the spans of the far side (webhook delays, pair period), for windows that
+    /// are as much shorter than real ones.
+    pub compress: f64,
+    /// Median time to answer a send.
+    pub latency: Duration,
+    /// Messages a second of a number that is not listed.
+    pub throughput: u32,
+    pub numbers: Vec<(NumberId, u32)>,
+    /// Approved templates; empty accepts every name.
+    pub templates: Vec<TemplateDefinition>,
+    /// How long clients wait for an answer; late accepts come after it.
+    pub client_timeout: Duration,
+}
+
+impl Options {
+    pub fn new(app_secret: SecretString) -> Self {
+        Options {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            webhook: None,
+            app_secret,
+            seed: 1,
+            profile: Profile::None,
+            compress: 1.0,
+            latency: Duration::from_millis(60),
+            throughput: 80,
+            numbers: Vec::new(),
+            templates: Vec::new(),
+            client_timeout: Duration::from_secs(10),
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), SimulatorError> {
+        if !self.listen.ip().is_loopback() {
+            return Err(SimulatorError::NotLoopback(self.listen.to_string()));
+        }
+        let host = self.webhook.as_ref().and_then(Url::host_str);
+        let loopback = |host: &str| {
+            host == "localhost"
+                || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+        };
+        match host {
+            Some(host) if !loopback(host) => Err(SimulatorError::NotLoopback(host.to_owned())),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What the far side knows: how often each delivery was asked for and taken.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use domain::callback::Callback;
+use serde::Serialize;
+
+/// Counts by nonce and by delivery. A client with callback data of its own is counted by
+/// that text; one without any, by message id.
+#[derive(Debug, Default)]
+pub struct Oracle(Mutex<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    requests: u64,
+    /// Accepted messages by delivery, with the nonces they came under.
+    accepted: HashMap<String, Vec<String>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    pub requests: u64,
+    pub accepted: u64,
+    pub distinct_deliveries: u64,
+    /// Messages beyond the first of each delivery.
+    pub duplicates: u64,
+}
+
+impl Oracle {
+    pub(crate) fn asked(&self) {
+        self.0.lock().expect("no panic while held").requests += 1;
+    }
+
+    pub(crate) fn accepted(&self, callback: Option<&str>, wamid: &str) {
+        let (delivery, nonce) = match callback.map(|text| (text, Callback::peek(text))) {
+            Some((_, Some(ours))) => (ours.delivery.to_string(), ours.nonce.to_string()),
+            Some((text, None)) => (text.to_owned(), wamid.to_owned()),
+            None => (wamid.to_owned(), wamid.to_owned()),
+        };
+        let mut seen = self.0.lock().expect("no panic while held");
+        seen.accepted.entry(delivery).or_default().push(nonce);
+    }
+
+    pub fn tally(&self) -> Tally {
+        let seen = self.0.lock().expect("no panic while held");
+        let accepted: usize = seen.accepted.values().map(Vec::len).sum();
+        let distinct = seen.accepted.len();
+        Tally {
+            requests: seen.requests,
+            accepted: accepted as u64,
+            distinct_deliveries: distinct as u64,
+            duplicates: (accepted - distinct) as u64,
+        }
+    }
+
+    /// Accepted nonces by delivery (`run#index`).
+    pub fn deliveries(&self) -> HashMap<String, Vec<String>> {
+        self.0.lock().expect("no panic while held").accepted.clone()
+    }
+}
