@@ -54,8 +54,12 @@ impl Breaker {
         }
     }
 
-    /// A call went through. True when that closed it.
-    pub fn close(&mut self) -> bool {
+    /// A call went through. True when that closed it. While it is open nothing does: that
+    /// answer is to a call from before.
+    pub fn close(&mut self, now: Instant) -> bool {
+        if matches!(self.inner, Inner::Open { until } if now < until) {
+            return false;
+        }
         let was_open = !matches!(self.inner, Inner::Closed);
         self.inner = Inner::Closed;
         self.pause = Duration::ZERO;
@@ -98,13 +102,14 @@ mod tests {
         assert_eq!(breaker.check(start), Pace::Go);
         assert!(breaker.trip(start));
         assert!(!breaker.trip(start), "the second answer of a burst changes nothing");
+        assert!(!breaker.close(at(1)), "an answer from before changes nothing");
         assert_eq!(breaker.check(at(1)), Pace::Hold(Duration::from_secs(4)));
         assert_eq!(breaker.check(at(5)), Pace::Go, "the probe");
         assert!(matches!(breaker.check(at(5)), Pace::Hold(_)), "only one");
         breaker.trip(at(6));
         assert_eq!(breaker.check(at(6)), Pace::Hold(Duration::from_secs(10)), "twice the pause");
         assert_eq!(breaker.check(at(16)), Pace::Go);
-        assert!(breaker.close());
+        assert!(breaker.close(at(16)));
         assert_eq!(breaker.state(at(16)), BreakerState::Closed);
     }
 

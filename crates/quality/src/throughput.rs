@@ -32,6 +32,8 @@ type Bucket = RateLimiter<NotKeyed, InMemoryState, Stopwatch, NoOpMiddleware<Mom
 /// The rate permit of one number.
 pub struct Throughput {
     limit: f64,
+    /// Growth after a cut, messages a second per second.
+    growth: f64,
     state: Mutex<State>,
 }
 
@@ -45,14 +47,16 @@ struct State {
 }
 
 impl Throughput {
-    /// `per_second` as Meta grants it; 0 is read as 1.
-    pub fn new(per_second: u32, now: Instant) -> Self {
+    /// `per_second` as Meta grants it; 0 is read as 1. `compress` speeds recovery up in
+    /// rehearsals: 1.0, or more.
+    pub fn new(per_second: u32, compress: f64, now: Instant) -> Self {
         let limit = f64::from(per_second.max(1));
+        let growth = limit * GROWTH_PER_SECOND * compress.max(1.0);
         let stopwatch = Stopwatch::new(now);
         let rate = limit * HEADROOM;
         let bucket = bucket(rate, &stopwatch);
         let state = State { rate, bucket, stopwatch, changed_at: now, cut_at: None };
-        Throughput { limit, state: Mutex::new(state) }
+        Throughput { limit, growth, state: Mutex::new(state) }
     }
 
     /// Takes one permit, or tells how long until the next.
@@ -86,10 +90,12 @@ impl Throughput {
     fn recover(&self, state: &mut State, now: Instant) {
         let top = self.limit * HEADROOM;
         let since = now.saturating_duration_since(state.changed_at);
-        if state.rate >= top || since < Duration::from_secs(1) {
+        let step = self.growth * since.as_secs_f64();
+        // In steps of a twentieth of the limit: a new bucket begins full.
+        if state.rate >= top || step < self.limit * GROWTH_PER_SECOND {
             return;
         }
-        let grown = state.rate + self.limit * GROWTH_PER_SECOND * since.as_secs_f64();
+        let grown = state.rate + step;
         set_rate(state, grown.min(top), now);
     }
 }
@@ -182,7 +188,7 @@ mod tests {
     fn a_number_stays_below_its_limit_and_close_to_it() {
         for limit in [1, 20, 80, 1_000] {
             let start = Instant::now();
-            let throughput = Throughput::new(limit, start);
+            let throughput = Throughput::new(limit, 1.0, start);
             let n = sent(&throughput, start, Duration::from_secs(10));
             let full = 10 * limit;
             assert!(n <= full + 1 && f64::from(n) >= f64::from(full) * 0.9, "{n} of {full}");
@@ -192,7 +198,7 @@ mod tests {
     #[test]
     fn throttling_halves_the_rate_once_and_it_grows_back() {
         let start = Instant::now();
-        let throughput = Throughput::new(80, start);
+        let throughput = Throughput::new(80, 1.0, start);
         throughput.cut(start);
         throughput.cut(start + Duration::from_millis(500));
         assert_eq!(throughput.rate(), 38.0, "two answers of one burst cut once");

@@ -31,7 +31,7 @@ impl NumberLane {
     pub fn new(number: &BusinessNumber, shared: Arc<Shared>) -> Self {
         NumberLane {
             number: number.id.clone(),
-            throughput: Throughput::new(number.throughput, Instant::now()),
+            throughput: Throughput::new(number.throughput, shared.options.compress, Instant::now()),
             breaker: Mutex::new(Breaker::new(shared.options.compress)),
             wake: Arc::default(),
             waiting: AtomicUsize::new(0),
@@ -39,33 +39,23 @@ impl NumberLane {
         }
     }
 
-    /// May this template go through this number now? Asks the lane's, the account's and the
-    /// template's breakers; the first that holds answers.
+    /// May this template go through this number now? The lane's breaker answers first.
     pub fn breakers(&self, template: &str, now: Instant) -> Pace {
-        for pace in [
-            self.with_breaker(|breaker| breaker.check(now)),
-            self.shared.with_account(|breaker| breaker.check(now)),
-            self.shared.with_template(template, |breaker| breaker.check(now)),
-        ] {
-            if pace != Pace::Go {
-                return pace;
-            }
+        match self.with_breaker(|breaker| breaker.check(now)) {
+            Pace::Go => self.shared.with_template(template, |breaker| breaker.check(now)),
+            held => held,
         }
-        Pace::Go
     }
 
-    /// Opens the breaker of the thing that refuses everything.
+    /// Opens the breaker of the thing that refuses everything. What is said of the account
+    /// or the token stops this lane; the others learn it at the price of one refusal each,
+    /// and a code that really means one number stops no other.
     pub fn trip(&self, scope: Scope, template: &str, code: i32, now: Instant) {
         let (opened, what) = match scope {
             Scope::Template => {
                 (self.shared.with_template(template, |b| b.trip(now)), format!("template {template}"))
             }
-            Scope::Account | Scope::Auth => {
-                (self.shared.with_account(|b| b.trip(now)), "the account".to_owned())
-            }
-            Scope::Number | Scope::Recipient | Scope::Message => {
-                (self.with_breaker(|b| b.trip(now)), format!("number {}", self.number))
-            }
+            _ => (self.with_breaker(|b| b.trip(now)), format!("number {}", self.number)),
         };
         if opened {
             let meaning = cloud_api::error_codes::meaning(code);
@@ -76,9 +66,8 @@ impl NumberLane {
 
     /// Something went through: what stood in its way is open again.
     pub fn flows(&self, template: &str, now: Instant) {
-        let mut closed = self.with_breaker(Breaker::close);
-        closed |= self.shared.with_account(Breaker::close);
-        closed |= self.shared.with_template(template, Breaker::close);
+        let mut closed = self.with_breaker(|breaker| breaker.close(now));
+        closed |= self.shared.with_template(template, |breaker| breaker.close(now));
         if closed {
             tracing::info!(lane = %self.number, "number {} sends again", self.number);
             self.wake.notify_one();
@@ -109,17 +98,6 @@ impl NumberLane {
             BreakerState::Open => "open",
         });
     }
-
-    /// The stricter of the lane's and the account's breakers.
-    fn stopped(&self, now: Instant) -> BreakerState {
-        let lane = self.with_breaker(|breaker| breaker.state(now));
-        let account = self.shared.with_account(|breaker| breaker.state(now));
-        match (lane, account) {
-            (BreakerState::Open, _) | (_, BreakerState::Open) => BreakerState::Open,
-            (BreakerState::HalfOpen, _) | (_, BreakerState::HalfOpen) => BreakerState::HalfOpen,
-            _ => BreakerState::Closed,
-        }
-    }
 }
 
 #[async_trait]
@@ -130,7 +108,7 @@ impl Lane for NumberLane {
 
     fn room(&self) -> Room {
         let waiting = self.waiting.load(Ordering::SeqCst);
-        match self.stopped(Instant::now()) {
+        match self.with_breaker(|breaker| breaker.state(Instant::now())) {
             BreakerState::Open => Room::Wait(AHEAD),
             BreakerState::HalfOpen if waiting > 0 => Room::Wait(AHEAD),
             BreakerState::HalfOpen => Room::UpTo(1),

@@ -12,7 +12,8 @@ pub struct Options {
     /// From intent to write. After it the intent is aborted: a sender that was frozen must
     /// not send late.
     pub budget: Duration,
-    /// Longest handling of one delivery: budget, HTTP total and the ledger's own time.
+    /// Longest handling of one delivery: half a lease for permits, then what an intent may
+    /// take.
     pub handling_timeout: Duration,
     /// Delays between attempts that were spent.
     pub backoff: Backoff,
@@ -29,7 +30,7 @@ impl Default for Options {
         Options {
             concurrency: 200,
             budget: Duration::from_secs(2),
-            handling_timeout: Duration::from_secs(14), // below the 15 s after which an intent is doubted
+            handling_timeout: Duration::from_secs(20), // 5 s + 15 s
             backoff: Backoff::default(),
             defer: Backoff {
                 base: Duration::from_secs(1),

@@ -35,17 +35,12 @@ pub(crate) struct Shared {
     /// Microseconds since 1970 of the last turn of any claim loop.
     pub progress: Arc<AtomicI64>,
     rng: Mutex<StdRng>,
-    account: Mutex<Breaker>,
     templates: Mutex<HashMap<String, Breaker>>,
 }
 
 impl Shared {
     pub fn with_rng<T>(&self, f: impl FnOnce(&mut StdRng) -> T) -> T {
         f(&mut self.rng.lock().expect("no panic while held"))
-    }
-
-    pub fn with_account<T>(&self, f: impl FnOnce(&mut Breaker) -> T) -> T {
-        f(&mut self.account.lock().expect("no panic while held"))
     }
 
     pub fn with_template<T>(&self, name: &str, f: impl FnOnce(&mut Breaker) -> T) -> T {
@@ -81,7 +76,6 @@ impl Sender {
         };
         let (boot, grace) = (self.boot, self.options.grace);
         let shared = Arc::new(Shared {
-            account: Mutex::new(Breaker::new(self.options.compress)),
             ledger: Arc::clone(&self.ledger),
             api: self.api,
             clock: self.clock,

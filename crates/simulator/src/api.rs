@@ -70,14 +70,14 @@ impl Shared {
     /// Takes a message: counts it and sets its statuses on their way.
     fn take(&self, message: &Message, held: bool) -> String {
         let wamid = format!("wamid.{:032x}", self.draw(|rng| rng.random::<u128>()));
-        self.oracle.accepted(message.callback.as_deref(), &wamid);
-        self.courier.report(&Taken {
+        let arrives = self.courier.report(&Taken {
             number: message.number.clone(),
             wamid: wamid.clone(),
             to: message.to.clone(),
             callback: message.callback.clone(),
             held,
         });
+        self.oracle.accepted(message.callback.as_deref(), &wamid, arrives);
         wamid
     }
 }

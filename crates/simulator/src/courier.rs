@@ -111,14 +111,16 @@ impl Courier {
         self.pending.load(Ordering::SeqCst)
     }
 
-    /// Decides a message's story and schedules its statuses.
-    pub fn report(&self, taken: &Taken) {
-        if self.webhook.is_none() {
-            return;
-        }
+    /// Decides a message's story and schedules its statuses. False when it never arrives
+    /// and we say so.
+    pub fn report(&self, taken: &Taken) -> bool {
         let now = Instant::now();
         let mut rng = self.rng.lock().expect("no panic while held");
         let fate = self.shares.message(&mut *rng);
+        let arrives = !matches!(fate, MessageFate::Undeliverable | MessageFate::FailsOnce);
+        if self.webhook.is_none() {
+            return arrives;
+        }
         let hold = if taken.held { Duration::from_secs(20) } else { Duration::ZERO };
         let mut after = |seconds: f64| around(Duration::from_secs_f64(seconds), &mut *rng);
         let sent = hold + after(0.8);
@@ -150,6 +152,7 @@ impl Courier {
                 self.push(Item { at: now + post, serial, tries: 0, number, status: text.clone() });
             }
         }
+        arrives
     }
 
     fn status(&self, taken: &Taken, status: &str, code: i32, after: Duration) -> Value {

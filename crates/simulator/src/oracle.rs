@@ -14,8 +14,16 @@ pub struct Oracle(Mutex<Seen>);
 #[derive(Debug, Default)]
 struct Seen {
     requests: u64,
-    /// Accepted messages by delivery, with the nonces they came under.
-    accepted: HashMap<String, Vec<String>>,
+    accepted: HashMap<String, Vec<Accepted>>,
+}
+
+/// One accepted message.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    pub nonce: String,
+    /// False when its story ends in a `failed` status: nobody ever has it, so another
+    /// message for the same delivery is no duplicate.
+    pub arrives: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -23,7 +31,7 @@ pub struct Tally {
     pub requests: u64,
     pub accepted: u64,
     pub distinct_deliveries: u64,
-    /// Messages beyond the first of each delivery.
+    /// Messages beyond the first of each delivery that a recipient could receive.
     pub duplicates: u64,
 }
 
@@ -32,30 +40,33 @@ impl Oracle {
         self.0.lock().expect("no panic while held").requests += 1;
     }
 
-    pub(crate) fn accepted(&self, callback: Option<&str>, wamid: &str) {
+    pub(crate) fn accepted(&self, callback: Option<&str>, wamid: &str, arrives: bool) {
         let (delivery, nonce) = match callback.map(|text| (text, Callback::peek(text))) {
             Some((_, Some(ours))) => (ours.delivery.to_string(), ours.nonce.to_string()),
             Some((text, None)) => (text.to_owned(), wamid.to_owned()),
             None => (wamid.to_owned(), wamid.to_owned()),
         };
         let mut seen = self.0.lock().expect("no panic while held");
-        seen.accepted.entry(delivery).or_default().push(nonce);
+        seen.accepted.entry(delivery).or_default().push(Accepted { nonce, arrives });
     }
 
     pub fn tally(&self) -> Tally {
         let seen = self.0.lock().expect("no panic while held");
         let accepted: usize = seen.accepted.values().map(Vec::len).sum();
-        let distinct = seen.accepted.len();
+        let surplus = |messages: &Vec<Accepted>| {
+            messages.iter().filter(|message| message.arrives).count().saturating_sub(1)
+        };
+        let duplicates: usize = seen.accepted.values().map(surplus).sum();
         Tally {
             requests: seen.requests,
             accepted: accepted as u64,
-            distinct_deliveries: distinct as u64,
-            duplicates: (accepted - distinct) as u64,
+            distinct_deliveries: seen.accepted.len() as u64,
+            duplicates: duplicates as u64,
         }
     }
 
-    /// Accepted nonces by delivery (`run#index`).
-    pub fn deliveries(&self) -> HashMap<String, Vec<String>> {
+    /// Accepted messages by delivery (`run#index`).
+    pub fn deliveries(&self) -> HashMap<String, Vec<Accepted>> {
         self.0.lock().expect("no panic while held").accepted.clone()
     }
 }

@@ -1,1 +1,37 @@
-fn main() {}
+//! Parse, run, exit. Everything else is in the rooms beside.
+
+mod cli;
+mod commands;
+mod config;
+mod exit;
+mod files;
+mod html;
+mod http;
+mod morning;
+mod notify;
+mod output;
+mod private_redis;
+mod rehearsal;
+mod sampler;
+mod store;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    telemetry::log::start(cli.log_default());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("the system can start a runtime");
+    let done = runtime.block_on(commands::run(cli));
+    // Not waiting for blocked threads: everything that must be on the disk is.
+    runtime.shutdown_background();
+    match done {
+        Ok(answer) => answer.into(),
+        Err(error) => exit::report(&error),
+    }
+}

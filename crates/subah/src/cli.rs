@@ -1,0 +1,312 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use url::Url;
+
+/// Gets every recipient's WhatsApp message out at 06:00 and proves it by 06:05.
+///
+/// Start with `subah demo`: it needs nothing. Then `subah init DIR`.
+#[derive(Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 fine, 1 the answer is no, 2 wrong use, \
+    64 bad configuration, 69 a dependency is missing.\nLogs go to standard error; \
+    SUBAH_LOG=debug shows each delivery.")]
+pub struct Cli {
+    /// Configuration file [default: ./subah.toml, else /etc/subah/subah.toml]
+    #[arg(long, short, global = true, env = "SUBAH_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Cli {
+    /// What is logged when nobody asked: the daemon talks, short commands do not.
+    pub fn log_default(&self) -> &'static str {
+        match self.command {
+            Command::Serve | Command::Run(_) | Command::Simulate(_) => "info",
+            _ => "error",
+        }
+    }
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Show a whole morning in half a minute, with recipients, content and Cloud API made up
+    Demo(DemoArgs),
+    /// Your own configuration, recipients and content against the simulator
+    Rehearse(RehearseArgs),
+    /// Make a folder with a commented configuration and sample files
+    Init {
+        /// Made if missing; existing files are left alone
+        dir: PathBuf,
+    },
+    /// Is everything ready for the morning? Configuration, files, credentials, store, Meta
+    Check {
+        /// Do not ask Meta
+        #[arg(long)]
+        offline: bool,
+    },
+    /// The recipient list
+    #[command(subcommand)]
+    Recipients(Recipients),
+    /// The day's content
+    #[command(subcommand)]
+    Content(Content),
+    /// What a run would be: counts, minutes, capacity, who is left out. Changes nothing
+    Plan(PlanArgs),
+    /// Plan and send one date's run in the foreground
+    Run(RunArgs),
+    /// Daily loop, senders, receiver and metrics in one process
+    Serve,
+    /// Where the latest run stands
+    Status {
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// The report of a run
+    Report {
+        /// Civil date: today, yesterday or 2026-11-21 [default: the latest run]
+        #[arg(long)]
+        date: Option<String>,
+        #[command(flatten)]
+        format: FormatArg,
+        /// Also write an HTML page
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+    },
+    /// Single deliveries
+    #[command(subcommand)]
+    Deliveries(Deliveries),
+    /// Webhook bodies
+    #[command(subcommand)]
+    Webhooks(Webhooks),
+    /// Run the simulated Cloud API alone, for any WhatsApp client
+    Simulate(SimulateArgs),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    #[default]
+    Table,
+    Json,
+    Csv,
+}
+
+#[derive(Args)]
+pub struct FormatArg {
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    #[default]
+    Sqlite,
+    Redis,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Faults {
+    /// Nothing goes wrong
+    None,
+    /// A realistic day
+    #[default]
+    Morning,
+    /// Far worse than life
+    Hostile,
+}
+
+impl From<Faults> for simulator::Profile {
+    fn from(faults: Faults) -> Self {
+        match faults {
+            Faults::None => simulator::Profile::None,
+            Faults::Morning => simulator::Profile::Morning,
+            Faults::Hostile => simulator::Profile::Hostile,
+        }
+    }
+}
+
+/// A span such as 20s, 5m or 500ms.
+fn span(text: &str) -> Result<Duration, String> {
+    crate::config::parse_duration(text)
+        .ok_or_else(|| "expected a span above zero such as 20s or 5m".to_owned())
+}
+
+/// How a rehearsal runs.
+#[derive(Args)]
+pub struct RehearsalArgs {
+    /// The window's length, opening to deadline; the real one is compressed to it
+    #[arg(long, default_value = "20s", value_parser = span, value_name = "SPAN")]
+    pub window: Duration,
+    /// Everything random follows from it
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    #[arg(long, value_enum, default_value_t)]
+    pub faults: Faults,
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ReportFormat,
+    /// Redis to use with --engine redis [default: one of its own, started from PATH]
+    #[arg(long, value_name = "URL")]
+    pub redis_url: Option<String>,
+    /// Keep ledger, inbox and report here [default: a temporary folder]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct DemoArgs {
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
+    pub recipients: u32,
+    #[arg(long, value_enum, default_value_t)]
+    pub engine: Engine,
+    #[command(flatten)]
+    pub rehearsal: RehearsalArgs,
+}
+
+#[derive(Args)]
+pub struct RehearseArgs {
+    /// Ledger to rehearse with [default: sqlite]
+    #[arg(long, value_enum, default_value_t)]
+    pub engine: Engine,
+    /// Whose content to use: today, tomorrow or 2026-11-21
+    #[arg(long, default_value = "today")]
+    pub date: String,
+    #[command(flatten)]
+    pub rehearsal: RehearsalArgs,
+}
+
+#[derive(Subcommand)]
+pub enum Recipients {
+    /// Replace the list by a CSV file; bad rows are listed beside it and keep what is stored
+    Import {
+        file: PathBuf,
+        /// Refuse the whole file when one row is bad
+        #[arg(long)]
+        strict: bool,
+    },
+    /// Show the list; phone numbers are masked
+    List {
+        #[command(flatten)]
+        format: FormatArg,
+        /// Show numbers and names in full
+        #[arg(long)]
+        reveal: bool,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum Content {
+    /// Replace a date's content by an NDJSON or CSV file
+    Import {
+        file: PathBuf,
+        /// today, tomorrow or 2026-11-21
+        #[arg(long, default_value = "today")]
+        date: String,
+        /// Refuse the whole file when one row is bad
+        #[arg(long)]
+        strict: bool,
+    },
+    /// Show a date's content: who has some, and whether it is approved
+    List {
+        #[arg(long, default_value = "today")]
+        date: String,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+}
+
+#[derive(Args)]
+pub struct PlanArgs {
+    /// today, tomorrow or 2026-11-21
+    #[arg(long, default_value = "today")]
+    pub date: String,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+#[derive(Args)]
+pub struct RunArgs {
+    /// today or 2026-11-21
+    #[arg(long, default_value = "today")]
+    pub date: String,
+    /// Do nothing, and say so with exit code 0, when a sender has taken the run up
+    #[arg(long)]
+    pub if_not_started: bool,
+    /// Refuse to begin after this local time; sends stop then too
+    #[arg(long, value_name = "HH:MM")]
+    pub not_after: Option<String>,
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ReportFormat,
+}
+
+#[derive(Subcommand)]
+pub enum Deliveries {
+    /// List deliveries of a run
+    List {
+        /// Civil date [default: the latest run]
+        #[arg(long)]
+        date: Option<String>,
+        /// Only these states, e.g. failed,unknown
+        #[arg(long, value_delimiter = ',')]
+        state: Vec<String>,
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+        #[command(flatten)]
+        format: FormatArg,
+        /// Show phone numbers in full
+        #[arg(long)]
+        reveal: bool,
+    },
+    /// One delivery with all its attempts, e.g. daily-pack@2026-11-21#417
+    Show {
+        id: String,
+        #[arg(long)]
+        reveal: bool,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum Webhooks {
+    /// Say in words what webhook bodies hold, one line a file; no signature is needed
+    Read {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Args)]
+pub struct SimulateArgs {
+    /// Loopback address to serve
+    #[arg(long, default_value = "127.0.0.1:9090")]
+    pub listen: SocketAddr,
+    /// Where to send status webhooks, on loopback
+    #[arg(long, value_name = "URL")]
+    pub webhook: Option<Url>,
+    /// File with the app secret that signs them
+    #[arg(long, value_name = "FILE")]
+    pub app_secret_file: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t = Faults::None)]
+    pub faults: Faults,
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Messages a second that each number takes
+    #[arg(long, default_value_t = 80)]
+    pub throughput: u32,
+    /// Median time to answer a send
+    #[arg(long, default_value = "60ms", value_parser = span)]
+    pub latency: Duration,
+    /// Divide the far side's spans (webhook delays, pair period) by this
+    #[arg(long, default_value_t = 1.0)]
+    pub compress: f64,
+}

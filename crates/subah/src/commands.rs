@@ -1,0 +1,64 @@
+//! One file per command.
+
+mod check;
+mod content;
+mod deliveries;
+mod demo;
+mod init;
+mod plan;
+mod recipients;
+mod report;
+mod run;
+mod serve;
+mod simulate;
+mod webhooks;
+
+use anyhow::{Context, Result};
+use ledger::{Ledger, Run};
+
+use crate::cli::{Cli, Command, RehearseArgs};
+use crate::config::Config;
+use crate::exit::Answer;
+use crate::files::{self, Files};
+use crate::rehearsal;
+
+pub async fn run(cli: Cli) -> Result<Answer> {
+    let config = || Config::load(&Config::find(cli.config.as_deref()));
+    match cli.command {
+        Command::Demo(args) => demo::run(&args).await,
+        Command::Init { dir } => init::run(&dir),
+        Command::Simulate(args) => simulate::run(&args).await,
+        Command::Webhooks(command) => webhooks::run(&command),
+        Command::Rehearse(args) => rehearse(config()?, &args).await,
+        Command::Check { offline } => check::run(&config()?, offline).await,
+        Command::Recipients(command) => recipients::run(&config()?, &command),
+        Command::Content(command) => content::run(&config()?, &command),
+        Command::Plan(args) => plan::run(&config()?, &args),
+        Command::Run(args) => run::run(&config()?, &args).await,
+        Command::Serve => serve::run(&config()?).await,
+        Command::Status { format } => report::status(&config()?, format.format).await,
+        Command::Report { date, format, html } => {
+            report::run(&config()?, date.as_deref(), format.format, html.as_deref()).await
+        }
+        Command::Deliveries(command) => deliveries::run(&config()?, &command).await,
+    }
+}
+
+async fn rehearse(config: Config, args: &RehearseArgs) -> Result<Answer> {
+    let date = files::date(&args.date, &config)?;
+    let taken = Files::of(&config).snapshot(&config, date)?;
+    rehearsal::rehearse(config, taken.snapshot, date, args.engine, &args.rehearsal).await
+}
+
+/// The run of a date, or the campaign's latest one.
+async fn find_run(config: &Config, ledger: &dyn Ledger, date: Option<&str>) -> Result<Run> {
+    if let Some(date) = date {
+        let id = domain::RunId::new(&config.campaign.id, files::date(date, config)?);
+        let run = ledger.run(&id).await?;
+        return run.with_context(|| format!("there is no run {id}; see `subah status`"));
+    }
+    let prefix = format!("{}@", config.campaign.id);
+    let runs = ledger.runs().await?;
+    let latest = runs.into_iter().rfind(|run| run.header.id.as_str().starts_with(&prefix));
+    latest.with_context(|| format!("campaign {} has no run yet; `subah run` or `subah serve` makes one", config.campaign.id))
+}

@@ -1,0 +1,152 @@
+//! `plan`: what a run would be. Changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use cloud_api::media::check_file;
+use domain::{Clock, RunId, SystemClock};
+use scheduler::capacity::Capacity;
+use scheduler::plan::LeftOut;
+use scheduler::{Plan, Snapshot};
+use serde_json::json;
+use templates::{Header, Media};
+
+use crate::cli::{Format, PlanArgs};
+use crate::config::Config;
+use crate::exit::Answer;
+use crate::files::{self, Files};
+use crate::output;
+
+/// Left-out recipients that the table shows; JSON and CSV have all.
+const SHOWN: usize = 20;
+
+/// Everything that the plan says.
+struct Survey {
+    deliverable: u32,
+    /// Local minute → deliveries.
+    minutes: BTreeMap<String, u32>,
+    left_out: Vec<LeftOut>,
+    capacity: Capacity,
+    /// Media files that Meta would not take, with the reason.
+    bad_media: BTreeSet<String>,
+    /// Rows of content for nobody in the list.
+    strangers: usize,
+}
+
+pub fn run(config: &Config, args: &PlanArgs) -> Result<Answer> {
+    let date = files::date(&args.date, config)?;
+    let taken = Files::of(config).snapshot(config, date)?;
+    let window = config.daily.window.on(date).context("the zone has no such date")?;
+    let id = RunId::new(&config.campaign.id, date);
+    let plan = Plan::new(&taken.snapshot, id, window, SystemClock.now());
+    let survey = survey(config, &plan, taken.strangers.len());
+    print(args.format.format, &plan, &taken.snapshot, &survey)?;
+    let good = survey.capacity.fits() && survey.deliverable > 0 && survey.bad_media.is_empty();
+    Ok(Answer::from_bool(good))
+}
+
+fn survey(config: &Config, plan: &Plan<'_>, strangers: usize) -> Survey {
+    let zone = config.daily.window.zone;
+    let mut survey = Survey {
+        deliverable: 0,
+        minutes: BTreeMap::new(),
+        left_out: Vec::new(),
+        capacity: Capacity::of(plan),
+        bad_media: BTreeSet::new(),
+        strangers,
+    };
+    for index in 0..plan.total() {
+        let planned = plan.at(index);
+        match planned.call {
+            Ok(call) => {
+                survey.deliverable += 1;
+                let minute = planned.due_at.to_utc().with_timezone(&zone).format("%H:%M");
+                *survey.minutes.entry(minute.to_string()).or_default() += 1;
+                if let Some(Header::Media { kind, media: Media::Path(path), .. }) = call.header
+                    && let Err(bad) = check_file(kind, Path::new(&path))
+                {
+                    survey.bad_media.insert(format!("{:#}", anyhow::Error::from(bad)));
+                }
+            }
+            Err(left_out) => survey.left_out.push(left_out),
+        }
+    }
+    survey
+}
+
+fn print(format: Format, plan: &Plan<'_>, snapshot: &Snapshot, survey: &Survey) -> Result<()> {
+    let id = |left_out: &LeftOut| {
+        snapshot.rows[left_out.index as usize].recipient.id.as_str().to_owned()
+    };
+    match format {
+        Format::Json => {
+            let lanes: Vec<_> = survey.capacity.lanes.iter().map(|lane| json!({
+                "number": lane.number.as_str(), "planned": lane.planned,
+                "throughput": lane.throughput, "finishes_at": lane.finishes_at.to_string(),
+            })).collect();
+            let left_out: Vec<_> = survey.left_out.iter().map(|l| json!({
+                "recipient_id": id(l), "reason": l.reason.as_str(), "detail": l.detail,
+            })).collect();
+            output::json(&json!({
+                "run": plan.run.as_str(), "snapshot": snapshot.hash, "planned": plan.total(),
+                "deliverable": survey.deliverable, "left_out": left_out,
+                "minutes": survey.minutes, "content_for_nobody": survey.strangers,
+                "bad_media": survey.bad_media,
+                "capacity": {"fits": survey.capacity.fits(), "lanes": lanes,
+                    "numbers": survey.capacity.lanes.len(),
+                    "numbers_needed": survey.capacity.numbers_needed},
+            }))
+        }
+        Format::Csv => {
+            let rows: Vec<Vec<String>> = survey.left_out.iter().map(|l| {
+                vec![id(l), l.reason.as_str().to_owned(), l.detail.clone()]
+            }).collect();
+            output::rows(Format::Csv, &["recipient_id", "reason", "detail"], &rows)
+        }
+        Format::Table => {
+            print_table(plan, snapshot, survey, id);
+            Ok(())
+        }
+    }
+}
+
+fn print_table(plan: &Plan<'_>, snapshot: &Snapshot, survey: &Survey, id: impl Fn(&LeftOut) -> String) {
+    println!("{}  from snapshot {}", plan.run, &snapshot.hash[..12]);
+    println!("{} recipients: {} to be sent, {} left out", plan.total(), survey.deliverable, survey.left_out.len());
+    if survey.strangers > 0 {
+        println!("{} rows of content are for nobody in the list", survey.strangers);
+    }
+    println!("\nBy minute");
+    let most = survey.minutes.values().copied().max().unwrap_or(1).max(1);
+    for (minute, n) in &survey.minutes {
+        println!("  {minute}  {n:>8}  {}", "█".repeat((n * 40).div_ceil(most) as usize));
+    }
+    println!("\nBy number");
+    for lane in &survey.capacity.lanes {
+        println!("  {:<20} {:>8} at {}/s, done by {}", lane.number.as_str(), lane.planned, lane.throughput, lane.finishes_at);
+    }
+    let (have, need) = (survey.capacity.lanes.len(), survey.capacity.numbers_needed);
+    if survey.capacity.fits() {
+        println!("  it fits: {have} numbers, {need} needed");
+    } else {
+        let over: Vec<&str> = survey.capacity.overloaded().iter().map(|l| l.number.as_str()).collect();
+        println!("  IT DOES NOT FIT before {}: overloaded {}; you need {need} numbers like these, you have {have}", survey.capacity.closes, over.join(", "));
+    }
+    for bad in &survey.bad_media {
+        println!("\nMEDIA: {bad}");
+    }
+    if survey.left_out.is_empty() {
+        return;
+    }
+    println!("\nLeft out");
+    let mut reasons: BTreeMap<&str, u32> = BTreeMap::new();
+    survey.left_out.iter().for_each(|l| *reasons.entry(l.reason.as_str()).or_default() += 1);
+    reasons.iter().for_each(|(reason, n)| println!("  {n:>8} {}", reason.replace('_', " ")));
+    for left_out in survey.left_out.iter().take(SHOWN) {
+        println!("  {}: {}", id(left_out), left_out.detail);
+    }
+    if survey.left_out.len() > SHOWN {
+        println!("  … and {} more; --format csv lists all", survey.left_out.len() - SHOWN);
+    }
+}

@@ -1,0 +1,125 @@
+//! `run`: plan and send one date in the foreground.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use chrono::NaiveDate;
+use domain::{Clock, RunId, Timestamp, Window};
+use ledger::{Phase, Run};
+use scheduler::capacity::Capacity;
+use scheduler::planner::{Frame, Planner};
+use scheduler::{Plan, Snapshot};
+
+use crate::cli::{ReportFormat, RunArgs};
+use crate::config::secrets::Credentials;
+use crate::config::{Config, parse_time};
+use crate::exit::Answer;
+use crate::files::{self, Files};
+use crate::morning::{Ended, Loops, follow, interrupted};
+use crate::wire::Parts;
+use crate::{http, output};
+
+pub async fn run(config: &Config, args: &RunArgs) -> Result<Answer> {
+    let date = files::date(&args.date, config)?;
+    let id = RunId::new(&config.campaign.id, date);
+    let parts = Parts::new(config, Credentials::load(&config.credentials)?).await?;
+    let now = parts.ledger.now().await?;
+    let zone = config.daily.window.zone;
+    tracing::info!(run = %id, "run {id}: it is {} in {zone}", now.rfc3339(zone));
+    let existing = parts.ledger.run(&id).await?;
+    if args.if_not_started
+        && let Some(run) = &existing
+        && (run.started_at.is_some() || run.phase == Phase::Closed)
+    {
+        println!("{id} has a sender already; nothing to do");
+        return Ok(Answer::Yes);
+    }
+    let window = config.daily.window.on(date).context("the zone has no such date")?;
+    let stop_at = latest(config, args, &window)?;
+    if now >= stop_at {
+        bail!("{id} was not begun: it is past {} in {zone}", stop_at.rfc3339(zone));
+    }
+    let stop_at = if now <= window.opens { window.deadline.min(stop_at) } else { stop_at };
+    let run = match existing {
+        Some(run) if run.phase != Phase::Planning => run,
+        _ => plan(config, &parts, date, window, stop_at).await?,
+    };
+    send(config, &parts, &run, args.format).await
+}
+
+/// Nothing starts after this: `--not-after`, or the configured end of catching up.
+fn latest(config: &Config, args: &RunArgs, window: &Window) -> Result<Timestamp> {
+    let Some(text) = &args.not_after else { return Ok(config.daily.latest_start(window)) };
+    let time = parse_time(text).with_context(|| format!("--not-after {text:?}: expected HH:MM"))?;
+    let span = (time - config.daily.window.opens).to_std();
+    Ok(window.opens + span.context("--not-after lies before the window opens")?)
+}
+
+/// Plans a date from the imported files. Shared with the daily loop.
+pub async fn plan(
+    config: &Config,
+    parts: &Parts,
+    date: NaiveDate,
+    window: Window,
+    stop_at: Timestamp,
+) -> Result<Run> {
+    let taken = Files::of(config).snapshot(config, date)?;
+    let now = parts.clock.now();
+    let id = RunId::new(&config.campaign.id, date);
+    warn_of_capacity(&taken.snapshot, &id, window, now);
+    let planner = Planner {
+        ledger: Arc::clone(&parts.ledger),
+        api: Some(parts.api.clone()),
+        state_dir: config.state_dir.clone(),
+    };
+    let frame = Frame {
+        run: id.clone(),
+        zone: config.daily.window.zone.name().to_owned(),
+        window,
+        stop_at,
+        grace: config.close_grace(),
+        policy: config.policy.clone(),
+        target_ratio: config.sla_target,
+    };
+    let planned = planner.plan(&taken.snapshot, &frame, now, &|_| {}).await?;
+    if planned.differs {
+        tracing::warn!(run = %id, "run {id} was planned from other files than the present ones; that plan stands");
+    }
+    tracing::info!(run = %id, planned = planned.run.cursor, "run {id} is planned: {} deliveries", planned.run.cursor);
+    Ok(planned.run)
+}
+
+/// A plan that does not fit is still sent: late is better than never, but not unsaid.
+fn warn_of_capacity(snapshot: &Snapshot, id: &RunId, window: Window, now: Timestamp) {
+    let capacity = Capacity::of(&Plan::new(snapshot, id.clone(), window, now));
+    if !capacity.fits() {
+        let (have, need) = (capacity.lanes.len(), capacity.numbers_needed);
+        tracing::error!(run = %id, have, need, "run {id} does not fit its window: {need} numbers are needed, {have} are there");
+    }
+}
+
+async fn send(config: &Config, parts: &Parts, run: &Run, format: ReportFormat) -> Result<Answer> {
+    let id = &run.header.id;
+    let listener = match http::bind(config.receiver, "receiver.listen").await {
+        Ok(listener) => Some(listener),
+        Err(taken) => {
+            // Most likely `serve` is listening; its applier writes into the same ledger.
+            tracing::warn!("{taken}; statuses are left to whoever listens there");
+            None
+        }
+    };
+    let loops = Loops::start(parts, listener)?;
+    let ended = follow(parts, id, interrupted()).await?;
+    loops.stop().await;
+    if ended == Ended::Interrupted {
+        println!("{id} was interrupted; start the same command again to finish it");
+        return Ok(Answer::No);
+    }
+    let run = parts.ledger.run(id).await?.context("the run is gone from the ledger")?;
+    let report = status::sla::report(parts.ledger.as_ref(), &run).await?;
+    match format {
+        ReportFormat::Json => output::json(&report)?,
+        ReportFormat::Text => print!("{}", output::report_text(&report)),
+    }
+    Ok(Answer::from_bool(report.sla.met))
+}

@@ -1,0 +1,105 @@
+//! `serve`: the daemon. Binds, opens, says READY; plans each morning; stops in order.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use chrono::NaiveDate;
+use domain::Clock;
+use ledger::Phase;
+use scheduler::daily::Due;
+use tokio_util::sync::CancellationToken;
+
+use super::run::plan;
+use crate::config::Config;
+use crate::config::secrets::Credentials;
+use crate::exit::Answer;
+use crate::morning::{Loops, interrupted};
+use crate::sampler::Sampler;
+use crate::wire::Parts;
+use crate::{http, notify};
+
+/// The daily loop looks at least this often: clocks are set and files arrive meanwhile.
+const LOOK_MAX: Duration = Duration::from_secs(20);
+/// Pause after a plan that failed: the morning is short.
+const AGAIN: Duration = Duration::from_secs(5);
+
+pub async fn run(config: &Config) -> Result<Answer> {
+    let credentials = Credentials::load(&config.credentials)?;
+    let receiver = http::bind(config.receiver, "receiver.listen").await?;
+    let watch = http::bind(config.metrics, "metrics.listen").await?;
+    let parts = Parts::new(config, credentials).await?;
+    let stop = CancellationToken::new();
+
+    let watching = tokio::spawn(http::serve(watch, http::watch(&parts), stop.clone()));
+    let sampler = Sampler {
+        ledger: Arc::clone(&parts.ledger),
+        clock: Arc::clone(&parts.clock),
+        metrics: Arc::clone(&parts.metrics),
+        campaign: config.campaign.id.clone(),
+    };
+    let sampling = tokio::spawn(sampler.run(stop.clone()));
+    let (progress, clock) = (Arc::clone(&parts.progress), Arc::clone(&parts.clock));
+    let feeding = tokio::spawn(notify::feed_watchdog(progress, clock, stop.clone()));
+    let loops = Loops::start(&parts, Some(receiver))?;
+    notify::ready("up; the daily loop begins");
+    tracing::info!("subah {} serves: webhooks on {}, metrics on {}", env!("CARGO_PKG_VERSION"), config.receiver, config.metrics);
+
+    tokio::select! {
+        () = interrupted() => {}
+        () = mornings(config, &parts) => {}
+    }
+    tracing::info!("stopping: deliveries under way finish, the rest stays in the ledger");
+    notify::stopping();
+    loops.stop().await;
+    stop.cancel();
+    for task in [watching, sampling, feeding] {
+        let _ = task.await;
+    }
+    tracing::info!("stopped");
+    Ok(Answer::Yes)
+}
+
+/// Plans each date's run when it is due; never ends.
+async fn mornings(config: &Config, parts: &Parts) {
+    loop {
+        let pause = match morning(config, parts).await {
+            Ok(pause) => {
+                let now = parts.clock.now().secs_f64();
+                parts.metrics.loop_success.with_label_values(&["scheduler"]).set(now);
+                pause
+            }
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "plan the morning: {error:#}");
+                AGAIN
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Does what is due now; returns how long to sleep.
+async fn morning(config: &Config, parts: &Parts) -> Result<Duration> {
+    let prefix = format!("{}@", config.campaign.id);
+    let done: HashSet<NaiveDate> = parts
+        .ledger
+        .runs()
+        .await?
+        .iter()
+        .filter(|run| run.phase != Phase::Planning)
+        .filter_map(|run| run.header.id.as_str().strip_prefix(&prefix)?.parse().ok())
+        .collect();
+    let now = parts.clock.now();
+    match config.daily.due(now, |date| done.contains(&date)) {
+        Due::Now { date, window, stop_at } => {
+            plan(config, parts, date, window, stop_at).await?;
+            Ok(Duration::ZERO)
+        }
+        Due::Wait { until, date } => {
+            let zone = config.daily.window.zone;
+            notify::status(&format!("next: the run of {date} is planned at {}", until.rfc3339(zone)));
+            Ok(until.since(now).min(LOOK_MAX))
+        }
+    }
+}

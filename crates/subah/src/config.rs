@@ -1,0 +1,216 @@
+//! The configuration file: read whole, every problem named at once.
+//!
+//! `deploy/config.default.toml` is the manual; a test keeps the two in step. Unknown keys
+//! are refused, because a misspelt key would silently be a default.
+
+mod read;
+pub mod secrets;
+
+pub use read::{BadConfig, parse_duration, parse_time};
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::NaiveTime;
+use cloud_api::Options as CloudApi;
+use domain::{BusinessNumber, Policy, WindowSpec};
+use scheduler::Campaign;
+use scheduler::daily::Daily;
+use sender::Options as Sender;
+
+use crate::config::read::{Section, read_campaign, read_numbers};
+use crate::config::secrets::CredentialFiles;
+
+/// Which ledger to use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Store {
+    Sqlite { path: PathBuf },
+    Redis { url: String, prefix: String, accept_risk: bool },
+}
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it came from; relative paths in it start at its folder.
+    pub file: PathBuf,
+    pub state_dir: PathBuf,
+    pub store: Store,
+    pub cloud_api: CloudApi,
+    pub waba_id: Option<String>,
+    pub credentials: CredentialFiles,
+    pub receiver: SocketAddr,
+    pub metrics: SocketAddr,
+    pub sender: Sender,
+    pub policy: Policy,
+    pub campaign: Campaign,
+    pub daily: Daily,
+    /// Share of addressed recipients to be delivered by the deadline.
+    pub sla_target: f64,
+}
+
+impl Config {
+    /// Finds the file: the flag, `SUBAH_CONFIG`, `./subah.toml`, `/etc/subah/subah.toml`.
+    pub fn find(flag: Option<&Path>) -> PathBuf {
+        if let Some(path) = flag {
+            return path.to_owned();
+        }
+        let here = PathBuf::from("subah.toml");
+        if here.exists() { here } else { PathBuf::from("/etc/subah/subah.toml") }
+    }
+
+    /// # Errors
+    /// Every problem of the file in one [`BadConfig`].
+    pub fn load(file: &Path) -> Result<Self, BadConfig> {
+        let text = std::fs::read_to_string(file).map_err(|e| BadConfig::unreadable(file, &e))?;
+        Self::parse(file, &text)
+    }
+
+    pub fn parse(file: &Path, text: &str) -> Result<Self, BadConfig> {
+        let table: toml::Table = text.parse().map_err(|e| BadConfig::syntax(file, &e))?;
+        let mut root = Section::root(table);
+        let config = Self::read(file, &mut root);
+        let problems = root.finish();
+        if problems.is_empty() { Ok(config) } else { Err(BadConfig::new(file, problems)) }
+    }
+
+    fn read(file: &Path, root: &mut Section) -> Self {
+        let home = file.parent().map(Path::to_owned).unwrap_or_default();
+        let default_state = std::env::var_os("STATE_DIRECTORY").map_or("state".into(), PathBuf::from);
+        let state_dir = home.join(root.path("state_dir").unwrap_or(default_state));
+        let store = read_store(&mut root.section("store"), &state_dir);
+        let mut section = root.section("cloud_api");
+        let cloud_api = read_cloud_api(&mut section);
+        let waba_id = section.text("waba_id");
+        drop(section);
+        let credentials = read_credentials(&mut root.section("credentials"), &home);
+        let receiver = root.section("receiver").address("listen", ([127, 0, 0, 1], 8080).into());
+        let metrics = root.section("metrics").address("listen", ([127, 0, 0, 1], 9464).into());
+        let (sender, policy) = read_sender(&mut root.section("sender"), &cloud_api);
+        let numbers = read_numbers(root);
+        let mut section = root.section("campaign");
+        let sla_target = section.number("sla_target", 0.99, 0.0..=1.0);
+        let daily = read_window(&mut section.section("window"));
+        let campaign = read_campaign(&mut section, numbers);
+        Config {
+            file: file.to_owned(),
+            state_dir,
+            store,
+            cloud_api,
+            waba_id,
+            credentials,
+            receiver,
+            metrics,
+            sender,
+            policy,
+            campaign,
+            daily,
+            sla_target,
+        }
+    }
+
+    pub fn numbers(&self) -> &[BusinessNumber] {
+        &self.campaign.numbers
+    }
+
+    /// From `stop_at` until undecided attempts become unknown.
+    pub fn close_grace(&self) -> Duration {
+        self.policy.intent_timeout + self.policy.intent_timeout / 10
+    }
+}
+
+fn read_store(section: &mut Section, state_dir: &Path) -> Store {
+    let engine = section.one_of("engine", &["sqlite", "redis"], "sqlite");
+    let path = section.path("path").unwrap_or("ledger.db".into());
+    let url = section.text("redis_url").unwrap_or("redis://127.0.0.1:6379/0".to_owned());
+    let prefix = section.text("redis_prefix").unwrap_or("subah".to_owned());
+    let accept_risk = section.flag("accept_risk", false);
+    match engine {
+        "redis" => Store::Redis { url, prefix, accept_risk },
+        _ => Store::Sqlite { path: state_dir.join(path) },
+    }
+}
+
+fn read_cloud_api(section: &mut Section) -> CloudApi {
+    let default = CloudApi::default();
+    let options = CloudApi {
+        base_url: section.url("base_url", default.base_url),
+        version: section.text("version").unwrap_or(default.version),
+        connect_timeout: section.duration("connect_timeout", default.connect_timeout),
+        total_timeout: section.duration("total_timeout", default.total_timeout),
+        idle_timeout: section.duration("idle_timeout", default.idle_timeout),
+    };
+    let digits = options.version.strip_prefix('v').and_then(|v| v.split_once('.'));
+    let major: Option<u32> = digits.and_then(|(major, _)| major.parse().ok());
+    if major.is_none_or(|major| major < 23) {
+        section.problem("version", &options.version, "a Graph version from v23.0, e.g. \"v23.0\"");
+    }
+    if options.connect_timeout > options.total_timeout {
+        let seen = format!("{:?}", options.connect_timeout);
+        section.problem("connect_timeout", &seen, "at most total_timeout");
+    }
+    options
+}
+
+fn read_credentials(section: &mut Section, home: &Path) -> CredentialFiles {
+    let mut file = |key| section.path(key).map(|path| home.join(path));
+    CredentialFiles {
+        meta_token: file("meta_token"),
+        app_secret: file("app_secret"),
+        app_secret_previous: file("app_secret_previous"),
+        verify_token: file("verify_token"),
+    }
+}
+
+fn read_sender(section: &mut Section, cloud_api: &CloudApi) -> (Sender, Policy) {
+    let (sender, policy) = (Sender::default(), Policy::default());
+    let policy = Policy {
+        attempts_max: section.integer("attempts_max", policy.attempts_max, 1..=10),
+        defers_max: section.integer("defers_max", policy.defers_max, 0..=1_000),
+        lease: section.duration("lease", policy.lease),
+        intent_timeout: section.duration("intent_timeout", policy.intent_timeout),
+        ..policy
+    };
+    section.one_of("on_ambiguous", &["hold"], "hold");
+    let sender = Sender {
+        concurrency: section.integer("concurrency", 200, 1..=10_000) as usize,
+        budget: section.duration("budget", sender.budget),
+        backoff: domain::Backoff {
+            base: section.duration("backoff_base", sender.backoff.base),
+            ..sender.backoff
+        },
+        grace: section.duration("stop_grace", sender.grace),
+        handling_timeout: policy.lease / 2 + policy.intent_timeout,
+        ..sender
+    };
+    let longest = sender.budget + cloud_api.total_timeout;
+    if longest >= policy.intent_timeout {
+        let seen = format!("{:?}", policy.intent_timeout);
+        let wanted = format!("more than budget + cloud_api.total_timeout = {longest:?}, or an attempt could be doubted while it is under way");
+        section.problem("intent_timeout", &seen, &wanted);
+    }
+    (sender, policy)
+}
+
+fn read_window(section: &mut Section) -> Daily {
+    let time = |h, m, s| NaiveTime::from_hms_opt(h, m, s).expect("a constant time");
+    let window = WindowSpec {
+        zone: section.zone("zone", chrono_tz::Asia::Kolkata),
+        opens: section.time("opens", time(5, 59, 30)),
+        target: section.time("target", time(6, 0, 0)),
+        spread_until: section.time("spread_until", time(6, 3, 30)),
+        closes: section.time("closes", time(6, 4, 30)),
+        deadline: section.time("deadline", time(6, 5, 0)),
+    };
+    if let Err(bad) = window.check() {
+        section.problem("opens", &window.opens.to_string(), &bad.to_string());
+    }
+    let catch_up_until = section.time("catch_up_until", time(6, 30, 0));
+    if catch_up_until < window.deadline {
+        section.problem("catch_up_until", &catch_up_until.to_string(), "a time at or after the deadline");
+    }
+    let plan_lead = section.duration("plan_lead", Duration::from_secs(30 * 60));
+    Daily { window, plan_lead, catch_up_until }
+}
+
+#[cfg(test)]
+mod tests;

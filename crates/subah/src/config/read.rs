@@ -1,0 +1,352 @@
+//! Reads TOML key by key and collects what is wrong instead of stopping at the first.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use chrono::NaiveTime;
+use chrono_tz::Tz;
+use domain::campaign::{CampaignId, Category};
+use domain::{BusinessNumber, NumberId};
+use scheduler::Campaign;
+use templates::definition::{ButtonFormat, HeaderFormat};
+use templates::{ParameterFormat, TemplateDefinition};
+use toml::{Table, Value};
+use url::Url;
+
+/// One thing wrong in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Dotted key, e.g. `campaign.window.opens`; empty for the whole file.
+    pub key: String,
+    pub seen: String,
+    pub expected: String,
+}
+
+/// Everything wrong in the file, in one message.
+#[derive(Debug)]
+pub struct BadConfig {
+    file: PathBuf,
+    pub problems: Vec<Problem>,
+}
+
+impl BadConfig {
+    pub(super) fn new(file: &Path, problems: Vec<Problem>) -> Self {
+        BadConfig { file: file.to_owned(), problems }
+    }
+
+    pub(super) fn unreadable(file: &Path, error: &std::io::Error) -> Self {
+        let expected = "a readable configuration file: make one with `subah init DIR`, or name it with --config";
+        let problem =
+            Problem { key: String::new(), seen: error.to_string(), expected: expected.to_owned() };
+        BadConfig::new(file, vec![problem])
+    }
+
+    pub(super) fn syntax(file: &Path, error: &toml::de::Error) -> Self {
+        let seen = error.to_string().trim_end().replace('\n', "\n    ");
+        let problem = Problem { key: String::new(), seen, expected: "TOML".to_owned() };
+        BadConfig::new(file, vec![problem])
+    }
+}
+
+impl std::fmt::Display for BadConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let n = self.problems.len();
+        let s = if n == 1 { "" } else { "s" };
+        write!(f, "{}: {n} problem{s}", self.file.display())?;
+        for Problem { key, seen, expected } in &self.problems {
+            let mut line = String::new();
+            if !key.is_empty() {
+                write!(line, "{key}: ")?;
+            }
+            write!(line, "{seen}; expected {expected}")?;
+            write!(f, "\n  {line}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for BadConfig {}
+
+/// A table being read. Keys that were never asked for are problems when it goes.
+pub struct Section {
+    path: String,
+    table: Table,
+    asked: BTreeSet<String>,
+    problems: Rc<RefCell<Vec<Problem>>>,
+}
+
+impl Section {
+    pub fn root(table: Table) -> Self {
+        Section { path: String::new(), table, asked: BTreeSet::new(), problems: Rc::default() }
+    }
+
+    /// A table below; an empty one when it is missing.
+    pub fn section(&mut self, key: &str) -> Section {
+        let table = match self.take(key) {
+            None => Table::new(),
+            Some(Value::Table(table)) => table,
+            Some(other) => {
+                self.problem(key, &shown(&other), &format!("a table [{}]", self.dotted(key)));
+                Table::new()
+            }
+        };
+        self.below(self.dotted(key), table)
+    }
+
+    fn below(&self, path: String, table: Table) -> Section {
+        let problems = Rc::clone(&self.problems);
+        Section { path, table, asked: BTreeSet::new(), problems }
+    }
+
+    /// Problems of this and all sections below that have gone.
+    pub fn finish(self) -> Vec<Problem> {
+        let problems = Rc::clone(&self.problems);
+        drop(self);
+        problems.take()
+    }
+
+    pub fn problem(&self, key: &str, seen: &str, expected: &str) {
+        let (key, seen, expected) = (self.dotted(key), seen.to_owned(), expected.to_owned());
+        self.problems.borrow_mut().push(Problem { key, seen, expected });
+    }
+
+    fn dotted(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    fn take(&mut self, key: &str) -> Option<Value> {
+        self.asked.insert(key.to_owned());
+        self.table.remove(key)
+    }
+
+    /// Reads a value with `parse`, or names what was seen and what is `expected`.
+    fn value<T>(
+        &mut self,
+        key: &str,
+        expected: &str,
+        parse: impl FnOnce(&Value) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.take(key)?;
+        let parsed = parse(&value);
+        if parsed.is_none() {
+            self.problem(key, &shown(&value), expected);
+        }
+        parsed
+    }
+
+    pub fn text(&mut self, key: &str) -> Option<String> {
+        let word = |value: &Value| value.as_str().map(str::to_owned).filter(|t| !t.is_empty());
+        self.value(key, "a text that is not empty", word)
+    }
+
+    pub fn texts(&mut self, key: &str) -> Option<Vec<String>> {
+        self.value(key, "a list of texts", |value| {
+            value.as_array()?.iter().map(|v| v.as_str().map(str::to_owned)).collect()
+        })
+    }
+
+    pub fn path(&mut self, key: &str) -> Option<PathBuf> {
+        self.text(key).map(PathBuf::from)
+    }
+
+    pub fn flag(&mut self, key: &str, default: bool) -> bool {
+        self.value(key, "true or false", Value::as_bool).unwrap_or(default)
+    }
+
+    pub fn integer(&mut self, key: &str, default: u32, range: RangeInclusive<u32>) -> u32 {
+        let expected = format!("a whole number from {} to {}", range.start(), range.end());
+        let fits = |value: &Value| {
+            value.as_integer().and_then(|n| u32::try_from(n).ok()).filter(|n| range.contains(n))
+        };
+        self.value(key, &expected, fits).unwrap_or(default)
+    }
+
+    pub fn number(&mut self, key: &str, default: f64, range: RangeInclusive<f64>) -> f64 {
+        let expected = format!("a number from {} to {}", range.start(), range.end());
+        let fits = |value: &Value| {
+            let number = value.as_float().or(value.as_integer().map(|n| n as f64))?;
+            range.contains(&number).then_some(number)
+        };
+        self.value(key, &expected, fits).unwrap_or(default)
+    }
+
+    pub fn one_of<'a>(&mut self, key: &str, words: &[&'a str], default: &'a str) -> &'a str {
+        let expected = format!("one of {}", words.join(", "));
+        let known = |value: &Value| words.iter().copied().find(|w| value.as_str() == Some(w));
+        self.value(key, &expected, known).unwrap_or(default)
+    }
+
+    pub fn duration(&mut self, key: &str, default: Duration) -> Duration {
+        let expected = "a span above zero such as \"500ms\", \"30s\", \"5m\" or \"1h\"";
+        self.value(key, expected, |value| parse_duration(value.as_str()?)).unwrap_or(default)
+    }
+
+    pub fn time(&mut self, key: &str, default: NaiveTime) -> NaiveTime {
+        let expected = "a local time such as \"05:59:30\" or \"06:00\"";
+        self.value(key, expected, |value| parse_time(value.as_str()?)).unwrap_or(default)
+    }
+
+    pub fn zone(&mut self, key: &str, default: Tz) -> Tz {
+        let expected = "an IANA zone such as \"Asia/Kolkata\"";
+        self.value(key, expected, |value| value.as_str()?.parse().ok()).unwrap_or(default)
+    }
+
+    pub fn address(&mut self, key: &str, default: SocketAddr) -> SocketAddr {
+        let expected = "an address and port such as \"127.0.0.1:8080\"";
+        self.value(key, expected, |value| value.as_str()?.parse().ok()).unwrap_or(default)
+    }
+
+    pub fn url(&mut self, key: &str, default: Url) -> Url {
+        let expected = "an http or https URL without a path";
+        let plain = |value: &Value| {
+            let url = Url::parse(value.as_str()?).ok()?;
+            (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
+        };
+        self.value(key, expected, plain).unwrap_or(default)
+    }
+}
+
+impl Drop for Section {
+    fn drop(&mut self) {
+        let known: Vec<&str> = self.asked.iter().map(String::as_str).collect();
+        let known = if known.is_empty() { "nothing here".to_owned() } else { known.join(", ") };
+        for (key, value) in std::mem::take(&mut self.table) {
+            self.problem(&key, &format!("unknown key with {}", shown(&value)), &format!("one of {known}"));
+        }
+    }
+}
+
+/// A value as it stands in the file, cut to a line.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    let mut line: String = text.lines().next().unwrap_or("").chars().take(60).collect();
+    if line.len() < text.len() {
+        line.push('…');
+    }
+    line
+}
+
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let at = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let (number, unit) = text.split_at(at);
+    let number: f64 = number.parse().ok()?;
+    let seconds = match unit.trim() {
+        "ms" => number / 1e3,
+        "s" => number,
+        "m" | "min" => number * 60.0,
+        "h" => number * 3_600.0,
+        _ => return None,
+    };
+    (seconds > 0.0).then(|| Duration::try_from_secs_f64(seconds).ok()).flatten()
+}
+
+pub fn parse_time(text: &str) -> Option<NaiveTime> {
+    ["%H:%M:%S", "%H:%M"].iter().find_map(|form| NaiveTime::parse_from_str(text, form).ok())
+}
+
+/// `[[numbers]]`: at least one, each id once.
+pub fn read_numbers(root: &mut Section) -> Vec<BusinessNumber> {
+    let tables = match root.take("numbers") {
+        Some(Value::Array(tables)) => tables,
+        Some(other) => {
+            root.problem("numbers", &shown(&other), "[[numbers]] tables");
+            return Vec::new();
+        }
+        None => Vec::new(),
+    };
+    if tables.is_empty() {
+        root.problem("numbers", "nothing", "at least one [[numbers]] with the id of a phone number");
+    }
+    let mut numbers: Vec<BusinessNumber> = Vec::new();
+    for (at, value) in tables.into_iter().enumerate() {
+        let path = format!("numbers[{at}]");
+        let Value::Table(table) = value else {
+            root.problem(&path, &shown(&value), "a table");
+            continue;
+        };
+        let mut section = root.below(path, table);
+        let throughput = section.integer("throughput", 80, 1..=1_000);
+        let weight = section.integer("weight", throughput, 0..=1_000_000);
+        let Some(id) = section.text("id") else {
+            section.problem("id", "nothing", "Meta's phone_number_id, e.g. \"106540352242922\"");
+            continue;
+        };
+        match NumberId::try_new(id) {
+            Ok(id) if numbers.iter().any(|number| number.id == id) => {
+                section.problem("id", id.as_str(), "an id that is not listed above");
+            }
+            Ok(id) => numbers.push(BusinessNumber { id, throughput, weight }),
+            Err(bad) => section.problem("id", "an unusable id", &bad.to_string()),
+        }
+    }
+    numbers
+}
+
+/// `[campaign]` and `[campaign.template]`.
+pub fn read_campaign(section: &mut Section, numbers: Vec<BusinessNumber>) -> Campaign {
+    let name = section.text("id").unwrap_or("daily-pack".to_owned());
+    let id = CampaignId::try_new(name.clone()).unwrap_or_else(|bad| {
+        section.problem("id", &name, &bad.to_string());
+        CampaignId::try_new("daily-pack").expect("a plain name")
+    });
+    let category = match section.one_of("category", &["utility", "marketing"], "utility") {
+        "marketing" => Category::Marketing,
+        _ => Category::Utility,
+    };
+    let default_language = section.text("default_language").unwrap_or("en".to_owned());
+    let tiers = section.texts("tiers").unwrap_or(vec!["pro".into(), "standard".into(), "basic".into()]);
+    let template = read_template(&mut section.section("template"));
+    if !template.languages.is_empty() && !template.languages.contains(&default_language) {
+        let expected = format!("one of campaign.template.languages: {}", template.languages.join(", "));
+        section.problem("default_language", &default_language, &expected);
+    }
+    Campaign { id, category, template, default_language, tiers, numbers }
+}
+
+fn read_template(section: &mut Section) -> TemplateDefinition {
+    let name = section.text("name").unwrap_or_else(|| {
+        section.problem("name", "nothing", "the approved template's name, e.g. \"daily_pack\"");
+        String::new()
+    });
+    let languages = section.texts("languages").unwrap_or(vec!["en".to_owned()]);
+    let format = section.one_of("parameter_format", &["named", "positional"], "named");
+    let header = section.one_of("header", &["none", "text", "image", "video", "document"], "none");
+    let buttons = section.texts("buttons").unwrap_or_default();
+    let kinds = [
+        ("quick_reply", ButtonFormat::QuickReply),
+        ("url", ButtonFormat::Url),
+        ("copy_code", ButtonFormat::CopyCode),
+        ("fixed", ButtonFormat::Fixed),
+    ];
+    let mut formats = Vec::new();
+    for word in &buttons {
+        match kinds.iter().find(|(known, _)| known == word) {
+            Some((_, format)) => formats.push(*format),
+            None => section.problem("buttons", &format!("{word:?}"), "quick_reply, url, copy_code or fixed"),
+        }
+    }
+    TemplateDefinition {
+        name,
+        languages,
+        parameter_format: match format {
+            "positional" => ParameterFormat::Positional,
+            _ => ParameterFormat::Named,
+        },
+        header: match header {
+            "text" => HeaderFormat::Text,
+            "image" => HeaderFormat::Image,
+            "video" => HeaderFormat::Video,
+            "document" => HeaderFormat::Document,
+            _ => HeaderFormat::None,
+        },
+        body_parameters: section.texts("body_parameters").unwrap_or_default(),
+        buttons: formats,
+        body_text: section.text("body_text"),
+    }
+}

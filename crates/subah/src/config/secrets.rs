@@ -1,0 +1,85 @@
+//! Credentials: from files or the environment, never from flags or the configuration.
+//!
+//! Looked for in this order: `$CREDENTIALS_DIRECTORY/<name>` (systemd), the file that
+//! `[credentials]` names, the variable `SUBAH_<NAME>`. Nothing here can print itself.
+
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+
+#[derive(Clone, Debug, Default)]
+pub struct CredentialFiles {
+    pub meta_token: Option<PathBuf>,
+    pub app_secret: Option<PathBuf>,
+    /// Still accepted on webhooks while the secret is being rotated.
+    pub app_secret_previous: Option<PathBuf>,
+    pub verify_token: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    pub meta_token: SecretString,
+    /// The present one first.
+    pub app_secrets: Vec<SecretString>,
+    pub verify_token: SecretString,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum NoCredential {
+    #[error("credential {name} is missing: put it into a file named by credentials.{name}, or into {variable}, or load it with systemd's LoadCredential={name}:FILE")]
+    Missing { name: &'static str, variable: String },
+    #[error("credential {name}: read {path}")]
+    Unreadable {
+        name: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("credential {name}: {place} is empty")]
+    Empty { name: &'static str, place: String },
+}
+
+impl Credentials {
+    /// # Errors
+    /// The first credential that is missing, unreadable or empty.
+    pub fn load(files: &CredentialFiles) -> Result<Self, NoCredential> {
+        let mut app_secrets = vec![find("app_secret", files.app_secret.as_deref())?];
+        match find("app_secret_previous", files.app_secret_previous.as_deref()) {
+            Ok(previous) => app_secrets.push(previous),
+            Err(NoCredential::Missing { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Credentials {
+            meta_token: find("meta_token", files.meta_token.as_deref())?,
+            verify_token: find("verify_token", files.verify_token.as_deref())?,
+            app_secrets,
+        })
+    }
+}
+
+fn find(name: &'static str, file: Option<&Path>) -> Result<SecretString, NoCredential> {
+    let systemd = std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| Path::new(&dir).join(name));
+    let systemd = systemd.filter(|path| path.exists());
+    if let Some(path) = systemd.as_deref().or(file) {
+        return read_file(name, path);
+    }
+    let variable = format!("SUBAH_{}", name.to_uppercase());
+    match std::env::var(&variable) {
+        Ok(text) if text.trim().is_empty() => Err(NoCredential::Empty { name, place: variable }),
+        Ok(text) => Ok(SecretString::from(text.trim().to_owned())),
+        Err(_) => Err(NoCredential::Missing { name, variable }),
+    }
+}
+
+/// Reads one secret; surrounding white space is not part of it.
+///
+/// # Errors
+/// When the file cannot be read or is empty.
+pub fn read_file(name: &'static str, path: &Path) -> Result<SecretString, NoCredential> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| NoCredential::Unreadable { name, path: path.to_owned(), source })?;
+    match text.trim() {
+        "" => Err(NoCredential::Empty { name, place: path.display().to_string() }),
+        secret => Ok(SecretString::from(secret.to_owned())),
+    }
+}

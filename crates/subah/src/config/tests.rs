@@ -1,0 +1,94 @@
+//! Goal: a wrong file is answered once, with everything in it that is wrong; the manual
+//! documents every key and holds every default.
+
+use super::*;
+
+const MANUAL: &str = include_str!("../../../../deploy/config.default.toml");
+
+fn problems(text: &str) -> String {
+    Config::parse(Path::new("subah.toml"), text).map(drop).unwrap_err().to_string()
+}
+
+#[test]
+fn every_problem_is_in_one_message_with_key_seen_and_expected() {
+    let text = r#"
+        state_dri = "x"
+        [store]
+        engine = "postgres"
+        [cloud_api]
+        version = "v17.0"
+        total_timeout = "20s"
+        [sender]
+        attempts_max = 0
+        [[numbers]]
+        id = "1065"
+        throughput = 5000
+        [[numbers]]
+        id = "1065"
+        [campaign]
+        id = "Daily Pack"
+        sla_target = 99
+        [campaign.window]
+        zone = "India"
+        opens = "6 o'clock"
+        closes = "06:10"
+        [campaign.template]
+        name = "daily_pack"
+        buttons = ["link"]
+    "#;
+    let message = problems(text);
+    for want in [
+        "subah.toml: 12 problems",
+        "state_dri: unknown key with \"x\"; expected one of",
+        "store.engine: \"postgres\"; expected one of sqlite, redis",
+        "cloud_api.version: v17.0; expected a Graph version from v23.0",
+        "sender.attempts_max: 0; expected a whole number from 1 to 10",
+        "sender.intent_timeout: 15s; expected more than budget + cloud_api.total_timeout = 22s",
+        "numbers[0].throughput: 5000; expected a whole number from 1 to 1000",
+        "numbers[1].id: 1065; expected an id that is not listed above",
+        "campaign.id: Daily Pack; expected",
+        "campaign.sla_target: 99; expected a number from 0 to 1",
+        "campaign.window.zone: \"India\"; expected an IANA zone",
+        "campaign.window.opens: \"6 o'clock\"; expected a local time",
+        "campaign.template.buttons: \"link\"; expected quick_reply",
+    ] {
+        assert!(message.contains(want), "{want}\nis not in\n{message}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_toml_says_where() {
+    assert!(problems("[store\nengine = 1").contains("line 1"), "{}", problems("[store\nengine = 1"));
+}
+
+#[test]
+fn spans_are_written_with_a_unit() {
+    for (text, want) in [("500ms", 500), ("30s", 30_000), ("1.5m", 90_000), ("1h", 3_600_000)] {
+        assert_eq!(read::parse_duration(text), Some(Duration::from_millis(want)), "{text}");
+    }
+    for bad in ["0s", "30", "-1s", "s", "1d", "", "1e9h"] {
+        assert_eq!(read::parse_duration(bad), None, "{bad}");
+    }
+}
+
+#[test]
+fn the_manual_is_a_valid_file() {
+    let config = Config::parse(Path::new("subah.toml"), MANUAL).unwrap();
+    assert_eq!(config.campaign.id.as_str(), "daily-pack");
+}
+
+/// With every documented default spelled out, the file means the same as one without.
+#[test]
+fn the_manuals_defaults_are_the_programs_defaults() {
+    let uncommented: String = MANUAL
+        .lines()
+        .map(|line| match line.strip_prefix("#= ") {
+            Some(default) => format!("{default}\n"),
+            None => format!("{line}\n"),
+        })
+        .collect();
+    assert_ne!(uncommented, MANUAL, "defaults are written as `#= key = value`");
+    let parse = |text: &str| Config::parse(Path::new("/etc/subah/subah.toml"), text).unwrap();
+    let (bare, spelled) = (parse(MANUAL), parse(&uncommented));
+    assert_eq!(format!("{bare:?}"), format!("{spelled:?}"));
+}

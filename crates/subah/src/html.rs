@@ -1,0 +1,98 @@
+//! The report as one HTML page without scripts: opens on a phone, prints on paper.
+
+use status::Report;
+
+/// The whole page.
+pub fn page(report: &Report) -> String {
+    let (class, verdict) = if report.sla.met { ("met", "met") } else { ("missed", "missed") };
+    let states: Vec<(String, u64)> =
+        report.states.iter().filter(|(_, n)| **n > 0).map(|(s, n)| (s.clone(), *n)).collect();
+    let misses: Vec<(String, u64)> =
+        report.misses.iter().map(|m| (m.cause.clone(), m.count)).collect();
+    let numbers: Vec<(String, u64)> =
+        report.numbers.iter().map(|n| (n.id.clone(), n.accepted)).collect();
+    let a = &report.attempts;
+    let attempts = vec![
+        ("accepted".to_owned(), a.accepted),
+        ("refused".to_owned(), a.refused),
+        ("ambiguous".to_owned(), a.ambiguous),
+        ("not sent".to_owned(), a.not_sent),
+    ];
+    let by = &report.by_deadline;
+    let ladder = vec![
+        ("accepted".to_owned(), by.accepted),
+        ("sent".to_owned(), by.sent),
+        ("delivered".to_owned(), by.delivered),
+    ];
+    let l = &report.lateness_ms;
+    let oracle = report.oracle.map_or(String::new(), |o| {
+        format!(
+            "<p>The far side saw {} requests and took {} for {} deliveries: \
+             <b>{} duplicates, {} lost</b>.</p>",
+            o.requests, o.accepted, o.distinct_deliveries, o.duplicates, o.lost
+        )
+    });
+    format!(
+        r#"<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{run}</title><style>
+body{{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}}
+h1{{font-size:1.4rem}} h2{{font-size:1rem;margin:1.6rem 0 .4rem;color:#555}}
+.verdict{{padding:1rem;border-radius:.5rem;color:#fff;font-size:1.2rem}}
+.met{{background:#1a7f37}} .missed{{background:#b42318}}
+table{{border-collapse:collapse;width:100%}} td{{padding:.15rem .4rem}} td.n{{text-align:right;width:5rem}}
+td.b{{width:55%}} .bar{{background:#4a7ebb;height:.8rem;border-radius:.2rem;min-width:1px}}
+</style></head><body>
+<h1>{run}</h1>
+<p class="verdict {class}">SLA {verdict}: {delivered} of {denominator} delivered by the deadline, {percent:.2} %</p>
+<p>{engine}; planned {planned}. Opens {opens}, target {target}, closes {closes}, deadline {deadline}.
+Lateness of dispatch: p50 {p50} ms, p99 {p99} ms, max {max} ms, {early} early.</p>
+{oracle}
+<h2>By the deadline</h2>{ladder}
+<h2>States now</h2>{states}
+<h2>Why it was missed</h2>{misses}
+<h2>Attempts</h2>{attempts}
+<h2>Accepted by number</h2>{numbers}
+</body></html>
+"#,
+        run = escape(&report.run),
+        delivered = by.delivered,
+        denominator = report.sla.denominator,
+        percent = report.sla.ratio * 100.0,
+        engine = escape(&report.engine),
+        planned = report.planned,
+        opens = escape(&report.window.opens),
+        target = escape(&report.window.target),
+        closes = escape(&report.window.closes),
+        deadline = escape(&report.window.deadline),
+        p50 = l.p50,
+        p99 = l.p99,
+        max = l.max,
+        early = l.early,
+        ladder = bars(&ladder, report.planned),
+        states = bars(&states, report.planned),
+        misses = bars(&misses, report.sla.denominator - by.delivered),
+        attempts = bars(&attempts, a.total),
+        numbers = bars(&numbers, report.planned),
+    )
+}
+
+/// A table with a bar for each row, as long as its share of `whole`.
+fn bars(rows: &[(String, u64)], whole: u64) -> String {
+    if rows.is_empty() {
+        return "<p>nothing</p>".to_owned();
+    }
+    let row = |(name, n): &(String, u64)| {
+        let share = *n as f64 * 100.0 / whole.max(1) as f64;
+        let name = escape(&name.replace('_', " "));
+        format!(
+            "<tr><td>{name}</td><td class=\"n\">{n}</td><td class=\"b\">\
+             <div class=\"bar\" style=\"width:{share:.1}%\"></div></td></tr>"
+        )
+    };
+    format!("<table>{}</table>", rows.iter().map(row).collect::<String>())
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,92 @@
+//! `/metrics`, `/healthz`, `/readyz`, and serving a listener until told to stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use domain::{Clock, Timestamp};
+use ledger::Ledger;
+use telemetry::Metrics;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::exit::Unavailable;
+use crate::wire::Parts;
+
+/// A claim loop turns at least twice a second; this long without a turn is a wedge.
+pub const STALL: Duration = Duration::from_secs(10);
+/// Longest answer of the store that still counts as ready.
+const READY: Duration = Duration::from_secs(2);
+/// The text exposition format's own type.
+const EXPOSITION: &str = "text/plain; version=0.0.4";
+
+/// Binds, or says which address is taken and by which key it can be changed.
+pub async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Unavailable> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Unavailable(format!("listen on {address} ({key}): {error}; is another subah running, or the port taken?"))
+    })
+}
+
+/// Serves until `stop`; then answers what has begun.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+    if let Err(error) = served.await {
+        tracing::error!(error = %error, "a listener stopped: {error}");
+    }
+}
+
+struct Watched {
+    metrics: Arc<Metrics>,
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<dyn Clock>,
+    progress: Arc<AtomicI64>,
+}
+
+/// The routes for the people who watch.
+pub fn watch(parts: &Parts) -> Router {
+    let watched = Watched {
+        metrics: Arc::clone(&parts.metrics),
+        ledger: Arc::clone(&parts.ledger),
+        clock: Arc::clone(&parts.clock),
+        progress: Arc::clone(&parts.progress),
+    };
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .with_state(Arc::new(watched))
+}
+
+async fn metrics(State(watched): State<Arc<Watched>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, EXPOSITION)], watched.metrics.encode())
+}
+
+/// Alive: the claim loops turn.
+async fn healthz(State(watched): State<Arc<Watched>>) -> impl IntoResponse {
+    let stalled = since_progress(&watched.progress, watched.clock.now());
+    if stalled < STALL {
+        (StatusCode::OK, "ok\n".to_owned())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, format!("the claim loops stand still for {stalled:?}\n"))
+    }
+}
+
+/// Ready: the store answers.
+async fn readyz(State(watched): State<Arc<Watched>>) -> impl IntoResponse {
+    match tokio::time::timeout(READY, watched.ledger.runs()).await {
+        Ok(Ok(_)) => (StatusCode::OK, "ok\n".to_owned()),
+        Ok(Err(error)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n".to_owned()),
+    }
+}
+
+/// How long ago a claim loop last turned.
+pub fn since_progress(progress: &AtomicI64, now: Timestamp) -> Duration {
+    now.since(Timestamp::from_micros(progress.load(Ordering::Relaxed)))
+}

@@ -1,0 +1,122 @@
+//! One run from sealed to closed, in this process: senders, receiver, applier, sweeper.
+
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use domain::{RunId, State};
+use indicatif::{ProgressBar, ProgressStyle};
+use ledger::{Counts, Phase, Run};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::wire::Parts;
+
+/// How often a foreground run looks where it stands.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The loops of a process that sends and listens.
+pub struct Loops {
+    /// Stops sending; what is under way finishes.
+    stop_sending: CancellationToken,
+    /// Stops listening, after the senders are done.
+    stop_listening: CancellationToken,
+    sender: JoinHandle<()>,
+    listening: Vec<JoinHandle<()>>,
+}
+
+impl Loops {
+    /// Starts all of them; `listener` takes webhooks, if there is one.
+    pub fn start(parts: &Parts, listener: Option<TcpListener>) -> Result<Self> {
+        let (stop_sending, stop_listening) = (CancellationToken::new(), CancellationToken::new());
+        let sender = tokio::spawn(parts.sender()?.run(stop_sending.clone()));
+        let applier = parts.applier()?;
+        let stop = stop_listening.clone();
+        let applying = tokio::spawn(async move {
+            if let Err(error) = applier.run(stop).await {
+                tracing::error!(error = %error, "applier stopped: {error}");
+            }
+        });
+        let sweeping = tokio::spawn(parts.sweeper().run(stop_listening.clone()));
+        let mut listening = vec![applying, sweeping];
+        if let Some(listener) = listener {
+            let (router, stop) = (parts.receiver(), stop_listening.clone());
+            listening.push(tokio::spawn(crate::http::serve(listener, router, stop)));
+        }
+        Ok(Loops { stop_sending, stop_listening, sender, listening })
+    }
+
+    /// Stops in order: no new sends, what is under way, then the listeners.
+    pub async fn stop(self) {
+        self.stop_sending.cancel();
+        let _ = self.sender.await; // a panic was logged where it happened
+        self.stop_listening.cancel();
+        for task in self.listening {
+            let _ = task.await;
+        }
+    }
+}
+
+/// How a foreground run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Closed,
+    /// Someone asked us to stop; the rest goes on when it is started again.
+    Interrupted,
+}
+
+/// Waits until the run is closed, or until `interrupted`.
+pub async fn follow(
+    parts: &Parts,
+    run: &RunId,
+    interrupted: impl Future<Output = ()>,
+) -> Result<Ended> {
+    tokio::pin!(interrupted);
+    let bar = None;
+    let mut bar: Option<ProgressBar> = bar;
+    loop {
+        let run = parts.ledger.run(run).await?.context("the run is gone from the ledger")?;
+        let counts = parts.ledger.counts(&run.header.id).await?;
+        show(bar.get_or_insert_with(|| progress(&run)), &counts);
+        if run.phase == Phase::Closed {
+            if let Some(bar) = bar {
+                bar.finish_and_clear();
+            }
+            return Ok(Ended::Closed);
+        }
+        tokio::select! {
+            () = &mut interrupted => return Ok(Ended::Interrupted),
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+/// A bar on the terminal; nothing where there is none.
+fn progress(run: &Run) -> ProgressBar {
+    let bar = ProgressBar::new(u64::from(run.header.total));
+    let style = ProgressStyle::with_template("{elapsed:>4} {bar:40.green} {pos}/{len} {msg}");
+    bar.set_style(style.expect("the template is valid"));
+    bar
+}
+
+fn show(bar: &ProgressBar, counts: &Counts) {
+    let arrived = counts.get(State::Delivered) + counts.get(State::Read);
+    let taken = arrived + counts.get(State::Sent) + counts.get(State::Accepted) + counts.get(State::Held);
+    let failed = counts.get(State::Failed) + counts.get(State::Unknown) + counts.get(State::Expired);
+    bar.set_position(arrived);
+    bar.set_message(format!("delivered · {taken} accepted · {failed} failed · {} open", counts.open()));
+}
+
+/// Ends with SIGTERM or Ctrl-C.
+pub async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (term, int) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut term), Ok(mut int)) = (term, int) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}

@@ -1,0 +1,111 @@
+//! Answers for people and programs: tables, JSON, CSV, and the report as text.
+
+use std::io::Write;
+
+use anyhow::Result;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{ContentArrangement, Table};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use status::Report;
+
+use crate::cli::Format;
+
+/// Prints rows in the format asked for. `columns` are the headings and the JSON keys.
+pub fn rows(format: Format, columns: &[&str], rows: &[Vec<String>]) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match format {
+        Format::Table => {
+            let mut table = Table::new();
+            table.load_style(UTF8_HORIZONTAL_ONLY);
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+            table.set_header(columns.iter().copied());
+            rows.iter().for_each(|row| {
+                table.add_row(row);
+            });
+            writeln!(out, "{table}")?;
+        }
+        Format::Json => {
+            let object = |row: &Vec<String>| {
+                let pairs = columns.iter().zip(row);
+                let pairs = pairs.map(|(key, text)| ((*key).to_owned(), Value::from(text.clone())));
+                Value::Object(pairs.collect::<Map<_, _>>())
+            };
+            let list: Vec<Value> = rows.iter().map(object).collect();
+            writeln!(out, "{}", serde_json::to_string_pretty(&list)?)?;
+        }
+        Format::Csv => {
+            let mut csv = csv::Writer::from_writer(out);
+            csv.write_record(columns)?;
+            for row in rows {
+                csv.write_record(row.iter().map(|text| inert(text)))?;
+            }
+            csv.flush()?;
+        }
+    }
+    Ok(())
+}
+
+/// A text that a spreadsheet will not run as a formula.
+fn inert(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t']) { format!("'{text}") } else { text.to_owned() }
+}
+
+/// One JSON document on standard output.
+pub fn json(value: &impl Serialize) -> Result<()> {
+    writeln!(std::io::stdout().lock(), "{}", serde_json::to_string(value)?)?;
+    Ok(())
+}
+
+/// The report as a person on duty reads it.
+pub fn report_text(report: &Report) -> String {
+    let mut text = String::new();
+    let mut line = |part: String| {
+        text.push_str(&part);
+        text.push('\n');
+    };
+    let verdict = if report.sla.met { "met" } else { "MISSED" };
+    let percent = report.sla.ratio * 100.0;
+    line(format!("{}  ({}, {} planned)", report.run, report.engine, report.planned));
+    line(format!(
+        "SLA {verdict}: {} of {} delivered by the deadline = {percent:.2} % (target {:.0} %)",
+        report.by_deadline.delivered,
+        report.sla.denominator,
+        report.sla.target * 100.0
+    ));
+    line(String::new());
+    line(format!("Window        opens {}   target {}", clock(&report.window.opens), clock(&report.window.target)));
+    line(format!("              closes {}  deadline {}", clock(&report.window.closes), clock(&report.window.deadline)));
+    let by = &report.by_deadline;
+    line(format!("By deadline   {} accepted, {} sent, {} delivered", by.accepted, by.sent, by.delivered));
+    let states: Vec<String> =
+        report.states.iter().filter(|(_, n)| **n > 0).map(|(s, n)| format!("{n} {s}")).collect();
+    line(format!("Now           {}", states.join(", ")));
+    let a = &report.attempts;
+    line(format!(
+        "Attempts      {}: {} accepted, {} refused, {} ambiguous, {} not sent",
+        a.total, a.accepted, a.refused, a.ambiguous, a.not_sent
+    ));
+    let l = &report.lateness_ms;
+    line(format!("Lateness      p50 {} ms, p99 {} ms, max {} ms, {} early", l.p50, l.p99, l.max, l.early));
+    if !report.misses.is_empty() {
+        let misses: Vec<String> =
+            report.misses.iter().map(|m| format!("{} {}", m.count, m.cause.replace('_', " "))).collect();
+        line(format!("Misses        {}", misses.join(", ")));
+    }
+    for number in &report.numbers {
+        line(format!("Number        {}: {} of {} accepted", number.id, number.accepted, number.planned));
+    }
+    if let Some(o) = &report.oracle {
+        line(format!(
+            "Far side      {} requests, {} accepted for {} deliveries, {} duplicates, {} lost",
+            o.requests, o.accepted, o.distinct_deliveries, o.duplicates, o.lost
+        ));
+    }
+    text
+}
+
+/// The time of day in an RFC 3339 text.
+fn clock(text: &str) -> &str {
+    text.split_once('T').map_or(text, |(_, time)| time)
+}

@@ -1,0 +1,247 @@
+//! A whole morning against the simulator, with time compressed.
+//!
+//! Everything is the real thing but the far side: intake, plan, ledger, apalis workers,
+//! HTTP over loopback, signed webhooks, inbox, report. The simulator's oracle then says
+//! whether anything was sent twice or lost.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use chrono::NaiveDate;
+use domain::{Clock, RunId, SystemClock, Window};
+use indicatif::ProgressBar;
+use ledger::{Filter, Ledger};
+use scheduler::planner::{Frame, Planner};
+use scheduler::snapshot::Snapshot;
+use secrecy::SecretString;
+use simulator::Simulator;
+use status::Report;
+use status::report::Oracle;
+use tokio::net::TcpListener;
+
+use crate::cli::{Engine, RehearsalArgs, ReportFormat};
+use crate::config::secrets::Credentials;
+use crate::config::{Config, Store};
+use crate::exit::{Answer, Unavailable};
+use crate::morning::{Ended, Loops, follow, interrupted};
+use crate::private_redis::PrivateRedis;
+use crate::wire::Parts;
+use crate::{html, output};
+
+/// How long the far side may go on reporting after the window.
+const DRAIN: Duration = Duration::from_secs(120);
+/// Median time that the simulated Cloud API takes to answer.
+const LATENCY: Duration = Duration::from_millis(60);
+
+/// Runs it and prints the report.
+pub async fn rehearse(
+    mut config: Config,
+    snapshot: Snapshot,
+    date: NaiveDate,
+    engine: Engine,
+    args: &RehearsalArgs,
+) -> Result<Answer> {
+    let dir = folder(args.dir.as_deref())?;
+    config.state_dir = dir.join("state");
+    std::fs::create_dir_all(&config.state_dir)
+        .map_err(|e| Unavailable(format!("make {}: {e}", config.state_dir.display())))?;
+    let _redis = choose_store(&mut config, engine, args).await?;
+
+    let real = config.daily.window.on(date).context("the zone has no such date")?;
+    let by = (real.length().as_secs_f64() / args.window.as_secs_f64()).max(1.0);
+    compress(&mut config, by);
+
+    let secret = SecretString::from(format!("rehearsal-{}", args.seed));
+    let receiver = TcpListener::bind("127.0.0.1:0").await.context("listen on loopback")?;
+    let simulator = start_simulator(&config, args, by, &receiver, secret.clone()).await?;
+    config.cloud_api.base_url = simulator.base_url().parse().context("the simulator's address")?;
+    let credentials = Credentials {
+        meta_token: SecretString::from("rehearsal"),
+        app_secrets: vec![secret],
+        verify_token: SecretString::from("rehearsal"),
+    };
+    let mut parts = Parts::new(&config, credentials).await?;
+    parts.compress(by);
+
+    let run = RunId::new(&config.campaign.id, date);
+    let window = real.compressed_to(SystemClock.now() + lead(&snapshot), args.window);
+    plan(&config, &parts, &snapshot, &run, window).await?;
+
+    let loops = Loops::start(&parts, Some(receiver))?;
+    let ended = follow(&parts, &run, interrupted()).await?;
+    if ended == Ended::Closed {
+        drain(&simulator).await;
+    }
+    loops.stop().await; // the applier reads the inbox to its end first
+    if ended == Ended::Interrupted {
+        bail!("interrupted before the window closed");
+    }
+    let mut report = report(parts.ledger.as_ref(), &run).await?;
+    report.seed = Some(args.seed);
+    report.oracle = Some(compare(parts.ledger.as_ref(), &run, &simulator).await?);
+    publish(&report, &dir, args.format)?;
+    Ok(Answer::from_bool(report.sla.met))
+}
+
+/// The folder asked for, or a temporary one that stays: the report is in it.
+fn folder(dir: Option<&Path>) -> Result<PathBuf> {
+    match dir {
+        Some(parent) => {
+            std::fs::create_dir_all(parent)
+                .map_err(|e| Unavailable(format!("make {}: {e}", parent.display())))?;
+            let dir = tempfile::Builder::new().prefix("rehearsal-").tempdir_in(parent);
+            Ok(dir.with_context(|| format!("make a folder in {}", parent.display()))?.keep())
+        }
+        None => {
+            let dir = tempfile::Builder::new().prefix("subah-").tempdir();
+            Ok(dir.context("make a temporary folder")?.keep())
+        }
+    }
+}
+
+async fn choose_store(
+    config: &mut Config,
+    engine: Engine,
+    args: &RehearsalArgs,
+) -> Result<Option<PrivateRedis>> {
+    if engine == Engine::Sqlite {
+        config.store = Store::Sqlite { path: config.state_dir.join("ledger.db") };
+        return Ok(None);
+    }
+    // Rehearsals never share keys with the real thing, nor with one another.
+    let prefix = format!("subah-rehearsal-{}", SystemClock.now().micros());
+    let (own, url) = match &args.redis_url {
+        Some(url) => (None, url.clone()),
+        None => {
+            let own = PrivateRedis::start(&config.state_dir).await?;
+            let url = own.url.clone();
+            (Some(own), url)
+        }
+    };
+    config.store = Store::Redis { url, prefix, accept_risk: args.redis_url.is_some() };
+    Ok(own)
+}
+
+/// Spans that belong to the far side shrink with the window; those that belong to this
+/// machine keep a floor.
+fn compress(config: &mut Config, by: f64) {
+    let shorter = |span: Duration, floor_ms: u64| {
+        span.div_f64(by).max(Duration::from_millis(floor_ms)).min(span)
+    };
+    config.cloud_api.total_timeout = shorter(config.cloud_api.total_timeout, 1_500);
+    config.sender.budget = shorter(config.sender.budget, 1_000);
+    config.policy.lease = shorter(config.policy.lease, 3_000);
+    let longest = config.sender.budget + config.cloud_api.total_timeout;
+    config.policy.intent_timeout = longest + longest / 5;
+    config.sender.handling_timeout = config.policy.lease / 2 + config.policy.intent_timeout;
+}
+
+async fn start_simulator(
+    config: &Config,
+    args: &RehearsalArgs,
+    by: f64,
+    receiver: &TcpListener,
+    app_secret: SecretString,
+) -> Result<Simulator> {
+    let webhook = format!("http://{}{}", receiver.local_addr()?, status::receiver::PATH);
+    let mut options = simulator::Options::new(app_secret);
+    options.webhook = Some(webhook.parse()?);
+    options.seed = args.seed;
+    options.profile = args.faults.into();
+    options.compress = by;
+    options.latency = LATENCY;
+    options.numbers = config.numbers().iter().map(|n| (n.id.clone(), n.throughput)).collect();
+    options.templates = vec![config.campaign.template.clone()];
+    options.client_timeout = config.cloud_api.total_timeout;
+    Ok(Simulator::start(options, std::sync::Arc::new(SystemClock)).await?)
+}
+
+/// Planning must be over when the window opens.
+fn lead(snapshot: &Snapshot) -> Duration {
+    Duration::from_secs(1) + Duration::from_micros(60) * u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX)
+}
+
+async fn plan(
+    config: &Config,
+    parts: &Parts,
+    snapshot: &Snapshot,
+    run: &RunId,
+    window: Window,
+) -> Result<()> {
+    let planner = Planner {
+        ledger: std::sync::Arc::clone(&parts.ledger),
+        api: Some(parts.api.clone()),
+        state_dir: config.state_dir.clone(),
+    };
+    let frame = Frame {
+        run: run.clone(),
+        zone: config.daily.window.zone.name().to_owned(),
+        window,
+        stop_at: window.deadline,
+        grace: config.close_grace(),
+        policy: config.policy.clone(),
+        target_ratio: config.sla_target,
+    };
+    let bar = ProgressBar::new(snapshot.rows.len() as u64).with_message("planning");
+    let progress = |n: u32| bar.set_position(u64::from(n));
+    planner.plan(snapshot, &frame, parts.clock.now(), &progress).await?;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// Waits until every status was answered with 200, so that the report is the last word.
+async fn drain(simulator: &Simulator) {
+    let begun = Instant::now();
+    while simulator.webhooks_pending() > 0 && begun.elapsed() < DRAIN {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn report(ledger: &dyn Ledger, run: &RunId) -> Result<Report> {
+    let run = ledger.run(run).await?.context("the run is gone from the ledger")?;
+    Ok(status::sla::report(ledger, &run).await?)
+}
+
+/// Holds the ledger against what the far side saw.
+async fn compare(ledger: &dyn Ledger, run: &RunId, simulator: &Simulator) -> Result<Oracle> {
+    let mut accepted = simulator.oracle.deliveries();
+    let mut lost = 0;
+    let mut after = None;
+    loop {
+        let page = ledger.list(run, &Filter::default(), after, 5_000).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id.index);
+        for delivery in &page {
+            lost += u64::from(delivery.state.is_open());
+            let Some(messages) = accepted.remove(&delivery.id.to_string()) else { continue };
+            let known = messages.iter().all(|message| {
+                let attempt = message.nonce.parse().ok().and_then(|n| delivery.facts.attempt(n));
+                attempt.is_some_and(|attempt| attempt.taken_at().is_some())
+            });
+            lost += u64::from(!known);
+        }
+    }
+    lost += accepted.len() as u64; // messages for deliveries that the ledger never had
+    let tally = simulator.oracle.tally();
+    Ok(Oracle {
+        requests: tally.requests,
+        accepted: tally.accepted,
+        distinct_deliveries: tally.distinct_deliveries,
+        duplicates: tally.duplicates,
+        lost,
+    })
+}
+
+fn publish(report: &Report, dir: &Path, format: ReportFormat) -> Result<()> {
+    let page = dir.join("report.html");
+    std::fs::write(&page, html::page(report)).with_context(|| format!("write {}", page.display()))?;
+    std::fs::write(dir.join("report.json"), serde_json::to_vec_pretty(report)?)
+        .with_context(|| format!("write {}", dir.join("report.json").display()))?;
+    match format {
+        ReportFormat::Json => output::json(report)?,
+        ReportFormat::Text => print!("{}", output::report_text(report)),
+    }
+    eprintln!("HTML report: {}", page.display());
+    Ok(())
+}

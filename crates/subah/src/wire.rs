@@ -1,0 +1,130 @@
+//! Puts the parts together: who gets which ledger, client, key and options.
+
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use cloud_api::CloudApi;
+use domain::callback::CallbackKey;
+use domain::{Backoff, BusinessNumber, Clock, State, SystemClock};
+use ledger::Ledger;
+use rand::SeedableRng;
+use rand::rngs::{StdRng, SysRng};
+use secrecy::{ExposeSecret, SecretString};
+use sender::Sender;
+use status::receiver::Receiver;
+use status::{Applier, Inbox, Sweeper};
+use telemetry::Metrics;
+
+use crate::config::Config;
+use crate::config::secrets::Credentials;
+use crate::store;
+
+/// Everything that the loops of one process share.
+pub struct Parts {
+    pub ledger: Arc<dyn Ledger>,
+    pub api: CloudApi,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    pub inbox: Inbox,
+    pub progress: Arc<AtomicI64>,
+    callback_key: CallbackKey,
+    app_secrets: Vec<SecretString>,
+    verify_token: SecretString,
+    numbers: Vec<BusinessNumber>,
+    sender: sender::Options,
+    sweep_every: Duration,
+}
+
+impl Parts {
+    pub async fn new(config: &Config, credentials: Credentials) -> Result<Self> {
+        let ledger = store::open(config).await?;
+        let inbox = Inbox::open(&config.state_dir.join("inbox")).context("open the webhook inbox")?;
+        let api = CloudApi::new(&config.cloud_api, credentials.meta_token.clone())
+            .context("set up the Cloud API client")?;
+        let metrics = Arc::new(Metrics::new());
+        let numbers: Vec<&str> = config.numbers().iter().map(|n| n.id.as_str()).collect();
+        let states: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
+        metrics.configure(&[config.campaign.id.as_str()], &numbers, &states);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        metrics.start.set(clock.now().secs_f64());
+        let secret = &credentials.app_secrets[0];
+        Ok(Parts {
+            callback_key: CallbackKey::derive(secret.expose_secret().as_bytes()),
+            app_secrets: credentials.app_secrets,
+            verify_token: credentials.verify_token,
+            progress: Arc::new(AtomicI64::new(clock.now().micros())),
+            numbers: config.numbers().to_vec(),
+            sender: config.sender.clone(),
+            sweep_every: Duration::from_secs(1),
+            ledger,
+            api,
+            clock,
+            metrics,
+            inbox,
+        })
+    }
+
+    /// For windows that are `by` times shorter than real ones.
+    pub fn compress(&mut self, by: f64) {
+        self.sender = self.sender.clone().compressed(by);
+        self.sweep_every = Duration::from_secs(1).div_f64(by).max(Duration::from_millis(50));
+    }
+
+    pub fn sender(&self) -> Result<Sender> {
+        Ok(Sender {
+            ledger: Arc::clone(&self.ledger),
+            api: self.api.clone(),
+            clock: Arc::clone(&self.clock),
+            callback_key: self.callback_key.clone(),
+            metrics: Arc::clone(&self.metrics),
+            options: self.sender.clone(),
+            numbers: self.numbers.clone(),
+            rng: self.rng()?,
+            boot: boot(self.clock.as_ref()),
+            progress: Arc::clone(&self.progress),
+        })
+    }
+
+    pub fn receiver(&self) -> axum::Router {
+        status::receiver::router(Receiver {
+            inbox: self.inbox.clone(),
+            clock: Arc::clone(&self.clock),
+            metrics: Arc::clone(&self.metrics),
+            app_secrets: self.app_secrets.clone(),
+            verify_token: self.verify_token.clone(),
+        })
+    }
+
+    pub fn applier(&self) -> Result<Applier> {
+        Ok(Applier {
+            inbox: self.inbox.clone(),
+            ledger: Arc::clone(&self.ledger),
+            clock: Arc::clone(&self.clock),
+            metrics: Arc::clone(&self.metrics),
+            callback_key: self.callback_key.clone(),
+            backoff: Backoff { ..self.sender.backoff },
+            rng: Mutex::new(self.rng()?),
+        })
+    }
+
+    pub fn sweeper(&self) -> Sweeper {
+        Sweeper {
+            ledger: Arc::clone(&self.ledger),
+            clock: Arc::clone(&self.clock),
+            metrics: Arc::clone(&self.metrics),
+            every: self.sweep_every,
+        }
+    }
+
+    /// Seeded by the system: nonces of two processes must never meet.
+    fn rng(&self) -> Result<StdRng> {
+        StdRng::try_from_rng(&mut SysRng).context("read the system's random source")
+    }
+}
+
+/// Unique per process start: process and instant.
+fn boot(clock: &dyn Clock) -> String {
+    format!("{}-{}", std::process::id(), clock.now().micros())
+}
