@@ -14,6 +14,7 @@ mod core;
 pub mod error;
 pub mod model;
 pub mod record;
+pub mod redis;
 
 pub mod sqlite;
 pub mod transition;
@@ -25,6 +26,7 @@ pub use api::{
 pub use error::LedgerError;
 pub use model::Model;
 pub use record::{Message, Record};
+pub use redis::Redis;
 
 pub use sqlite::Sqlite;
 pub use transition::Refusal;

@@ -34,6 +34,7 @@ pub struct Throughput {
     limit: f64,
     /// Growth after a cut, messages a second per second.
     growth: f64,
+    cut_pause: Duration,
     state: Mutex<State>,
 }
 
@@ -56,7 +57,8 @@ impl Throughput {
         let rate = limit * HEADROOM;
         let bucket = bucket(rate, &stopwatch);
         let state = State { rate, bucket, stopwatch, changed_at: now, cut_at: None };
-        Throughput { limit, growth, state: Mutex::new(state) }
+        let cut_pause = CUT_PAUSE.div_f64(compress.max(1.0));
+        Throughput { limit, growth, cut_pause, state: Mutex::new(state) }
     }
 
     /// Takes one permit, or tells how long until the next.
@@ -74,7 +76,7 @@ impl Throughput {
     /// last cut belong to it.
     pub fn cut(&self, now: Instant) {
         let mut state = self.state.lock().expect("no panic while held");
-        if state.cut_at.is_some_and(|at| now.saturating_duration_since(at) < CUT_PAUSE) {
+        if state.cut_at.is_some_and(|at| now.saturating_duration_since(at) < self.cut_pause) {
             return;
         }
         state.cut_at = Some(now);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use domain::SystemClock;
-use ledger::{Ledger, Sqlite};
+use ledger::{Ledger, Redis, Sqlite};
 
 use crate::config::{Config, Store};
 use crate::exit::Unavailable;
@@ -20,6 +20,10 @@ pub async fn open(config: &Config) -> Result<Arc<dyn Ledger>> {
                 .with_context(|| format!("open {}", path.display()))?;
             Ok(Arc::new(ledger))
         }
-        Store::Redis { url: _, prefix: _, accept_risk: _ } => anyhow::bail!("redis"),
+        Store::Redis { url, prefix, accept_risk } => {
+            let options = ledger::redis::Options::new(url, prefix, *accept_risk);
+            let ledger = Redis::connect(&options).await.context("open the Redis ledger")?;
+            Ok(Arc::new(ledger))
+        }
     }
 }

@@ -1,0 +1,79 @@
+//! Every Redis key, and nothing else builds one.
+//!
+//! | key | type | holds |
+//! |---|---|---|
+//! | `<p>:runs` | set | ids of all runs |
+//! | `<p>:open` | set | ids of runs that may be open; a hint, the meta hash decides |
+//! | `<p>:schema` | string | version of this layout |
+//! | `<p>:{run}:meta` | hash | header, phase, cursor, sealed_at, started_at |
+//! | `<p>:{run}:d` | hash | index → record (JSON) |
+//! | `<p>:{run}:m` | hash | index → message (JSON, personal data) |
+//! | `<p>:{run}:b` | hash | body hash → body |
+//! | `<p>:{run}:due:<lane>` | sorted set | waiting deliveries by the instant they may go |
+//! | `<p>:{run}:look` | sorted set | leased, intent, ambiguous, by when the sweeper looks |
+//! | `<p>:{run}:c` | hash | state → count |
+//!
+//! A run's keys share one hash tag, so that a chunk, its cursor and its counters are one
+//! atomic step. Scores are microseconds since 1970.
+
+use domain::RunId;
+
+#[derive(Clone, Debug)]
+pub struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub fn new(prefix: &str) -> Self {
+        Keys { prefix: prefix.to_owned() }
+    }
+
+    pub fn runs(&self) -> String {
+        format!("{}:runs", self.prefix)
+    }
+
+    pub fn open(&self) -> String {
+        format!("{}:open", self.prefix)
+    }
+
+    pub fn schema(&self) -> String {
+        format!("{}:schema", self.prefix)
+    }
+
+    pub fn meta(&self, run: &RunId) -> String {
+        self.of(run, "meta")
+    }
+
+    pub fn records(&self, run: &RunId) -> String {
+        self.of(run, "d")
+    }
+
+    pub fn messages(&self, run: &RunId) -> String {
+        self.of(run, "m")
+    }
+
+    pub fn bodies(&self, run: &RunId) -> String {
+        self.of(run, "b")
+    }
+
+    pub fn look(&self, run: &RunId) -> String {
+        self.of(run, "look")
+    }
+
+    pub fn counts(&self, run: &RunId) -> String {
+        self.of(run, "c")
+    }
+
+    /// The lane's number is appended, here or in Lua.
+    pub fn due_prefix(&self, run: &RunId) -> String {
+        self.of(run, "due:")
+    }
+
+    pub fn due(&self, run: &RunId, lane: u16) -> String {
+        format!("{}{lane}", self.due_prefix(run))
+    }
+
+    fn of(&self, run: &RunId, what: &str) -> String {
+        format!("{}:{{{run}}}:{what}", self.prefix)
+    }
+}
