@@ -133,7 +133,9 @@ pub fn meaning(code: i32) -> &'static str {
 pub enum Answered {
     Refused(Failure),
     /// The message may have been taken.
-    Doubtful { code: i32 },
+    Doubtful {
+        code: i32,
+    },
 }
 
 /// Reads the error of an answer to a send. `subcode` 33 of code 100 names a wrong number.

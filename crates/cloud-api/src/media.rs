@@ -53,7 +53,8 @@ pub fn check_file(kind: MediaKind, path: &Path) -> Result<&'static str, CallErro
     let Some((_, _, mime, bytes_max)) = TYPES.iter().find(known) else {
         let endings: Vec<&str> =
             TYPES.iter().filter(|row| row.0 == kind).flat_map(|row| row.1).copied().collect();
-        let why = format!("not a {} that Meta takes: expected {}", kind.as_str(), endings.join(", "));
+        let why =
+            format!("not a {} that Meta takes: expected {}", kind.as_str(), endings.join(", "));
         return Err(CallError::Media { path: shown, why });
     };
     let size = std::fs::metadata(path)
@@ -107,9 +108,11 @@ impl MediaCache {
     ) -> Result<String, CallError> {
         let mime = check_file(kind, file)?;
         let shown = file.display().to_string();
-        let bytes = tokio::fs::read(file)
-            .await
-            .map_err(|source| CallError::File { doing: "read media", path: shown, source })?;
+        let bytes = tokio::fs::read(file).await.map_err(|source| CallError::File {
+            doing: "read media",
+            path: shown,
+            source,
+        })?;
         let key = format!("{number}/{}", sha256_hex(&bytes));
         if let Some(held) = self.ids.get(&key).filter(|held| now < held.uploaded_at + ID_LIFE) {
             return Ok(held.id.clone());

@@ -53,11 +53,21 @@ enum Parameter<'a> {
         parameter_name: Option<&'a str>,
         text: &'a str,
     },
-    Image { image: MediaObject<'a> },
-    Video { video: MediaObject<'a> },
-    Document { document: MediaObject<'a> },
-    Payload { payload: &'a str },
-    CouponCode { coupon_code: &'a str },
+    Image {
+        image: MediaObject<'a>,
+    },
+    Video {
+        video: MediaObject<'a>,
+    },
+    Document {
+        document: MediaObject<'a>,
+    },
+    Payload {
+        payload: &'a str,
+    },
+    CouponCode {
+        coupon_code: &'a str,
+    },
 }
 
 #[derive(Debug, Default, Serialize)]

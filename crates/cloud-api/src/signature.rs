@@ -15,7 +15,9 @@ pub const HEADER: &str = "x-hub-signature-256";
 pub enum BadSignature {
     #[error("no X-Hub-Signature-256 header of the form sha256=<64 hex digits>")]
     Missing,
-    #[error("the signature does not match: the app secret differs, or the body was changed on the way")]
+    #[error(
+        "the signature does not match: the app secret differs, or the body was changed on the way"
+    )]
     Mismatch,
 }
 

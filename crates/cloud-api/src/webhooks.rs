@@ -20,19 +20,46 @@ pub enum Event {
     Status(StatusReport),
     Inbound(Inbound),
     /// A message that someone typed on the phone of a coexistence number.
-    Echo { number: Option<NumberId>, kind: String },
-    Call { number: Option<NumberId>, event: String, direction: String },
+    Echo {
+        number: Option<NumberId>,
+        kind: String,
+    },
+    Call {
+        number: Option<NumberId>,
+        event: String,
+        direction: String,
+    },
     /// A user stopped or resumed a category of messages.
-    Preference { value: String, category: String },
-    Group { event: String },
+    Preference {
+        value: String,
+        category: String,
+    },
+    Group {
+        event: String,
+    },
     /// An error about the number or account rather than one message.
-    Error { number: Option<NumberId>, code: i32 },
+    Error {
+        number: Option<NumberId>,
+        code: i32,
+    },
     /// News about a template: status, quality, category or components.
-    Template { field: String, event: String, name: String, language: String },
+    Template {
+        field: String,
+        event: String,
+        name: String,
+        language: String,
+    },
     /// News about a number or the account.
-    Account { field: String, event: String, detail: String },
+    Account {
+        field: String,
+        event: String,
+        detail: String,
+    },
     /// A field that this version does not know.
-    Other { field: String, event: String },
+    Other {
+        field: String,
+        event: String,
+    },
 }
 
 /// One status of one message.

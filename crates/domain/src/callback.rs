@@ -19,7 +19,8 @@ pub struct CallbackKey(Hmac<Sha256>);
 impl CallbackKey {
     /// Derives the key, so that the app secret itself signs only webhooks.
     pub fn derive(app_secret: &[u8]) -> Self {
-        let mut mac = Hmac::<Sha256>::new_from_slice(app_secret).expect("HMAC takes any key length");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(app_secret).expect("HMAC takes any key length");
         mac.update(b"subah callback data v1");
         let key = mac.finalize().into_bytes();
         CallbackKey(Hmac::new_from_slice(&key).expect("HMAC takes any key length"))
@@ -120,7 +121,9 @@ mod tests {
         assert_eq!(Callback::decode(&moved, &key), Err(BadCallback::BadTag));
         let other = CallbackKey::derive(b"another secret");
         assert_eq!(Callback::decode(&text, &other), Err(BadCallback::BadTag));
-        for foreign in ["", "tracker", "job:8f1c/att:1", "2.a@2026-11-21.1.0000000000001234.00", "...."] {
+        for foreign in
+            ["", "tracker", "job:8f1c/att:1", "2.a@2026-11-21.1.0000000000001234.00", "...."]
+        {
             assert_eq!(Callback::decode(foreign, &key), Err(BadCallback::Foreign), "{foreign}");
         }
     }

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct CampaignId(Arc<str>);
 
 #[derive(Debug, thiserror::Error)]
-#[error("campaign id {0:?}: expected 1 to 64 lower-case letters, digits, '-' or '_', e.g. daily-pack")]
+#[error(
+    "campaign id {0:?}: expected 1 to 64 lower-case letters, digits, '-' or '_', e.g. daily-pack"
+)]
 pub struct BadCampaignId(String);
 
 impl CampaignId {

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 pub struct NumberId(Arc<str>);
 
 #[derive(Debug, thiserror::Error)]
-#[error("number id {0:?}: expected 1 to 64 letters, digits, '-' or '_' (Meta's phone_number_id, e.g. 106540352242922)")]
+#[error(
+    "number id {0:?}: expected 1 to 64 letters, digits, '-' or '_' (Meta's phone_number_id, e.g. 106540352242922)"
+)]
 pub struct BadNumberId(String);
 
 impl NumberId {

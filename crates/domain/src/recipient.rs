@@ -50,7 +50,9 @@ impl fmt::Display for RecipientId {
 pub struct Phone(String);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not an E.164 number: expected '+', a country code that does not start with 0, and 8 to 15 digits in all")]
+#[error(
+    "not an E.164 number: expected '+', a country code that does not start with 0, and 8 to 15 digits in all"
+)]
 pub struct NotE164;
 
 impl Phone {
@@ -103,7 +105,9 @@ impl fmt::Debug for Phone {
 pub struct UserId(String);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a business-scoped user id: expected a two-letter country, a dot and letters, digits or dots, e.g. IN.1349120865")]
+#[error(
+    "not a business-scoped user id: expected a two-letter country, a dot and letters, digits or dots, e.g. IN.1349120865"
+)]
 pub struct NotUserId;
 
 impl UserId {

@@ -31,7 +31,9 @@ pub struct WindowSpec {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadWindow {
-    #[error("opens {opens}, spread_until {spread_until}, closes {closes}, deadline {deadline}: expected opens < spread_until <= closes < deadline on one day")]
+    #[error(
+        "opens {opens}, spread_until {spread_until}, closes {closes}, deadline {deadline}: expected opens < spread_until <= closes < deadline on one day"
+    )]
     Order { opens: NaiveTime, spread_until: NaiveTime, closes: NaiveTime, deadline: NaiveTime },
     #[error("target {target} lies outside {opens} to {deadline}")]
     Target { target: NaiveTime, opens: NaiveTime, deadline: NaiveTime },
@@ -149,9 +151,27 @@ mod tests {
     #[test]
     fn a_skipped_hour_opens_at_its_end_and_a_repeated_one_opens_once() {
         let cases = [
-            ("New York springs forward", chrono_tz::America::New_York, "02:30:00", "2026-03-08", "2026-03-08T07:00:00.000Z"),
-            ("New York falls back", chrono_tz::America::New_York, "01:30:00", "2026-11-01", "2026-11-01T05:30:00.000Z"),
-            ("Lord Howe moves by half an hour", chrono_tz::Australia::Lord_Howe, "02:10:00", "2026-10-04", "2026-10-03T15:30:00.000Z"),
+            (
+                "New York springs forward",
+                chrono_tz::America::New_York,
+                "02:30:00",
+                "2026-03-08",
+                "2026-03-08T07:00:00.000Z",
+            ),
+            (
+                "New York falls back",
+                chrono_tz::America::New_York,
+                "01:30:00",
+                "2026-11-01",
+                "2026-11-01T05:30:00.000Z",
+            ),
+            (
+                "Lord Howe moves by half an hour",
+                chrono_tz::Australia::Lord_Howe,
+                "02:10:00",
+                "2026-10-04",
+                "2026-10-03T15:30:00.000Z",
+            ),
         ];
         for (name, zone, opens, date, want) in cases {
             let window = spec(zone, opens).on(day(date)).unwrap();
@@ -169,6 +189,8 @@ mod tests {
     fn times_out_of_order_are_named() {
         let mut bad = spec(chrono_tz::Asia::Kolkata, "05:59:30");
         bad.closes = bad.deadline;
-        assert!(bad.check().unwrap_err().to_string().contains("closes 06:05:00, deadline 06:05:00"));
+        assert!(
+            bad.check().unwrap_err().to_string().contains("closes 06:05:00, deadline 06:05:00")
+        );
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::facts::Ended;
-use domain::{Attempt, DeliveryId, Facts, Http, Nonce, NumberId, Policy, RunId, State, Timestamp, Window};
+use domain::{
+    Attempt, DeliveryId, Facts, Http, Nonce, NumberId, Policy, RunId, State, Timestamp, Window,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::error::LedgerError;
@@ -181,7 +183,10 @@ pub struct WebhookFact {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
-    Changed { from: State, to: State },
+    Changed {
+        from: State,
+        to: State,
+    },
     /// New facts, same visible state.
     Noted,
     /// Old or repeated news: normal traffic.
@@ -210,7 +215,11 @@ impl Counts {
     }
 
     pub fn set(&mut self, state: State, n: u64) {
-        if n == 0 { self.0.remove(&state) } else { self.0.insert(state, n) };
+        if n == 0 {
+            self.0.remove(&state)
+        } else {
+            self.0.insert(state, n)
+        };
     }
 
     pub fn add(&mut self, state: State, n: i64) {

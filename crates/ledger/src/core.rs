@@ -108,7 +108,12 @@ pub fn change_run(rows: &mut impl Rows, id: &RunId, change: impl FnOnce(&mut Run
     Ok(run)
 }
 
-pub fn claim(rows: &mut impl Rows, lane: &NumberId, k: usize, now: Timestamp) -> Result<Vec<Claim>> {
+pub fn claim(
+    rows: &mut impl Rows,
+    lane: &NumberId,
+    k: usize,
+    now: Timestamp,
+) -> Result<Vec<Claim>> {
     let mut claims = Vec::new();
     for id in rows.open_runs()? {
         let run = existing(rows, &id)?;

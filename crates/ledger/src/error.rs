@@ -30,6 +30,8 @@ pub enum LedgerError {
     #[error("the {engine} store is not safe to send from: {}", problems.join("; "))]
     Unsafe { engine: &'static str, problems: Vec<String> },
     /// The file or keys were written by another version.
-    #[error("the {engine} store has schema {found}, this program reads schema {wanted}: use the matching version")]
+    #[error(
+        "the {engine} store has schema {found}, this program reads schema {wanted}: use the matching version"
+    )]
     Schema { engine: &'static str, found: String, wanted: u32 },
 }

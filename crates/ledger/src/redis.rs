@@ -81,8 +81,7 @@ struct Cache {
     records: HashMap<(RunId, u32), String>,
 }
 
-type RunRow =
-    (i64, Option<String>, Option<u32>, Option<i64>, Option<i64>, Option<String>, String);
+type RunRow = (i64, Option<String>, Option<u32>, Option<i64>, Option<i64>, Option<String>, String);
 
 impl Redis {
     /// Connects and checks the server's settings and our schema.
@@ -183,7 +182,13 @@ impl Redis {
         Ok(Some((created == 1, run)))
     }
 
-    async fn existing(&self, doing: &'static str, id: &RunId, op: &str, value: &str) -> Result<Run> {
+    async fn existing(
+        &self,
+        doing: &'static str,
+        id: &RunId,
+        op: &str,
+        value: &str,
+    ) -> Result<Run> {
         let found = self.run_script(doing, id, op, value).await?;
         found.map(|(_, run)| run).ok_or_else(|| LedgerError::NoRun(id.clone()))
     }
@@ -193,7 +198,13 @@ impl Redis {
     async fn remembered(&self, id: &RunId) -> Result<Option<Run>> {
         if let Some(header) = self.with_cache(|cache| cache.headers.get(id).cloned()) {
             let cursor = header.total;
-            return Ok(Some(Run { header, phase: Phase::Open, cursor, sealed_at: None, started_at: None }));
+            return Ok(Some(Run {
+                header,
+                phase: Phase::Open,
+                cursor,
+                sealed_at: None,
+                started_at: None,
+            }));
         }
         Ok(self.run_script("read run", id, "read", "").await?.map(|(_, run)| run))
     }
@@ -266,9 +277,9 @@ impl Redis {
         };
         let now = self.heard(now);
         let next = next.parse().ok().map(Timestamp::from_micros);
-        let rows = rows.chunks_exact(3).filter_map(|row| {
-            Some((row[0].parse().ok()?, row[1].clone(), row[2].clone()))
-        });
+        let rows = rows
+            .chunks_exact(3)
+            .filter_map(|row| Some((row[0].parse().ok()?, row[1].clone(), row[2].clone())));
         Ok((Phase::parse(phase), now, next, rows.collect()))
     }
 
@@ -345,7 +356,8 @@ impl Ledger for Redis {
     async fn begin_run(&self, header: &RunHeader) -> Result<Begun> {
         let doing = "begin run";
         let mut con = self.con();
-        let () = con.sadd(self.keys.runs(), header.id.as_str()).await.map_err(|e| failed(doing, e))?;
+        let () =
+            con.sadd(self.keys.runs(), header.id.as_str()).await.map_err(|e| failed(doing, e))?;
         let begun = self.run_script(doing, &header.id, "begin", &encode(header)).await?;
         match begun {
             Some((true, run)) => Ok(Begun::Created(run)),
@@ -384,7 +396,8 @@ impl Ledger for Redis {
         }
         // The hint first: a run that is open must be found.
         let mut con = self.con();
-        let () = con.sadd(self.keys.open(), id.as_str()).await.map_err(|e| failed("seal run", e))?;
+        let () =
+            con.sadd(self.keys.open(), id.as_str()).await.map_err(|e| failed("seal run", e))?;
         self.existing("seal run", id, "seal", &total.to_string()).await
     }
 
@@ -474,11 +487,14 @@ impl Ledger for Redis {
 
     async fn release(&self, releases: &[Release]) -> Result<()> {
         for release in releases {
-            let step = |record: &mut Record, run: &Run, _: Timestamp| {
-                match transition::release(record, run, release.fence, release.next_at) {
-                    true => swap::Step::Put((), None),
-                    false => swap::Step::Keep(()),
-                }
+            let step = |record: &mut Record, run: &Run, _: Timestamp| match transition::release(
+                record,
+                run,
+                release.fence,
+                release.next_at,
+            ) {
+                true => swap::Step::Put((), None),
+                false => swap::Step::Keep(()),
             };
             self.update(&release.id, None, step).await?;
         }
@@ -489,11 +505,11 @@ impl Ledger for Redis {
         let one = |fact: &WebhookFact| {
             let fact = fact.clone();
             async move {
-                let step = |record: &mut Record, run: &Run, _: Timestamp| {
-                    match transition::apply(record, run, &fact) {
-                        Applied::Stale => swap::Step::Keep(Applied::Stale),
-                        applied => swap::Step::Put(applied, None),
-                    }
+                let step = |record: &mut Record, run: &Run, _: Timestamp| match transition::apply(
+                    record, run, &fact,
+                ) {
+                    Applied::Stale => swap::Step::Keep(Applied::Stale),
+                    applied => swap::Step::Put(applied, None),
                 };
                 Ok(self.update(&fact.id, None, step).await?.unwrap_or(Applied::Unknown))
             }
@@ -564,7 +580,8 @@ impl Ledger for Redis {
                 con.hmget(self.keys.messages(id), &indexes).await.map_err(list)?;
             for ((index, record), message) in indexes.iter().zip(records).zip(messages) {
                 let (Some(record), Some(message)) = (record, message) else { continue };
-                let (record, message) = (decode(id, *index, &record)?, decode(id, *index, &message)?);
+                let (record, message) =
+                    (decode(id, *index, &record)?, decode(id, *index, &message)?);
                 let view = view(&run.header, *index, record, message);
                 if filter.admits(&view) && views.len() < limit {
                     views.push(view);

@@ -77,7 +77,8 @@ fn prepare(conn: &Connection) -> Result<()> {
     conn.pragma_update(None, "journal_mode", "WAL").map_err(open)?;
     conn.pragma_update(None, "synchronous", "FULL").map_err(open)?;
     conn.pragma_update(None, "cache_size", -65_536).map_err(open)?; // 64 MiB
-    let found: u32 = conn.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(open)?;
+    let found: u32 =
+        conn.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(open)?;
     if found != 0 && found != SCHEMA {
         let found = found.to_string();
         return Err(LedgerError::Schema { engine: "sqlite", found, wanted: SCHEMA });

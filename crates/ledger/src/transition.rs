@@ -162,9 +162,7 @@ pub fn sweep(record: &mut Record, run: &Run, now: Timestamp) -> Sweep {
 fn must_end(record: &Record, run: &Run, now: Timestamp) -> Option<Ended> {
     let cancelled = run.phase == Phase::Cancelled;
     let over = match record.state {
-        State::Planned | State::RetryWait | State::Leased => {
-            cancelled || now >= run.header.stop_at
-        }
+        State::Planned | State::RetryWait | State::Leased => cancelled || now >= run.header.stop_at,
         State::Ambiguous => now >= run.header.close_at,
         _ => false,
     };

@@ -29,9 +29,13 @@ pub struct Breaker {
 #[derive(Debug)]
 enum Inner {
     Closed,
-    Open { until: Instant },
+    Open {
+        until: Instant,
+    },
     /// One probe is out; if nothing is heard of it, another may go after this.
-    Probing { until: Instant },
+    Probing {
+        until: Instant,
+    },
 }
 
 impl Breaker {

@@ -16,8 +16,7 @@ use crate::throughput::{Moment, Stopwatch};
 const BURST: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
 const PERIOD: Duration = Duration::from_secs(6);
 
-type Keyed =
-    RateLimiter<u64, DefaultKeyedStateStore<u64>, Stopwatch, NoOpMiddleware<Moment>>;
+type Keyed = RateLimiter<u64, DefaultKeyedStateStore<u64>, Stopwatch, NoOpMiddleware<Moment>>;
 
 /// The pair permits of one process, by a hash of number and recipient.
 pub struct PairRate {

@@ -74,7 +74,10 @@ impl LaneBackend {
     }
 
     /// Ends the claim loop and gives back what it had claimed and no worker took.
-    fn drain(&mut self, handle: Option<JoinHandle<()>>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn drain(
+        &mut self,
+        handle: Option<JoinHandle<()>>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         self.stop.cancel();
         let (_, empty) = mpsc::unbounded_channel();
         let mut jobs = std::mem::replace(&mut self.jobs, empty);
@@ -214,7 +217,8 @@ impl Claimer {
         let mut first = Some(slot);
         for claim in claims {
             let taken = first.take().or_else(|| Arc::clone(&self.slots).try_acquire_owned().ok());
-            let slot = taken.expect("only this loop takes slots, and it claimed no more than were free");
+            let slot =
+                taken.expect("only this loop takes slots, and it claimed no more than were free");
             // The receiver lives until the loop has ended.
             let _ = self.jobs.send(Job { claim, slot });
         }

@@ -94,11 +94,17 @@ mod tests {
         let wait = Due::Wait { until: utc("2026-11-21T05:29:30+05:30"), date: today };
         assert_eq!(at("2026-11-21T00:00:00+05:30"), wait);
         let in_time = at("2026-11-21T05:29:30+05:30");
-        assert!(matches!(in_time, Due::Now { date, stop_at, .. }
-            if date == today && stop_at == utc("2026-11-21T06:05:00+05:30")), "{in_time:?}");
+        assert!(
+            matches!(in_time, Due::Now { date, stop_at, .. }
+            if date == today && stop_at == utc("2026-11-21T06:05:00+05:30")),
+            "{in_time:?}"
+        );
         let late = at("2026-11-21T06:10:00+05:30");
-        assert!(matches!(late, Due::Now { date, stop_at, .. }
-            if date == today && stop_at == utc("2026-11-21T06:30:00+05:30")), "{late:?}");
+        assert!(
+            matches!(late, Due::Now { date, stop_at, .. }
+            if date == today && stop_at == utc("2026-11-21T06:30:00+05:30")),
+            "{late:?}"
+        );
         let missed = Due::Wait { until: utc("2026-11-22T05:29:30+05:30"), date: tomorrow };
         assert_eq!(at("2026-11-21T06:30:00+05:30"), missed);
         let done = daily.due(utc("2026-11-21T06:00:00+05:30"), |date| date == today);

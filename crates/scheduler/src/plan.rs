@@ -16,8 +16,8 @@ use domain::hash::{mix64, sha256_hex, stable64, unit};
 use domain::{BusinessNumber, Recipient, RunId, Suppression, Timestamp, Window};
 use ledger::{Message, PlanChunk, PlanRow};
 use serde::{Deserialize, Serialize};
-use templates::{ButtonCall, Header, Param, TemplateCall, TemplateDefinition};
 use templates::definition::ButtonFormat;
+use templates::{ButtonCall, Header, Param, TemplateCall, TemplateDefinition};
 
 use crate::intake::Content;
 use crate::snapshot::{Row, Snapshot};
@@ -118,11 +118,8 @@ impl<'a> Plan<'a> {
                 }
                 Err(left_out) => (String::new(), Some(Ended::Suppressed(left_out.reason))),
             };
-            let message = Message {
-                recipient: recipient.id.clone(),
-                to: recipient.address.clone(),
-                body,
-            };
+            let message =
+                Message { recipient: recipient.id.clone(), to: recipient.address.clone(), body };
             chunk.rows.push(PlanRow { lane, due_at: planned.due_at, message, ended });
         }
         chunk
@@ -182,7 +179,10 @@ fn assemble(campaign: &Campaign, recipient: &Recipient, content: &Content) -> Te
     for name in &template.body_parameters {
         let own = match name.as_str() {
             "name" => Some(recipient.name.as_str()).filter(|name| !name.is_empty()),
-            "first_name" => recipient.attributes.get("first_name").map(String::as_str)
+            "first_name" => recipient
+                .attributes
+                .get("first_name")
+                .map(String::as_str)
                 .or_else(|| recipient.name.split_whitespace().next()),
             other => recipient.attributes.get(other).map(String::as_str),
         };
@@ -193,11 +193,9 @@ fn assemble(campaign: &Campaign, recipient: &Recipient, content: &Content) -> Te
     let known = template.languages.contains(&recipient.language);
     let language = if known { &recipient.language } else { &campaign.default_language };
     let header = match (&content.header, &content.media, template.header.media_kind()) {
-        (_, Some(media), Some(kind)) => Some(Header::Media {
-            kind,
-            media: media.clone(),
-            filename: content.filename.clone(),
-        }),
+        (_, Some(media), Some(kind)) => {
+            Some(Header::Media { kind, media: media.clone(), filename: content.filename.clone() })
+        }
         (Some(text), _, _) => Some(Header::Text(Param::positional(text))),
         // A medium for a template without one: named as a mismatch by `fit`.
         (None, Some(media), None) => Some(Header::Media {

@@ -113,8 +113,7 @@ impl Snapshot {
         let unreadable = |line| SnapshotError::Unreadable { path: path.clone(), line };
         let mut lines = BufReader::new(std::fs::File::open(&path).map_err(io)?).lines();
         let head = lines.next().ok_or_else(|| unreadable(1))?.map_err(io)?;
-        let Head { campaign, everyone } =
-            serde_json::from_str(&head).map_err(|_| unreadable(1))?;
+        let Head { campaign, everyone } = serde_json::from_str(&head).map_err(|_| unreadable(1))?;
         let mut rows = Vec::new();
         for (n, line) in lines.enumerate() {
             let line = line.map_err(io)?;

@@ -52,9 +52,10 @@ impl NumberLane {
     /// and a code that really means one number stops no other.
     pub fn trip(&self, scope: Scope, template: &str, code: i32, now: Instant) {
         let (opened, what) = match scope {
-            Scope::Template => {
-                (self.shared.with_template(template, |b| b.trip(now)), format!("template {template}"))
-            }
+            Scope::Template => (
+                self.shared.with_template(template, |b| b.trip(now)),
+                format!("template {template}"),
+            ),
             _ => (self.with_breaker(|b| b.trip(now)), format!("number {}", self.number)),
         };
         if opened {
@@ -92,11 +93,14 @@ impl NumberLane {
         let number = self.number.as_str();
         let metrics = &self.shared.metrics;
         metrics.lane_rate.with_label_values(&[number]).set(self.throughput.rate());
-        metrics.breaker_is(number, match self.with_breaker(|breaker| breaker.state(now)) {
-            BreakerState::Closed => "closed",
-            BreakerState::HalfOpen => "half_open",
-            BreakerState::Open => "open",
-        });
+        metrics.breaker_is(
+            number,
+            match self.with_breaker(|breaker| breaker.state(now)) {
+                BreakerState::Closed => "closed",
+                BreakerState::HalfOpen => "half_open",
+                BreakerState::Open => "open",
+            },
+        );
     }
 }
 

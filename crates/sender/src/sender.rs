@@ -107,7 +107,9 @@ async fn take_up(shared: Arc<Shared>, stop: CancellationToken) {
                 let id = &run.header.id;
                 match shared.ledger.mark_started(id).await {
                     Ok(_) => tracing::info!(run = %id, "run {id} has a sender"),
-                    Err(error) => tracing::warn!(run = %id, error = %error, "mark run {id} started: {error}"),
+                    Err(error) => {
+                        tracing::warn!(run = %id, error = %error, "mark run {id} started: {error}")
+                    }
                 }
             }
         }

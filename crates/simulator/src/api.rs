@@ -124,8 +124,12 @@ async fn send(
     };
     match shared.numbers.admit(&message.number, &message.to, Instant::now()) {
         Admission::Yes => {}
-        Admission::Throughput => return shared.error(400, 130_429, "too many messages from this number"),
-        Admission::Pair => return shared.error(400, 131_056, "too many messages to this recipient"),
+        Admission::Throughput => {
+            return shared.error(400, 130_429, "too many messages from this number");
+        }
+        Admission::Pair => {
+            return shared.error(400, 131_056, "too many messages to this recipient");
+        }
         Admission::Banned => return shared.error(403, 368, "the account was restricted"),
     }
     let fate = shared.draw(|rng| shared.options.profile.shares().request(rng));
@@ -213,7 +217,8 @@ async fn read_object(
     }
     if shared.media.lock().expect("no panic while held").contains_key(&id) {
         let url = format!("http://{}/media/{id}", shared.options.listen);
-        return Json(json!({"messaging_product": "whatsapp", "id": id, "url": url})).into_response();
+        return Json(json!({"messaging_product": "whatsapp", "id": id, "url": url}))
+            .into_response();
     }
     let known = |number: &NumberId| shared.options.numbers.iter().any(|(n, _)| n == number);
     let open = shared.options.numbers.is_empty();

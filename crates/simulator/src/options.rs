@@ -58,7 +58,10 @@ impl Options {
         let host = self.webhook.as_ref().and_then(Url::host_str);
         let loopback = |host: &str| {
             host == "localhost"
-                || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+                || host
+                    .trim_matches(['[', ']'])
+                    .parse()
+                    .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
         };
         match host {
             Some(host) if !loopback(host) => Err(SimulatorError::NotLoopback(host.to_owned())),

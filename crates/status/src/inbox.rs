@@ -124,7 +124,10 @@ impl Segment {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
         let whole = record::whole_bytes(&mut file)?;
         if file.metadata()?.len() > whole {
-            tracing::warn!(segment = number, "webhook inbox: a torn record was cut off segment {number}; Meta sends it again");
+            tracing::warn!(
+                segment = number,
+                "webhook inbox: a torn record was cut off segment {number}; Meta sends it again"
+            );
             file.set_len(whole)?;
         }
         file.seek(SeekFrom::End(0))?;

@@ -89,11 +89,8 @@ struct Fold<'a> {
 
 impl<'a> Fold<'a> {
     fn new(run: &'a Run) -> Self {
-        let share = |lane: &domain::NumberId| NumberShare {
-            id: lane.to_string(),
-            planned: 0,
-            accepted: 0,
-        };
+        let share =
+            |lane: &domain::NumberId| NumberShare { id: lane.to_string(), planned: 0, accepted: 0 };
         Fold {
             states: State::ALL.into_iter().map(|state| (state, 0)).collect(),
             ladders: Ladders::default(),

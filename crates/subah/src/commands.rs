@@ -60,5 +60,10 @@ async fn find_run(config: &Config, ledger: &dyn Ledger, date: Option<&str>) -> R
     let prefix = format!("{}@", config.campaign.id);
     let runs = ledger.runs().await?;
     let latest = runs.into_iter().rfind(|run| run.header.id.as_str().starts_with(&prefix));
-    latest.with_context(|| format!("campaign {} has no run yet; `subah run` or `subah serve` makes one", config.campaign.id))
+    latest.with_context(|| {
+        format!(
+            "campaign {} has no run yet; `subah run` or `subah serve` makes one",
+            config.campaign.id
+        )
+    })
 }

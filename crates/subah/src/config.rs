@@ -75,7 +75,8 @@ impl Config {
 
     fn read(file: &Path, root: &mut Section) -> Self {
         let home = file.parent().map(Path::to_owned).unwrap_or_default();
-        let default_state = std::env::var_os("STATE_DIRECTORY").map_or("state".into(), PathBuf::from);
+        let default_state =
+            std::env::var_os("STATE_DIRECTORY").map_or("state".into(), PathBuf::from);
         let state_dir = home.join(root.path("state_dir").unwrap_or(default_state));
         let store = read_store(&mut root.section("store"), &state_dir);
         let mut section = root.section("cloud_api");
@@ -185,7 +186,9 @@ fn read_sender(section: &mut Section, cloud_api: &CloudApi) -> (Sender, Policy) 
     let longest = sender.budget + cloud_api.total_timeout;
     if longest >= policy.intent_timeout {
         let seen = format!("{:?}", policy.intent_timeout);
-        let wanted = format!("more than budget + cloud_api.total_timeout = {longest:?}, or an attempt could be doubted while it is under way");
+        let wanted = format!(
+            "more than budget + cloud_api.total_timeout = {longest:?}, or an attempt could be doubted while it is under way"
+        );
         section.problem("intent_timeout", &seen, &wanted);
     }
     (sender, policy)
@@ -206,7 +209,11 @@ fn read_window(section: &mut Section) -> Daily {
     }
     let catch_up_until = section.time("catch_up_until", time(6, 30, 0));
     if catch_up_until < window.deadline {
-        section.problem("catch_up_until", &catch_up_until.to_string(), "a time at or after the deadline");
+        section.problem(
+            "catch_up_until",
+            &catch_up_until.to_string(),
+            "a time at or after the deadline",
+        );
     }
     let plan_lead = section.duration("plan_lead", Duration::from_secs(30 * 60));
     Daily { window, plan_lead, catch_up_until }

@@ -49,7 +49,8 @@ fn code(error: &anyhow::Error) -> u8 {
         let ledger = cause.downcast_ref::<LedgerError>();
         let store = ledger.is_some_and(|error| !matches!(error, LedgerError::NoRun(_)));
         let network = cause.is::<simulator::SimulatorError>() || cause.is::<cloud_api::CallError>();
-        if store || network || cause.is::<Unavailable>() || cause.is::<status::inbox::InboxError>() {
+        if store || network || cause.is::<Unavailable>() || cause.is::<status::inbox::InboxError>()
+        {
             return UNAVAILABLE;
         }
     }

@@ -126,9 +126,8 @@ pub fn date(text: &str, config: &Config) -> Result<NaiveDate> {
         "today" => Ok(today),
         "tomorrow" => today.checked_add_days(day(1)).context("the calendar ends"),
         "yesterday" => today.checked_sub_days(day(1)).context("the calendar begins"),
-        other => other
-            .parse()
-            .ok()
-            .with_context(|| format!("date {other:?}: expected today, tomorrow, yesterday or yyyy-mm-dd")),
+        other => other.parse().ok().with_context(|| {
+            format!("date {other:?}: expected today, tomorrow, yesterday or yyyy-mm-dd")
+        }),
     }
 }

@@ -29,7 +29,9 @@ const EXPOSITION: &str = "text/plain; version=0.0.4";
 /// Binds, or says which address is taken and by which key it can be changed.
 pub async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Unavailable> {
     TcpListener::bind(address).await.map_err(|error| {
-        Unavailable(format!("listen on {address} ({key}): {error}; is another subah running, or the port taken?"))
+        Unavailable(format!(
+            "listen on {address} ({key}): {error}; is another subah running, or the port taken?"
+        ))
     })
 }
 

@@ -102,10 +102,15 @@ fn progress(run: &Run) -> ProgressBar {
 
 fn show(bar: &ProgressBar, counts: &Counts) {
     let arrived = counts.get(State::Delivered) + counts.get(State::Read);
-    let taken = arrived + counts.get(State::Sent) + counts.get(State::Accepted) + counts.get(State::Held);
-    let failed = counts.get(State::Failed) + counts.get(State::Unknown) + counts.get(State::Expired);
+    let taken =
+        arrived + counts.get(State::Sent) + counts.get(State::Accepted) + counts.get(State::Held);
+    let failed =
+        counts.get(State::Failed) + counts.get(State::Unknown) + counts.get(State::Expired);
     bar.set_position(arrived);
-    bar.set_message(format!("delivered · {taken} accepted · {failed} failed · {} open", counts.open()));
+    bar.set_message(format!(
+        "delivered · {taken} accepted · {failed} failed · {} open",
+        counts.open()
+    ));
 }
 
 /// Ends with SIGTERM or Ctrl-C.

@@ -74,10 +74,21 @@ pub fn report_text(report: &Report) -> String {
         report.sla.target * 100.0
     ));
     line(String::new());
-    line(format!("Window        opens {}   target {}", clock(&report.window.opens), clock(&report.window.target)));
-    line(format!("              closes {}  deadline {}", clock(&report.window.closes), clock(&report.window.deadline)));
+    line(format!(
+        "Window        opens {}   target {}",
+        clock(&report.window.opens),
+        clock(&report.window.target)
+    ));
+    line(format!(
+        "              closes {}  deadline {}",
+        clock(&report.window.closes),
+        clock(&report.window.deadline)
+    ));
     let by = &report.by_deadline;
-    line(format!("By deadline   {} accepted, {} sent, {} delivered", by.accepted, by.sent, by.delivered));
+    line(format!(
+        "By deadline   {} accepted, {} sent, {} delivered",
+        by.accepted, by.sent, by.delivered
+    ));
     let states: Vec<String> =
         report.states.iter().filter(|(_, n)| **n > 0).map(|(s, n)| format!("{n} {s}")).collect();
     line(format!("Now           {}", states.join(", ")));
@@ -87,14 +98,23 @@ pub fn report_text(report: &Report) -> String {
         a.total, a.accepted, a.refused, a.ambiguous, a.not_sent
     ));
     let l = &report.lateness_ms;
-    line(format!("Lateness      p50 {} ms, p99 {} ms, max {} ms, {} early", l.p50, l.p99, l.max, l.early));
+    line(format!(
+        "Lateness      p50 {} ms, p99 {} ms, max {} ms, {} early",
+        l.p50, l.p99, l.max, l.early
+    ));
     if !report.misses.is_empty() {
-        let misses: Vec<String> =
-            report.misses.iter().map(|m| format!("{} {}", m.count, m.cause.replace('_', " "))).collect();
+        let misses: Vec<String> = report
+            .misses
+            .iter()
+            .map(|m| format!("{} {}", m.count, m.cause.replace('_', " ")))
+            .collect();
         line(format!("Misses        {}", misses.join(", ")));
     }
     for number in &report.numbers {
-        line(format!("Number        {}: {} of {} accepted", number.id, number.accepted, number.planned));
+        line(format!(
+            "Number        {}: {} of {} accepted",
+            number.id, number.accepted, number.planned
+        ));
     }
     if let Some(o) = &report.oracle {
         line(format!(

@@ -159,7 +159,8 @@ async fn start_simulator(
 
 /// Planning must be over when the window opens.
 fn lead(snapshot: &Snapshot) -> Duration {
-    Duration::from_secs(1) + Duration::from_micros(60) * u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX)
+    Duration::from_secs(1)
+        + Duration::from_micros(60) * u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX)
 }
 
 async fn plan(
@@ -235,7 +236,8 @@ async fn compare(ledger: &dyn Ledger, run: &RunId, simulator: &Simulator) -> Res
 
 fn publish(report: &Report, dir: &Path, format: ReportFormat) -> Result<()> {
     let page = dir.join("report.html");
-    std::fs::write(&page, html::page(report)).with_context(|| format!("write {}", page.display()))?;
+    std::fs::write(&page, html::page(report))
+        .with_context(|| format!("write {}", page.display()))?;
     std::fs::write(dir.join("report.json"), serde_json::to_vec_pretty(report)?)
         .with_context(|| format!("write {}", dir.join("report.json").display()))?;
     match format {

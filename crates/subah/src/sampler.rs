@@ -76,7 +76,8 @@ impl Sampler {
     ) -> Result<(), LedgerError> {
         let now = self.clock.now();
         let deadline = run.header.window.deadline;
-        let gauge = self.metrics.run_delivered_by_deadline.with_label_values(&[self.campaign.as_str()]);
+        let gauge =
+            self.metrics.run_delivered_by_deadline.with_label_values(&[self.campaign.as_str()]);
         if now <= deadline {
             let arrived = counts.get(State::Delivered) + counts.get(State::Read);
             gauge.set(i64::try_from(arrived).unwrap_or(i64::MAX));

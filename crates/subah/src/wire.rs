@@ -40,7 +40,8 @@ pub struct Parts {
 impl Parts {
     pub async fn new(config: &Config, credentials: Credentials) -> Result<Self> {
         let ledger = store::open(config).await?;
-        let inbox = Inbox::open(&config.state_dir.join("inbox")).context("open the webhook inbox")?;
+        let inbox =
+            Inbox::open(&config.state_dir.join("inbox")).context("open the webhook inbox")?;
         let api = CloudApi::new(&config.cloud_api, credentials.meta_token.clone())
             .context("set up the Cloud API client")?;
         let metrics = Arc::new(Metrics::new());

@@ -130,7 +130,8 @@ impl TemplateDefinition {
                 Some(given) => given == name,
                 None => position == body.len(),
             });
-            let param = at.map(|at| given.remove(at)).ok_or_else(|| BadCall::Missing(name.clone()))?;
+            let param =
+                at.map(|at| given.remove(at)).ok_or_else(|| BadCall::Missing(name.clone()))?;
             let text = clean(&param.text).map_err(|e| BadCall::Text(name.clone(), e))?;
             body.push(match self.parameter_format {
                 ParameterFormat::Named => Param::named(name, text),

@@ -87,7 +87,11 @@ fn every_kind_of_call() -> Vec<(&'static str, TemplateCall, Value)> {
 fn each_component_is_built_as_documented() {
     for (name, call, components) in every_kind_of_call() {
         let body = built(&phone(), &call);
-        assert_eq!(body["template"].get("components").cloned().unwrap_or_default(), components, "{name}");
+        assert_eq!(
+            body["template"].get("components").cloned().unwrap_or_default(),
+            components,
+            "{name}"
+        );
         assert_eq!(body["to"], "+919876543210", "{name}");
         assert_eq!(body["template"]["language"], json!({"code": "en"}), "{name}");
         assert_eq!(body["biz_opaque_callback_data"], "1.a.b", "{name}");
@@ -126,8 +130,10 @@ fn bodies_hold_against_metas_own_schema() {
     for to in [phone(), id] {
         for (name, call, _) in every_kind_of_call() {
             let body = built(&to, &call);
-            let errors: Vec<String> =
-                validator.iter_errors(&body).map(|e| format!("{}: {e}", e.instance_path())).collect();
+            let errors: Vec<String> = validator
+                .iter_errors(&body)
+                .map(|e| format!("{}: {e}", e.instance_path()))
+                .collect();
             assert!(errors.is_empty(), "{name}: {errors:?}");
         }
     }

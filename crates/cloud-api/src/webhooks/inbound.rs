@@ -34,8 +34,19 @@ pub enum Link {
 }
 
 const KINDS: &[&str] = &[
-    "text", "image", "audio", "video", "document", "sticker", "location", "contacts", "button",
-    "interactive", "order", "reaction", "system",
+    "text",
+    "image",
+    "audio",
+    "video",
+    "document",
+    "sticker",
+    "location",
+    "contacts",
+    "button",
+    "interactive",
+    "order",
+    "reaction",
+    "system",
 ];
 
 pub fn read(message: &Value, number: &Option<NumberId>) -> Inbound {

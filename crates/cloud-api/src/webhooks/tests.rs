@@ -34,21 +34,35 @@ fn each_situation_is_described_in_words() {
         ),
         (
             "failed",
-            messages(json!({"statuses": [{"id": "w", "status": "failed", "timestamp": "1763600105",
-                "errors": [{"code": 131_049, "title": "…"}]}]})),
+            messages(
+                json!({"statuses": [{"id": "w", "status": "failed", "timestamp": "1763600105",
+                "errors": [{"code": 131_049, "title": "…"}]}]}),
+            ),
             "status failed error 131049",
         ),
-        ("failed without errors", messages(json!({"statuses": [{"status": "failed"}]})), "status failed"),
-        ("a status of the future", messages(json!({"statuses": [{"status": "savoured"}]})), "status savoured"),
+        (
+            "failed without errors",
+            messages(json!({"statuses": [{"status": "failed"}]})),
+            "status failed",
+        ),
+        (
+            "a status of the future",
+            messages(json!({"statuses": [{"status": "savoured"}]})),
+            "status savoured",
+        ),
         (
             "a BSUID user writes",
-            messages(json!({"messages": [{"from_user_id": "IN.1", "id": "w", "type": "text", "text": {"body": "Hi"}}]})),
+            messages(
+                json!({"messages": [{"from_user_id": "IN.1", "id": "w", "type": "text", "text": {"body": "Hi"}}]}),
+            ),
             "inbound text (from user id)",
         ),
         (
             "reply button",
-            messages(json!({"messages": [{"from": "91", "type": "interactive", "context": {"id": "w"},
-                "interactive": {"type": "button_reply"}}]})),
+            messages(
+                json!({"messages": [{"from": "91", "type": "interactive", "context": {"id": "w"},
+                "interactive": {"type": "button_reply"}}]}),
+            ),
             "inbound interactive:button_reply (from phone) reply-context",
         ),
         (
@@ -63,13 +77,24 @@ fn each_situation_is_described_in_words() {
         ),
         (
             "template paused",
-            body("message_template_status_update", json!({"event": "PAUSED", "reason": null,
+            body(
+                "message_template_status_update",
+                json!({"event": "PAUSED", "reason": null,
                 "message_template_id": 59, "message_template_name": "daily_pack",
-                "message_template_language": "hi"})),
+                "message_template_language": "hi"}),
+            ),
             "message_template_status_update: PAUSED",
         ),
-        ("a field of the future", body("telepathy", json!({"event": "thought"})), "telepathy: thought"),
-        ("wrong types everywhere", messages(json!({"statuses": "no", "messages": {"a": 1}})), "messages: "),
+        (
+            "a field of the future",
+            body("telepathy", json!({"event": "thought"})),
+            "telepathy: thought",
+        ),
+        (
+            "wrong types everywhere",
+            messages(json!({"statuses": "no", "messages": {"a": 1}})),
+            "messages: ",
+        ),
         ("nothing", br#"{"object":"x","entry":[]}"#.to_vec(), ""),
         ("entry of another type", br#"{"entry":{"changes":[]}}"#.to_vec(), ""),
     ];

@@ -46,10 +46,8 @@ fn attempt() -> impl Strategy<Value = Attempt> {
             sent_at: at[3],
             delivered_at: at[4],
             read_at: at[5],
-            failed: failed.map(|(at, failure)| ReportedFailure {
-                at: Timestamp::from_secs(at),
-                failure,
-            }),
+            failed: failed
+                .map(|(at, failure)| ReportedFailure { at: Timestamp::from_secs(at), failure }),
         })
 }
 

@@ -51,8 +51,16 @@ fn every_set_of_facts_has_the_state_a_person_would_name() {
             State::Sent,
         ),
         ("throttled", facts(vec![attempt(1, refused(Throttled))], None), State::RetryWait),
-        ("given back by a breaker", facts(vec![attempt(1, refused(Halted))], None), State::RetryWait),
-        ("throttled to the end", facts(vec![attempt(1, refused(Throttled))], closed), State::Expired),
+        (
+            "given back by a breaker",
+            facts(vec![attempt(1, refused(Halted))], None),
+            State::RetryWait,
+        ),
+        (
+            "throttled to the end",
+            facts(vec![attempt(1, refused(Throttled))], closed),
+            State::Expired,
+        ),
         (
             "never left",
             facts(vec![attempt(1, Http::NotSent(NotSent::Connect))], None),
@@ -130,7 +138,8 @@ fn a_lease_shows_only_while_the_delivery_waits() {
 #[test]
 fn deferrals_end_when_their_budget_is_spent() {
     let policy = Policy { defers_max: 2, ..Policy::default() };
-    let tries = |n| facts((1..=n).map(|i| attempt(i, refused(FailureClass::Throttled))).collect(), None);
+    let tries =
+        |n| facts((1..=n).map(|i| attempt(i, refused(FailureClass::Throttled))).collect(), None);
     assert_eq!(state(&tries(2), false, &policy), State::RetryWait);
     assert_eq!(state(&tries(3), false, &policy), State::Failed);
 }

@@ -32,10 +32,13 @@ pub async fn inspect(con: &mut ConnectionManager) -> redis::RedisResult<Health> 
             Some(value) => {
                 health.problems.push(format!("{setting} is {value}, expected {wanted}: {why}"));
             }
-            None => health.problems.push(format!("{setting} cannot be read: allow CONFIG GET to this user, expected {wanted}")),
+            None => health.problems.push(format!(
+                "{setting} cannot be read: allow CONFIG GET to this user, expected {wanted}"
+            )),
         }
     }
-    let durable = if health.problems.is_empty() { "append-only, synced before each answer" } else { "weak" };
+    let durable =
+        if health.problems.is_empty() { "append-only, synced before each answer" } else { "weak" };
     health.facts.push(("durability".to_owned(), durable.to_owned()));
     Ok(health)
 }

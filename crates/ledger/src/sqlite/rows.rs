@@ -73,9 +73,8 @@ impl<'a> SqlRows<'a> {
         limit: usize,
     ) -> Result<Vec<DeliveryView>> {
         let (key, header) = self.header(run)?;
-        let mut sql = String::from(
-            "SELECT idx, record, message FROM deliveries WHERE run = ?1 AND idx > ?2",
-        );
+        let mut sql =
+            String::from("SELECT idx, record, message FROM deliveries WHERE run = ?1 AND idx > ?2");
         let mut values = vec![Value::from(key), Value::from(after.map_or(-1, i64::from))];
         if !filter.states.is_empty() {
             let names: Vec<String> = filter.states.iter().map(|s| format!("'{s}'")).collect();
@@ -166,9 +165,8 @@ impl<'a> SqlRows<'a> {
 impl Rows for SqlRows<'_> {
     fn run(&mut self, id: &RunId) -> Result<Option<Run>> {
         let sql = "SELECT key, phase, cursor, sealed_at, started_at FROM runs WHERE id = ?1";
-        let columns = |row: &Row<'_>| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-        };
+        let columns =
+            |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?));
         let found: Option<RunRow> = self.one("read run", sql, [id.as_str()], columns)?;
         let Some((_, phase, cursor, sealed_at, started_at)) = found else { return Ok(None) };
         let phase = Phase::parse(&phase).ok_or_else(|| LedgerError::Corrupt {

@@ -82,7 +82,9 @@ pub fn read_content(bytes: &[u8], zone: Tz) -> Result<Intake<Content>, IntakeErr
     for (line, id, read) in rows {
         let read = read.and_then(|content| {
             match seen.insert(content.recipient_id.as_str().to_owned(), line) {
-                Some(first) => Err(format!("same recipient_id as line {first}; the first one counts")),
+                Some(first) => {
+                    Err(format!("same recipient_id as line {first}; the first one counts"))
+                }
                 None => Ok(content),
             }
         });
@@ -95,11 +97,7 @@ pub fn read_content(bytes: &[u8], zone: Tz) -> Result<Intake<Content>, IntakeErr
     Ok(intake)
 }
 
-fn read_line(
-    line: u64,
-    text: &str,
-    zone: Tz,
-) -> (u64, Option<String>, Result<Content, String>) {
+fn read_line(line: u64, text: &str, zone: Tz) -> (u64, Option<String>, Result<Content, String>) {
     let value: Value = match serde_json::from_str(text) {
         Ok(value) => value,
         Err(error) => {
@@ -118,13 +116,15 @@ fn read_object(value: &Value, zone: Tz) -> Result<Content, String> {
             (_, Value::Null) => {}
             ("params", Value::Object(params)) => {
                 for (name, value) in params {
-                    fields.insert(format!("param:{name}"), scalar(&format!("params.{name}"), value)?);
+                    fields
+                        .insert(format!("param:{name}"), scalar(&format!("params.{name}"), value)?);
                 }
             }
             ("params", Value::Array(params)) => {
                 for (at, value) in params.iter().enumerate() {
                     let name = at + 1;
-                    fields.insert(format!("param:{name}"), scalar(&format!("params[{at}]"), value)?);
+                    fields
+                        .insert(format!("param:{name}"), scalar(&format!("params[{at}]"), value)?);
                 }
             }
             ("media", Value::Object(media)) => {

@@ -9,11 +9,15 @@ use phonenumber::country::Id as Country;
 /// Why a text is no phone number. Never repeats the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPhone {
-    #[error("phone was rounded by the spreadsheet (9.19877E+11): format the column as text and export again")]
+    #[error(
+        "phone was rounded by the spreadsheet (9.19877E+11): format the column as text and export again"
+    )]
     Rounded,
     #[error("phone holds letters or signs that are no part of a number")]
     NotDigits,
-    #[error("phone is not a number that exists: expected 10 digits from 6 to 9 for India, or + and a country code")]
+    #[error(
+        "phone is not a number that exists: expected 10 digits from 6 to 9 for India, or + and a country code"
+    )]
     Impossible,
 }
 
@@ -53,7 +57,8 @@ fn plain(text: &str) -> Result<String, BadPhone> {
         match digit(c) {
             Some(digit) => plain.push(digit),
             None if c == '+' && plain.is_empty() => plain.push('+'),
-            None if " -().\u{a0}\u{2010}\u{2011}\u{2012}\u{2013}\u{200b}\u{202a}\u{202c}/".contains(c) => {}
+            None if " -().\u{a0}\u{2010}\u{2011}\u{2012}\u{2013}\u{200b}\u{202a}\u{202c}/"
+                .contains(c) => {}
             None => return Err(BadPhone::NotDigits),
         }
     }
@@ -108,10 +113,22 @@ mod tests {
     #[test]
     fn one_number_in_all_its_clothes_is_one_number() {
         for text in [
-            "9876543210", "09876543210", "919876543210", "+919876543210", "+91 98765 43210",
-            "+91-98765-43210", "(+91) 98765.43210", "00919876543210", "+91 098765 43210",
-            "'9876543210", "919876543210.0", "9.19876543210E+11", "९८७६५४३२१०", "+९१ ९८७६५ ४३२१०",
-            "\u{202a}+91 98765 43210\u{202c}", "９８７６５４３２１０",
+            "9876543210",
+            "09876543210",
+            "919876543210",
+            "+919876543210",
+            "+91 98765 43210",
+            "+91-98765-43210",
+            "(+91) 98765.43210",
+            "00919876543210",
+            "+91 098765 43210",
+            "'9876543210",
+            "919876543210.0",
+            "9.19876543210E+11",
+            "९८७६५४३२१०",
+            "+९१ ९८७६५ ४३२१०",
+            "\u{202a}+91 98765 43210\u{202c}",
+            "９８７６５４３２１０",
         ] {
             let got = parse(text).map(|phone| phone.reveal().to_owned());
             assert_eq!(got.as_deref(), Ok("+919876543210"), "{text}");

@@ -11,7 +11,14 @@ use super::table::{self, Row};
 use super::{Intake, IntakeError, Refused, phone};
 
 const KNOWN: &[&str] = &[
-    "id", "name", "phone", "bsuid", "tier", "language", "consent_utility", "consent_marketing",
+    "id",
+    "name",
+    "phone",
+    "bsuid",
+    "tier",
+    "language",
+    "consent_utility",
+    "consent_marketing",
     "opted_in_at",
 ];
 const ID_BYTES_MAX: usize = 128;
@@ -155,7 +162,8 @@ mod tests {
     use super::*;
     use chrono_tz::Asia::Kolkata;
 
-    const HEADER: &str = "id,name,phone,bsuid,tier,language,consent_utility,consent_marketing,opted_in_at,firm";
+    const HEADER: &str =
+        "id,name,phone,bsuid,tier,language,consent_utility,consent_marketing,opted_in_at,firm";
 
     fn read(text: impl AsRef<[u8]>) -> Intake<Recipient> {
         read_recipients(text.as_ref(), Kolkata).unwrap()
@@ -171,7 +179,10 @@ mod tests {
             .into_iter()
             .chain(plain.encode_utf16().flat_map(u16::to_le_bytes))
             .collect();
-        let semicolons = plain.replace("\"Rao, Asha\"", "Rao; Asha").replace(',', "\t").replace("Rao; Asha", "Rao, Asha");
+        let semicolons = plain
+            .replace("\"Rao, Asha\"", "Rao; Asha")
+            .replace(',', "\t")
+            .replace("Rao; Asha", "Rao, Asha");
         let clothes: Vec<(&str, Vec<u8>)> = vec![
             ("plain", plain.clone().into_bytes()),
             ("BOM", format!("\u{feff}{plain}").into_bytes()),
@@ -212,9 +223,14 @@ mod tests {
         assert_eq!(intake.rows[1].language, "en_US");
         let listed: Vec<String> = intake.refused.iter().map(ToString::to_string).collect();
         let wanted = [
-            "line 3: phone was rounded", "line 4: same id as line 2", "line 5: same phone or bsuid as line 2",
-            "line 6: id is empty", "line 7: phone and bsuid", "line 8: consent_utility is neither",
-            "line 9: 12 fields in a row of 10", "line 10: a date is not readable",
+            "line 3: phone was rounded",
+            "line 4: same id as line 2",
+            "line 5: same phone or bsuid as line 2",
+            "line 6: id is empty",
+            "line 7: phone and bsuid",
+            "line 8: consent_utility is neither",
+            "line 9: 12 fields in a row of 10",
+            "line 10: a date is not readable",
         ];
         assert_eq!(listed.len(), wanted.len(), "{listed:#?}");
         for (got, want) in listed.iter().zip(wanted) {
@@ -225,9 +241,14 @@ mod tests {
 
     #[test]
     fn a_file_without_what_is_needed_says_what_it_has() {
-        let error = |text: &str| read_recipients(text.as_bytes(), Kolkata).map(drop).unwrap_err().to_string();
+        let error = |text: &str| {
+            read_recipients(text.as_bytes(), Kolkata).map(drop).unwrap_err().to_string()
+        };
         assert_eq!(error("id,name\n1,a\n"), "column phone or bsuid is missing; found: id, name");
-        assert_eq!(error("id,phone\n"), "column consent_utility or consent_marketing is missing; found: id, phone");
+        assert_eq!(
+            error("id,phone\n"),
+            "column consent_utility or consent_marketing is missing; found: id, phone"
+        );
         assert_eq!(error(" \n"), "the file is empty");
         assert_eq!(error("id,phone,ID\n"), "column \"id\" is there twice");
     }

@@ -55,9 +55,11 @@ pub fn read(bytes: &[u8]) -> Result<Table, IntakeError> {
         .from_reader(text.as_bytes());
     let columns: Vec<String> =
         reader.headers().map_err(|_| IntakeError::NoHeader)?.iter().map(column).collect();
-    if let Some(double) = columns.iter().enumerate().find_map(|(at, name)| {
-        (!name.is_empty() && columns[..at].contains(name)).then_some(name)
-    }) {
+    if let Some(double) = columns
+        .iter()
+        .enumerate()
+        .find_map(|(at, name)| (!name.is_empty() && columns[..at].contains(name)).then_some(name))
+    {
         return Err(IntakeError::DoubleColumn(double.clone()));
     }
     let mut table = Table { columns, rows: Vec::new(), refused: Vec::new() };

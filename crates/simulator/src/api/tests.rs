@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use crate::{Options, Simulator};
 
 async fn start() -> Simulator {
-    let options = Options { latency: std::time::Duration::ZERO, ..Options::new(SecretString::from("s")) };
+    let options =
+        Options { latency: std::time::Duration::ZERO, ..Options::new(SecretString::from("s")) };
     Simulator::start(options, Arc::new(SystemClock)).await.unwrap()
 }
 

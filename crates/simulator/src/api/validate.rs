@@ -8,8 +8,17 @@ use super::Shared;
 type Refusal = (u16, i32, String);
 
 const TYPES: &[&str] = &[
-    "text", "image", "audio", "video", "document", "sticker", "location", "contacts", "reaction",
-    "interactive", "template",
+    "text",
+    "image",
+    "audio",
+    "video",
+    "document",
+    "sticker",
+    "location",
+    "contacts",
+    "reaction",
+    "interactive",
+    "template",
 ];
 
 pub fn message(shared: &Shared, number: &NumberId, body: &Value) -> Result<(), Refusal> {
@@ -44,7 +53,11 @@ fn template(shared: &Shared, number: &NumberId, template: &Value) -> Result<(), 
     let components = template["components"].as_array().map(Vec::as_slice).unwrap_or_default();
     for parameter in components.iter().filter_map(|c| c["parameters"].as_array()).flatten() {
         if parameter["text"].as_str().is_some_and(spoils) {
-            return refuse(400, 132_018, "Param text cannot have new-line/tab characters or more than 4 consecutive spaces");
+            return refuse(
+                400,
+                132_018,
+                "Param text cannot have new-line/tab characters or more than 4 consecutive spaces",
+            );
         }
         for kind in ["image", "video", "document"] {
             if let Some(id) = parameter[kind]["id"].as_str()

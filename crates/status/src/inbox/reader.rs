@@ -67,7 +67,11 @@ impl Reader {
         let at_end = used == bytes.len();
         let position = if records.is_empty() && closed {
             if !at_end || end == RecordError::Damaged {
-                tracing::error!(segment, offset, "webhook inbox: segment {segment} is damaged from byte {offset}; the rest of it is skipped");
+                tracing::error!(
+                    segment,
+                    offset,
+                    "webhook inbox: segment {segment} is damaged from byte {offset}; the rest of it is skipped"
+                );
             }
             Position { segment: segment + 1, offset: 0 }
         } else {

@@ -91,7 +91,10 @@ fn everything() -> Vec<(&'static str, DeliveryView)> {
             "delivered_late",
             delivery(vec![Attempt { delivered_at: Some(at(331)), ..accepted() }], None),
         ),
-        ("recipient_unreachable", delivery(vec![Attempt { sent_at: Some(at(12)), ..accepted() }], None)),
+        (
+            "recipient_unreachable",
+            delivery(vec![Attempt { sent_at: Some(at(12)), ..accepted() }], None),
+        ),
         ("no_status", delivery(vec![accepted()], None)),
         ("recipient_refused", delivery(vec![Attempt { failed: reported, ..accepted() }], None)),
         ("unanswered", delivery(vec![http(Http::Ambiguous(Doubt::Timeout))], closed)),
@@ -99,11 +102,17 @@ fn everything() -> Vec<(&'static str, DeliveryView)> {
         ("network", delivery(vec![http(Http::NotSent(NotSent::Connect))], closed)),
         (
             "number_stopped",
-            delivery(vec![http(Http::Refused(failure(FailureClass::Halted, Scope::Number)))], closed),
+            delivery(
+                vec![http(Http::Refused(failure(FailureClass::Halted, Scope::Number)))],
+                closed,
+            ),
         ),
         (
             "throttled",
-            delivery(vec![http(Http::Refused(failure(FailureClass::Throttled, Scope::Number)))], closed),
+            delivery(
+                vec![http(Http::Refused(failure(FailureClass::Throttled, Scope::Number)))],
+                closed,
+            ),
         ),
         ("pending", delivery(vec![], None)),
     ]

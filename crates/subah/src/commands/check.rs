@@ -51,7 +51,10 @@ async fn check_store(config: &Config, findings: &mut Findings) -> Result<()> {
     }
     let (store, here) = (ledger.now().await?, SystemClock.now());
     let apart = store.since(here).max(here.since(store));
-    findings.note(apart.as_secs() < 5, format!("clocks of this host and the store are {apart:?} apart"));
+    findings.note(
+        apart.as_secs() < 5,
+        format!("clocks of this host and the store are {apart:?} apart"),
+    );
     Ok(())
 }
 
@@ -75,15 +78,26 @@ fn check_content(config: &Config, findings: &mut Findings) -> Result<()> {
     Ok(())
 }
 
-async fn check_meta(config: &Config, credentials: Credentials, findings: &mut Findings) -> Result<()> {
+async fn check_meta(
+    config: &Config,
+    credentials: Credentials,
+    findings: &mut Findings,
+) -> Result<()> {
     let api = CloudApi::new(&config.cloud_api, credentials.meta_token)?;
     for number in config.numbers() {
         match api.number(&number.id).await {
             Ok(info) => {
                 let connected = info.status.is_empty() || info.status == "CONNECTED";
-                findings.note(connected, format!("number {}: {} {}, quality {}", number.id, info.verified_name, info.status, info.quality_rating));
+                findings.note(
+                    connected,
+                    format!(
+                        "number {}: {} {}, quality {}",
+                        number.id, info.verified_name, info.status, info.quality_rating
+                    ),
+                );
             }
-            Err(error) => findings.note(false, format!("number {}: {:#}", number.id, anyhow::Error::from(error))),
+            Err(error) => findings
+                .note(false, format!("number {}: {:#}", number.id, anyhow::Error::from(error))),
         }
     }
     let template = &config.campaign.template;
@@ -97,7 +111,14 @@ async fn check_meta(config: &Config, credentials: Credentials, findings: &mut Fi
                 let approved = found.iter().any(|t| {
                     t.name == template.name && t.language == *language && t.status == "APPROVED"
                 });
-                findings.note(approved, format!("template {} in {language}: {}", template.name, if approved { "approved" } else { "NOT APPROVED" }));
+                findings.note(
+                    approved,
+                    format!(
+                        "template {} in {language}: {}",
+                        template.name,
+                        if approved { "approved" } else { "NOT APPROVED" }
+                    ),
+                );
             }
         }
         Err(error) => findings.note(false, format!("templates: {:#}", anyhow::Error::from(error))),

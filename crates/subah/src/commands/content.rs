@@ -62,7 +62,10 @@ fn import(config: &Config, file: &Path, date: &str, strict: bool) -> Result<Answ
         }
     }
     files.save_content(date, &intake.rows)?;
-    println!("{} rows of content for {date}; `subah plan --date {date}` shows what they make", intake.rows.len());
+    println!(
+        "{} rows of content for {date}; `subah plan --date {date}` shows what they make",
+        intake.rows.len()
+    );
     Ok(Answer::from_bool(intake.refused.is_empty()))
 }
 

@@ -16,8 +16,18 @@ use crate::exit::Answer;
 use crate::rehearsal;
 
 const NAMES: &[&str] = &[
-    "Asha Rao", "Vikram Shah", "Meera Iyer", "Arjun Mehta", "Kavita Joshi", "Rohan Das",
-    "Sunita Patel", "Imran Khan", "Lakshmi Nair", "Gurpreet Singh", "आशा राव", "વિક્રમ શાહ",
+    "Asha Rao",
+    "Vikram Shah",
+    "Meera Iyer",
+    "Arjun Mehta",
+    "Kavita Joshi",
+    "Rohan Das",
+    "Sunita Patel",
+    "Imran Khan",
+    "Lakshmi Nair",
+    "Gurpreet Singh",
+    "आशा राव",
+    "વિક્રમ શાહ",
 ];
 const HEADLINES: &[&str] = &[
     "NIFTY opens higher on strong global cues",
@@ -33,7 +43,8 @@ pub async fn run(args: &DemoArgs) -> Result<Answer> {
     let zone = config.daily.window.zone;
     let date = config.daily.window.date_at(SystemClock.now());
     // Through the same intake as everyone's files.
-    let recipients = read_recipients(recipients_csv(args).as_bytes(), zone).context("demo recipients")?;
+    let recipients =
+        read_recipients(recipients_csv(args).as_bytes(), zone).context("demo recipients")?;
     let content = read_content(content_csv(args).as_bytes(), zone).context("demo content")?;
     let snapshot = Snapshot::take(config.campaign.clone(), recipients.rows, content.rows).snapshot;
     rehearsal::rehearse(config, snapshot, date, args.engine, &args.rehearsal).await
@@ -43,11 +54,7 @@ pub async fn run(args: &DemoArgs) -> Result<Answer> {
 fn numbers_for(args: &DemoArgs) -> (u32, u32) {
     let spread = args.rehearsal.window.as_secs_f64() * 240.0 / 330.0;
     let rate = f64::from(args.recipients) / spread;
-    if rate <= 4.0 * 80.0 * 0.6 {
-        (80, 4)
-    } else {
-        (1_000, ((rate / 750.0).ceil() as u32).max(4))
-    }
+    if rate <= 4.0 * 80.0 * 0.6 { (80, 4) } else { (1_000, ((rate / 750.0).ceil() as u32).max(4)) }
 }
 
 fn config_text(throughput: u32, numbers: u32) -> String {
@@ -65,7 +72,9 @@ fn config_text(throughput: u32, numbers: u32) -> String {
 
 /// One in 500 has given no consent, so that leaving out is seen too.
 fn recipients_csv(args: &DemoArgs) -> String {
-    let mut csv = String::from("id,name,phone,bsuid,tier,language,consent_utility,consent_marketing,opted_in_at,firm\n");
+    let mut csv = String::from(
+        "id,name,phone,bsuid,tier,language,consent_utility,consent_marketing,opted_in_at,firm\n",
+    );
     for n in 0..args.recipients {
         let draw = mix64(args.rehearsal.seed ^ (u64::from(n) << 20));
         let name = NAMES[(draw % NAMES.len() as u64) as usize];
@@ -78,7 +87,10 @@ fn recipients_csv(args: &DemoArgs) -> String {
         let consent = if n % 500 == 499 { "no" } else { "yes" };
         // 9xxx xxxxxx: made up, and never called, because the far side is a simulator.
         let phone = 9_000_000_000u64 + u64::from(n);
-        let _ = writeln!(csv, "adv-{n:07},{name},{phone},,{tier},{language},{consent},no,2026-01-15,Demo Wealth");
+        let _ = writeln!(
+            csv,
+            "adv-{n:07},{name},{phone},,{tier},{language},{consent},no,2026-01-15,Demo Wealth"
+        );
     }
     csv
 }
@@ -88,7 +100,11 @@ fn content_csv(args: &DemoArgs) -> String {
     for n in 0..args.recipients {
         let draw = mix64(args.rehearsal.seed.rotate_left(17) ^ u64::from(n));
         let headline = HEADLINES[(draw % HEADLINES.len() as u64) as usize];
-        let _ = writeln!(csv, "adv-{n:07},{headline},packs/{},Demo Desk,2026-01-15T18:00:00+05:30", draw % 4);
+        let _ = writeln!(
+            csv,
+            "adv-{n:07},{headline},packs/{},Demo Desk,2026-01-15T18:00:00+05:30",
+            draw % 4
+        );
     }
     csv
 }

@@ -81,13 +81,26 @@ fn print(format: Format, plan: &Plan<'_>, snapshot: &Snapshot, survey: &Survey) 
     };
     match format {
         Format::Json => {
-            let lanes: Vec<_> = survey.capacity.lanes.iter().map(|lane| json!({
-                "number": lane.number.as_str(), "planned": lane.planned,
-                "throughput": lane.throughput, "finishes_at": lane.finishes_at.to_string(),
-            })).collect();
-            let left_out: Vec<_> = survey.left_out.iter().map(|l| json!({
-                "recipient_id": id(l), "reason": l.reason.as_str(), "detail": l.detail,
-            })).collect();
+            let lanes: Vec<_> = survey
+                .capacity
+                .lanes
+                .iter()
+                .map(|lane| {
+                    json!({
+                        "number": lane.number.as_str(), "planned": lane.planned,
+                        "throughput": lane.throughput, "finishes_at": lane.finishes_at.to_string(),
+                    })
+                })
+                .collect();
+            let left_out: Vec<_> = survey
+                .left_out
+                .iter()
+                .map(|l| {
+                    json!({
+                        "recipient_id": id(l), "reason": l.reason.as_str(), "detail": l.detail,
+                    })
+                })
+                .collect();
             output::json(&json!({
                 "run": plan.run.as_str(), "snapshot": snapshot.hash, "planned": plan.total(),
                 "deliverable": survey.deliverable, "left_out": left_out,
@@ -99,9 +112,11 @@ fn print(format: Format, plan: &Plan<'_>, snapshot: &Snapshot, survey: &Survey) 
             }))
         }
         Format::Csv => {
-            let rows: Vec<Vec<String>> = survey.left_out.iter().map(|l| {
-                vec![id(l), l.reason.as_str().to_owned(), l.detail.clone()]
-            }).collect();
+            let rows: Vec<Vec<String>> = survey
+                .left_out
+                .iter()
+                .map(|l| vec![id(l), l.reason.as_str().to_owned(), l.detail.clone()])
+                .collect();
             output::rows(Format::Csv, &["recipient_id", "reason", "detail"], &rows)
         }
         Format::Table => {
@@ -111,9 +126,19 @@ fn print(format: Format, plan: &Plan<'_>, snapshot: &Snapshot, survey: &Survey) 
     }
 }
 
-fn print_table(plan: &Plan<'_>, snapshot: &Snapshot, survey: &Survey, id: impl Fn(&LeftOut) -> String) {
+fn print_table(
+    plan: &Plan<'_>,
+    snapshot: &Snapshot,
+    survey: &Survey,
+    id: impl Fn(&LeftOut) -> String,
+) {
     println!("{}  from snapshot {}", plan.run, &snapshot.hash[..12]);
-    println!("{} recipients: {} to be sent, {} left out", plan.total(), survey.deliverable, survey.left_out.len());
+    println!(
+        "{} recipients: {} to be sent, {} left out",
+        plan.total(),
+        survey.deliverable,
+        survey.left_out.len()
+    );
     if survey.strangers > 0 {
         println!("{} rows of content are for nobody in the list", survey.strangers);
     }
@@ -124,14 +149,25 @@ fn print_table(plan: &Plan<'_>, snapshot: &Snapshot, survey: &Survey, id: impl F
     }
     println!("\nBy number");
     for lane in &survey.capacity.lanes {
-        println!("  {:<20} {:>8} at {}/s, done by {}", lane.number.as_str(), lane.planned, lane.throughput, lane.finishes_at);
+        println!(
+            "  {:<20} {:>8} at {}/s, done by {}",
+            lane.number.as_str(),
+            lane.planned,
+            lane.throughput,
+            lane.finishes_at
+        );
     }
     let (have, need) = (survey.capacity.lanes.len(), survey.capacity.numbers_needed);
     if survey.capacity.fits() {
         println!("  it fits: {have} numbers, {need} needed");
     } else {
-        let over: Vec<&str> = survey.capacity.overloaded().iter().map(|l| l.number.as_str()).collect();
-        println!("  IT DOES NOT FIT before {}: overloaded {}; you need {need} numbers like these, you have {have}", survey.capacity.closes, over.join(", "));
+        let over: Vec<&str> =
+            survey.capacity.overloaded().iter().map(|l| l.number.as_str()).collect();
+        println!(
+            "  IT DOES NOT FIT before {}: overloaded {}; you need {need} numbers like these, you have {have}",
+            survey.capacity.closes,
+            over.join(", ")
+        );
     }
     for bad in &survey.bad_media {
         println!("\nMEDIA: {bad}");

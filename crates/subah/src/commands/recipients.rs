@@ -17,7 +17,8 @@ pub fn run(config: &Config, command: &Recipients) -> Result<Answer> {
     match command {
         Recipients::Import { file, strict } => import(config, file, *strict),
         Recipients::List { format, reveal } => {
-            let columns = ["id", "name", "phone", "user_id", "tier", "language", "utility", "marketing"];
+            let columns =
+                ["id", "name", "phone", "user_id", "tier", "language", "utility", "marketing"];
             let recipients = Files::of(config).recipients()?;
             let rows: Vec<Vec<String>> = recipients.iter().map(|r| row(r, *reveal)).collect();
             output::rows(format.format, &columns, &rows)?;

@@ -27,9 +27,12 @@ pub async fn status(config: &Config, format: Format) -> Result<Answer> {
         ("started", run.started_at.map_or("no sender yet".to_owned(), |at| at.rfc3339(zone))),
         ("planned", run.cursor.to_string()),
     ];
-    rows.extend(State::ALL.iter().filter(|s| counts.get(**s) > 0).map(|state| {
-        (state.as_str(), counts.get(*state).to_string())
-    }));
+    rows.extend(
+        State::ALL
+            .iter()
+            .filter(|s| counts.get(**s) > 0)
+            .map(|state| (state.as_str(), counts.get(*state).to_string())),
+    );
     let rows: Vec<Vec<String>> =
         rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     output::rows(format, &["what", "value"], &rows)?;

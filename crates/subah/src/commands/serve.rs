@@ -44,7 +44,12 @@ pub async fn run(config: &Config) -> Result<Answer> {
     let feeding = tokio::spawn(notify::feed_watchdog(progress, clock, stop.clone()));
     let loops = Loops::start(&parts, Some(receiver))?;
     notify::ready("up; the daily loop begins");
-    tracing::info!("subah {} serves: webhooks on {}, metrics on {}", env!("CARGO_PKG_VERSION"), config.receiver, config.metrics);
+    tracing::info!(
+        "subah {} serves: webhooks on {}, metrics on {}",
+        env!("CARGO_PKG_VERSION"),
+        config.receiver,
+        config.metrics
+    );
 
     tokio::select! {
         () = interrupted() => {}
@@ -98,7 +103,10 @@ async fn morning(config: &Config, parts: &Parts) -> Result<Duration> {
         }
         Due::Wait { until, date } => {
             let zone = config.daily.window.zone;
-            notify::status(&format!("next: the run of {date} is planned at {}", until.rfc3339(zone)));
+            notify::status(&format!(
+                "next: the run of {date} is planned at {}",
+                until.rfc3339(zone)
+            ));
             Ok(until.since(now).min(LOOK_MAX))
         }
     }

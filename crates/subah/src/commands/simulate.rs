@@ -28,7 +28,9 @@ pub async fn run(args: &SimulateArgs) -> Result<Answer> {
     let simulator = Simulator::start(options, Arc::new(SystemClock)).await?;
     println!("simulating Cloud API on {}; counts at /oracle", simulator.base_url());
     if args.webhook.is_some() && args.app_secret_file.is_none() {
-        println!("webhooks are signed with the app secret \"simulated\"; --app-secret-file names another");
+        println!(
+            "webhooks are signed with the app secret \"simulated\"; --app-secret-file names another"
+        );
     }
     interrupted().await;
     let tally = simulator.oracle.tally();

@@ -217,7 +217,11 @@ impl Drop for Section {
         let known: Vec<&str> = self.asked.iter().map(String::as_str).collect();
         let known = if known.is_empty() { "nothing here".to_owned() } else { known.join(", ") };
         for (key, value) in std::mem::take(&mut self.table) {
-            self.problem(&key, &format!("unknown key with {}", shown(&value)), &format!("one of {known}"));
+            self.problem(
+                &key,
+                &format!("unknown key with {}", shown(&value)),
+                &format!("one of {known}"),
+            );
         }
     }
 }
@@ -261,7 +265,11 @@ pub fn read_numbers(root: &mut Section) -> Vec<BusinessNumber> {
         None => Vec::new(),
     };
     if tables.is_empty() {
-        root.problem("numbers", "nothing", "at least one [[numbers]] with the id of a phone number");
+        root.problem(
+            "numbers",
+            "nothing",
+            "at least one [[numbers]] with the id of a phone number",
+        );
     }
     let mut numbers: Vec<BusinessNumber> = Vec::new();
     for (at, value) in tables.into_iter().enumerate() {
@@ -300,10 +308,12 @@ pub fn read_campaign(section: &mut Section, numbers: Vec<BusinessNumber>) -> Cam
         _ => Category::Utility,
     };
     let default_language = section.text("default_language").unwrap_or("en".to_owned());
-    let tiers = section.texts("tiers").unwrap_or(vec!["pro".into(), "standard".into(), "basic".into()]);
+    let tiers =
+        section.texts("tiers").unwrap_or(vec!["pro".into(), "standard".into(), "basic".into()]);
     let template = read_template(&mut section.section("template"));
     if !template.languages.is_empty() && !template.languages.contains(&default_language) {
-        let expected = format!("one of campaign.template.languages: {}", template.languages.join(", "));
+        let expected =
+            format!("one of campaign.template.languages: {}", template.languages.join(", "));
         section.problem("default_language", &default_language, &expected);
     }
     Campaign { id, category, template, default_language, tiers, numbers }
@@ -328,7 +338,11 @@ fn read_template(section: &mut Section) -> TemplateDefinition {
     for word in &buttons {
         match kinds.iter().find(|(known, _)| known == word) {
             Some((_, format)) => formats.push(*format),
-            None => section.problem("buttons", &format!("{word:?}"), "quick_reply, url, copy_code or fixed"),
+            None => section.problem(
+                "buttons",
+                &format!("{word:?}"),
+                "quick_reply, url, copy_code or fixed",
+            ),
         }
     }
     TemplateDefinition {

@@ -26,7 +26,9 @@ pub struct Credentials {
 
 #[derive(Debug, thiserror::Error)]
 pub enum NoCredential {
-    #[error("credential {name} is missing: put it into a file named by credentials.{name}, or into {variable}, or load it with systemd's LoadCredential={name}:FILE")]
+    #[error(
+        "credential {name} is missing: put it into a file named by credentials.{name}, or into {variable}, or load it with systemd's LoadCredential={name}:FILE"
+    )]
     Missing { name: &'static str, variable: String },
     #[error("credential {name}: read {path}")]
     Unreadable {
@@ -76,8 +78,11 @@ fn find(name: &'static str, file: Option<&Path>) -> Result<SecretString, NoCrede
 /// # Errors
 /// When the file cannot be read or is empty.
 pub fn read_file(name: &'static str, path: &Path) -> Result<SecretString, NoCredential> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| NoCredential::Unreadable { name, path: path.to_owned(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| NoCredential::Unreadable {
+        name,
+        path: path.to_owned(),
+        source,
+    })?;
     match text.trim() {
         "" => Err(NoCredential::Empty { name, place: path.display().to_string() }),
         secret => Ok(SecretString::from(secret.to_owned())),

@@ -58,7 +58,11 @@ fn every_problem_is_in_one_message_with_key_seen_and_expected() {
 
 #[test]
 fn a_file_that_is_no_toml_says_where() {
-    assert!(problems("[store\nengine = 1").contains("line 1"), "{}", problems("[store\nengine = 1"));
+    assert!(
+        problems("[store\nengine = 1").contains("line 1"),
+        "{}",
+        problems("[store\nengine = 1")
+    );
 }
 
 #[test]
