@@ -1,1 +1,54 @@
-//! Helpers
+//! What scenarios share: the built binary, a real redis-server, an installation in a
+//! temporary folder, and waiting for a condition instead of for a time.
+
+pub mod conformance;
+pub mod install;
+pub mod redis_server;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Longest wait for anything; reached only when something is wrong.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Pause between two looks, so that looking does not starve what is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The binary that was built beside this test.
+///
+/// # Panics
+/// When it is not there: `cargo build --workspace` makes it.
+pub fn subah_path() -> PathBuf {
+    let mut path = std::env::current_exe().expect("a test knows where it is");
+    path.pop();
+    if path.ends_with("deps") {
+        path.pop();
+    }
+    let path = path.join("subah");
+    assert!(path.exists(), "{} is missing: run `cargo build --workspace` first", path.display());
+    path
+}
+
+/// The binary with a clean environment.
+pub fn subah() -> Command {
+    let mut command = Command::new(subah_path());
+    command.env_remove("SUBAH_CONFIG").env_remove("CREDENTIALS_DIRECTORY").env_remove("SUBAH_LOG");
+    command
+}
+
+/// Asks until the answer is there.
+///
+/// # Panics
+/// When it does not come within [`PATIENCE`].
+pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{what} did not happen");
+        // Between two looks, not instead of one: nothing is assumed to be over after it.
+        std::thread::park_timeout(LOOK);
+    }
+}

@@ -1,6 +1,6 @@
 //! Sends what is due, once.
 //!
-//! [`Sender`] runs one [`lane`] per business number. A delivery's way through [`worker`]:
+//! [`Sender`] runs one `lane` per business number. A delivery's way through `worker`:
 //! permit → intent (a compare-and-set in the ledger) → POST → [`decide`] → result. The
 //! decision is a pure function; the loop around it is thin.
 

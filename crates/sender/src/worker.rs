@@ -40,7 +40,7 @@ pub async fn deliver(lane: &NumberLane, claim: Claim) -> Result<(), BoxError> {
     if let Err(hold) = permit {
         return give_back(lane, &claim, hold).await;
     }
-    let nonce = lane.shared.with_rng(|rng| Nonce::new(rng));
+    let nonce = lane.shared.with_rng(Nonce::new);
     let intended = Instant::now();
     let request = IntentRequest { id: claim.id.clone(), fence: claim.fence, nonce };
     match lane.shared.ledger.intent(&[request]).await.as_deref() {

@@ -58,12 +58,12 @@ impl Shared {
         error(status, code, details, self.draw(|rng| rng.random::<u64>() >> 4))
     }
 
-    /// A Graph error when there is no token; what it holds is not checked.
-    fn refuse_without_token(&self, headers: &HeaderMap) -> Result<(), Response> {
+    /// A Graph error when there is no token; what the token is, is not checked.
+    fn refuse_without_token(&self, headers: &HeaderMap) -> Option<Response> {
         let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         match token.and_then(|value| value.strip_prefix("Bearer ")) {
-            Some(token) if !token.trim().is_empty() => Ok(()),
-            _ => Err(self.error(401, 190, "no access token was sent")),
+            Some(token) if !token.trim().is_empty() => None,
+            _ => Some(self.error(401, 190, "no access token was sent")),
         }
     }
 
@@ -97,7 +97,7 @@ async fn send(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if let Err(refused) = shared.refuse_without_token(&headers) {
+    if let Some(refused) = shared.refuse_without_token(&headers) {
         return refused;
     }
     let Ok(number) = NumberId::try_new(id) else {
@@ -185,7 +185,7 @@ async fn upload(
     headers: HeaderMap,
     mut form: Multipart,
 ) -> Response {
-    if let Err(refused) = shared.refuse_without_token(&headers) {
+    if let Some(refused) = shared.refuse_without_token(&headers) {
         return refused;
     }
     let (mut product, mut bytes) = (false, 0);
@@ -212,7 +212,7 @@ async fn read_object(
     Path((_, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(refused) = shared.refuse_without_token(&headers) {
+    if let Some(refused) = shared.refuse_without_token(&headers) {
         return refused;
     }
     if shared.media.lock().expect("no panic while held").contains_key(&id) {
@@ -241,7 +241,7 @@ async fn templates(
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(refused) = shared.refuse_without_token(&headers) {
+    if let Some(refused) = shared.refuse_without_token(&headers) {
         return refused;
     }
     let wanted = query.get("name");

@@ -1,7 +1,7 @@
 //! A Cloud API on loopback that behaves like Meta's, good days and bad, and an oracle that
 //! counts what it took.
 //!
-//! [`api`] answers, [`faults`] decides how (pure, seeded), [`courier`] sends the signed
+//! `api` answers, [`faults`] decides how (pure, seeded), `courier` sends the signed
 //! webhooks, [`oracle`] knows how often each delivery was accepted. Any WhatsApp client
 //! can be pointed at it.
 

@@ -17,8 +17,9 @@ pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-pub fn status(status: &str) {
-    tell(&[NotifyState::Status(status)]);
+pub async fn status(status: String) {
+    let told = tokio::task::spawn_blocking(move || tell(&[NotifyState::Status(&status)]));
+    let _ = told.await; // it only fails when the runtime stops
 }
 
 pub fn stopping() {
@@ -34,8 +35,10 @@ pub async fn feed_watchdog(
     let Some(period) = sd_notify::watchdog_enabled() else { return };
     let every = (period / 2).max(Duration::from_millis(10));
     loop {
-        if since_progress(&progress, clock.now()) < STALL.min(period) {
-            tell(&[NotifyState::Watchdog]);
+        if since_progress(&progress, clock.now()) < STALL {
+            // Off the runtime: the socket blocks when nobody reads it.
+            let told = tokio::task::spawn_blocking(|| tell(&[NotifyState::Watchdog]));
+            let _ = told.await;
         } else {
             tracing::error!("the claim loops stand still: systemd is not told that we live");
         }

@@ -1,7 +1,7 @@
 //! What we say.
 //!
 //! [`call`] is a template filled in for one recipient, [`definition`] what the template
-//! expects, [`clean`] what Meta refuses inside a parameter. Pure: checked when a run is
+//! expects, [`mod@clean`] what Meta refuses inside a parameter. Pure: checked when a run is
 //! planned, so that nothing is found out at 06:00.
 
 pub mod call;

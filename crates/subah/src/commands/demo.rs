@@ -83,7 +83,7 @@ fn recipients_csv(args: &DemoArgs) -> String {
             x if x < 0.5 => "standard",
             _ => "basic",
         };
-        let language = if draw % 3 == 0 { "hi" } else { "en" };
+        let language = if draw.is_multiple_of(3) { "hi" } else { "en" };
         let consent = if n % 500 == 499 { "no" } else { "yes" };
         // 9xxx xxxxxx: made up, and never called, because the far side is a simulator.
         let phone = 9_000_000_000u64 + u64::from(n);

@@ -103,10 +103,11 @@ async fn morning(config: &Config, parts: &Parts) -> Result<Duration> {
         }
         Due::Wait { until, date } => {
             let zone = config.daily.window.zone;
-            notify::status(&format!(
+            notify::status(format!(
                 "next: the run of {date} is planned at {}",
                 until.rfc3339(zone)
-            ));
+            ))
+            .await;
             Ok(until.since(now).min(LOOK_MAX))
         }
     }

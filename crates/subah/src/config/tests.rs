@@ -38,7 +38,7 @@ fn every_problem_is_in_one_message_with_key_seen_and_expected() {
     "#;
     let message = problems(text);
     for want in [
-        "subah.toml: 12 problems",
+        "subah.toml: 13 problems",
         "state_dri: unknown key with \"x\"; expected one of",
         "store.engine: \"postgres\"; expected one of sqlite, redis",
         "cloud_api.version: v17.0; expected a Graph version from v23.0",

@@ -1,0 +1,228 @@
+//! An installation in a temporary folder: configuration, credentials, recipients, content,
+//! and a simulated Cloud API in a process of its own.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use chrono::{DateTime, Timelike, Utc};
+use domain::{Clock, SystemClock};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::subah;
+
+/// Kills its process when it goes out of scope.
+pub struct Running(pub Child);
+
+impl Running {
+    /// SIGTERM, as systemd sends it.
+    pub fn terminate(&self) {
+        let pid = self.0.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there");
+        assert!(sent.success(), "process {pid} is gone");
+    }
+
+    pub fn wait(&mut self) -> i32 {
+        self.0.wait().expect("a child can be waited for").code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// When the window opens and how long it lasts.
+#[derive(Clone, Copy)]
+pub struct Times {
+    pub opens_in: Duration,
+    pub length: Duration,
+}
+
+pub struct Install {
+    dir: TempDir,
+    pub receiver: u16,
+    pub metrics: u16,
+    pub simulator: String,
+    _simulator: Running,
+}
+
+impl Install {
+    /// `people` recipients on two numbers, content for today, and a calm far side.
+    ///
+    /// # Panics
+    /// When anything of it cannot be made.
+    pub fn new(people: u32, times: Times) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let (receiver, metrics) = (free_port(), free_port());
+        for (name, text) in
+            [("token", "secret-token"), ("app", "secret-app"), ("verify", "secret-verify")]
+        {
+            std::fs::write(dir.path().join(name), text).expect("a temporary file");
+        }
+        let (simulator, process) = start_simulator(dir.path(), receiver);
+        let install = Install { dir, receiver, metrics, simulator, _simulator: process };
+        std::fs::write(install.path("subah.toml"), install.config(times)).expect("the config");
+        std::fs::write(install.path("recipients.csv"), recipients(people)).expect("the list");
+        std::fs::write(install.path("content.ndjson"), CONTENT).expect("the content");
+        install.ok(&["recipients", "import", install.path("recipients.csv").to_str().unwrap()]);
+        install.ok(&["content", "import", install.path("content.ndjson").to_str().unwrap()]);
+        install
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Local noon is never near midnight, whenever the test runs.
+    fn config(&self, times: Times) -> String {
+        let now: DateTime<Utc> = SystemClock.now().to_utc();
+        let ahead = 12 - i64::from(now.hour());
+        let zone =
+            if ahead >= 0 { format!("Etc/GMT-{ahead}") } else { format!("Etc/GMT+{}", -ahead) };
+        let local = now.with_timezone(&zone.parse::<chrono_tz::Tz>().expect("a zone"));
+        let opens = local + times.opens_in;
+        let at = |share: f64| {
+            let at = opens + times.length.mul_f64(share);
+            at.format("%H:%M:%S").to_string()
+        };
+        format!(
+            r#"
+[cloud_api]
+base_url = "{simulator}"
+connect_timeout = "1s"
+total_timeout = "1s"
+[credentials]
+meta_token = "token"
+app_secret = "app"
+verify_token = "verify"
+[receiver]
+listen = "127.0.0.1:{receiver}"
+[metrics]
+listen = "127.0.0.1:{metrics}"
+[sender]
+budget = "1s"
+intent_timeout = "3s"
+lease = "2s"
+[[numbers]]
+id = "1001"
+[[numbers]]
+id = "1002"
+[campaign.window]
+zone = "{zone}"
+opens = "{opens}"
+target = "{opens}"
+spread_until = "{spread}"
+closes = "{closes}"
+deadline = "{deadline}"
+catch_up_until = "23:00"
+[campaign.template]
+name = "daily_pack"
+body_parameters = ["first_name", "headline"]
+"#,
+            simulator = self.simulator,
+            receiver = self.receiver,
+            metrics = self.metrics,
+            opens = at(0.0),
+            spread = at(0.6),
+            closes = at(0.8),
+            deadline = at(1.0),
+        )
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = subah();
+        command.arg("--config").arg(self.path("subah.toml")).args(args);
+        command
+    }
+
+    pub fn output(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("subah runs")
+    }
+
+    /// Runs a command that must answer yes; returns its standard output.
+    pub fn ok(&self, args: &[&str]) -> String {
+        let output = self.output(args);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "subah {args:?}: {errors}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    /// Starts a command in the background, its output going nowhere.
+    pub fn start(&self, args: &[&str]) -> Running {
+        let mut command = self.command(args);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Running(command.spawn().expect("subah runs"))
+    }
+
+    /// The report of the latest run, or `None` while there is none.
+    pub fn report(&self) -> Option<Value> {
+        let output = self.output(&["report", "--format", "json"]);
+        serde_json::from_slice(&output.stdout).ok()
+    }
+
+    /// What the far side counted.
+    pub fn oracle(&self) -> Value {
+        get_json(&format!("{}/oracle", self.simulator))
+    }
+
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        get(&format!("http://127.0.0.1:{}{path}", self.metrics))
+    }
+}
+
+const CONTENT: &str = r#"{"recipient_id":"*","params":{"headline":"Markets open at 9:15"},"approved_by":"Desk","approved_at":"2026-01-15T18:00:00+05:30"}
+"#;
+
+fn recipients(people: u32) -> String {
+    let mut csv = String::from("id,name,phone,tier,language,consent_utility\n");
+    for n in 0..people {
+        let _ = writeln!(csv, "r{n:05},Asha Rao,{},pro,en,yes", 9_000_000_000u64 + u64::from(n));
+    }
+    csv
+}
+
+fn start_simulator(dir: &Path, receiver: u16) -> (String, Running) {
+    let mut child = subah()
+        .args(["simulate", "--listen", "127.0.0.1:0", "--compress", "20", "--latency", "10ms"])
+        .args(["--webhook", &format!("http://127.0.0.1:{receiver}/webhooks")])
+        .arg("--app-secret-file")
+        .arg(dir.join("app"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("subah runs");
+    let mut line = String::new();
+    let out = child.stdout.take().expect("it is piped");
+    BufReader::new(out).read_line(&mut line).expect("the simulator says where it is");
+    let address = line.split_whitespace().find(|word| word.starts_with("http://"));
+    let address = address.expect("an address").trim_end_matches(';').to_owned();
+    (address, Running(child))
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// A small GET without a runtime of one's own.
+fn get(url: &str) -> Option<(u16, String)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    runtime.block_on(async {
+        let client = reqwest::Client::builder().no_proxy().build().ok()?;
+        let answer = client.get(url).send().await.ok()?;
+        Some((answer.status().as_u16(), answer.text().await.ok()?))
+    })
+}
+
+fn get_json(url: &str) -> Value {
+    let (_, text) = get(url).expect("the simulator answers");
+    serde_json::from_str(&text).expect("JSON")
+}

@@ -1,0 +1,54 @@
+//! Goal: a run that is stopped half-way, started again, or started twice at once is one
+//! run: one plan, each message once, nothing left over.
+
+use std::time::Duration;
+
+use tests::install::{Install, Times};
+use tests::until;
+
+const TIMES: Times = Times { opens_in: Duration::from_secs(3), length: Duration::from_secs(12) };
+
+fn accepted(install: &Install) -> u64 {
+    install.oracle()["oracle"]["accepted"].as_u64().unwrap()
+}
+
+#[test]
+fn a_run_killed_with_sigterm_and_started_again_finishes_the_rest() {
+    let install = Install::new(300, TIMES);
+    let mut first = install.start(&["run"]);
+    until("some deliveries", || (accepted(&install) > 40).then_some(()));
+    first.terminate();
+    assert_eq!(first.wait(), 1, "interrupted is not done");
+    let so_far = accepted(&install);
+    assert!(so_far < 300, "it was interrupted half-way: {so_far}");
+    let report = install.report().unwrap();
+    assert_eq!(report["states"]["leased"], 0, "claims were given back: {report}");
+
+    let output = install.output(&["run", "--format", "json"]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    let oracle = install.oracle();
+    assert_eq!(oracle["oracle"]["accepted"], 300, "{oracle}");
+    assert_eq!(oracle["oracle"]["duplicates"], 0, "{oracle}");
+    let report = install.report().unwrap();
+    assert_eq!(report["by_deadline"]["accepted"], 300, "{report}");
+    let again = install.ok(&["run", "--if-not-started"]);
+    assert!(again.contains("has a sender already"), "{again}");
+}
+
+#[test]
+fn two_runs_at_once_make_one_plan_and_send_each_message_once() {
+    let install = Install::new(200, TIMES);
+    let mut one = install.start(&["run"]);
+    let mut two = install.start(&["run"]);
+    one.wait();
+    two.wait();
+    let oracle = install.oracle();
+    assert_eq!(oracle["oracle"]["accepted"], 200, "{oracle}");
+    assert_eq!(oracle["oracle"]["duplicates"], 0, "{oracle}");
+    let report = install.report().unwrap();
+    assert_eq!(
+        (&report["planned"], &report["by_deadline"]["accepted"]),
+        (&200.into(), &200.into())
+    );
+}

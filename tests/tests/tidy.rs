@@ -1,0 +1,140 @@
+//! The rules of the house that a machine can check as facts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+/// Which of our crates each may import: the arrows of `crates/ARCHITECTURE.md`.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("telemetry", &[]),
+    ("quality", &[]),
+    ("templates", &["domain"]),
+    ("cloud-api", &["domain", "templates"]),
+    ("ledger", &["domain"]),
+    ("queue", &["domain", "ledger"]),
+    ("scheduler", &["domain", "templates", "ledger", "cloud-api"]),
+    ("sender", &["domain", "templates", "ledger", "cloud-api", "quality", "queue", "telemetry"]),
+    ("status", &["domain", "ledger", "cloud-api", "telemetry"]),
+    ("simulator", &["domain", "templates", "cloud-api", "quality"]),
+    (
+        "subah",
+        &[
+            "domain",
+            "templates",
+            "cloud-api",
+            "ledger",
+            "telemetry",
+            "scheduler",
+            "sender",
+            "status",
+            "simulator",
+        ],
+    ),
+];
+
+fn manifest(path: &Path) -> toml::Table {
+    std::fs::read_to_string(path).unwrap().parse().unwrap()
+}
+
+/// Source files below the crates and tests, by their path.
+fn sources() -> BTreeMap<PathBuf, String> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root().join("crates"), root().join("tests")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("target") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.insert(path, text);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn imports_go_only_in_the_direction_of_the_architecture() {
+    let ours: BTreeSet<&str> = MAY_IMPORT.iter().map(|(name, _)| *name).collect();
+    let folders = std::fs::read_dir(root().join("crates")).unwrap();
+    let crates = folders.filter(|e| e.as_ref().unwrap().path().is_dir()).count();
+    assert_eq!(crates, ours.len(), "every crate has its line above");
+    for (name, allowed) in MAY_IMPORT {
+        let manifest = manifest(&root().join("crates").join(name).join("Cargo.toml"));
+        let dependencies = manifest["dependencies"].as_table().unwrap();
+        for dependency in dependencies.keys().filter(|d| ours.contains(d.as_str())) {
+            assert!(allowed.contains(&dependency.as_str()), "{name} must not import {dependency}");
+        }
+    }
+}
+
+#[test]
+fn frameworks_stay_in_their_rooms() {
+    let homes: &[(&str, &[&str])] = &[
+        ("apalis", &["queue"]),
+        ("rusqlite", &["ledger"]),
+        ("redis", &["ledger"]),
+        ("governor", &["quality"]),
+        ("prometheus", &["telemetry"]),
+        ("clap", &["subah"]),
+        ("anyhow", &["subah"]),
+    ];
+    for (dependency, rooms) in homes {
+        for (name, _) in MAY_IMPORT {
+            let manifest = manifest(&root().join("crates").join(name).join("Cargo.toml"));
+            let has = manifest["dependencies"].as_table().unwrap().contains_key(*dependency);
+            assert!(!has || rooms.contains(name), "{name} must not import {dependency}");
+        }
+    }
+}
+
+#[test]
+fn each_dependency_has_one_version_in_one_place() {
+    for (name, _) in MAY_IMPORT {
+        let manifest = manifest(&root().join("crates").join(name).join("Cargo.toml"));
+        for table in ["dependencies", "dev-dependencies"] {
+            let Some(table) = manifest.get(table).and_then(toml::Value::as_table) else { continue };
+            for (dependency, value) in table {
+                let inherited = value.get("workspace").and_then(toml::Value::as_bool);
+                assert_eq!(inherited, Some(true), "{name}: {dependency} has a version of its own");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_for_and_none_outgrows_its_room() {
+    for (path, text) in sources() {
+        let name = path.display();
+        assert!(text.starts_with("//!"), "{name} opens without saying what it is for");
+        let lines = text.lines().count();
+        assert!(lines <= 600, "{name} has {lines} lines: split it");
+        assert!(!path.ends_with("mod.rs"), "{name}: foo.rs beside foo/, never foo/mod.rs");
+    }
+}
+
+#[test]
+fn nothing_is_left_open_or_ignored() {
+    let banned = ["todo!(", "unimplemented!(", "FIXME", "#[ignore]", "thread::sleep"];
+    for (path, text) in sources() {
+        if path.ends_with("tidy.rs") {
+            continue;
+        }
+        for word in banned {
+            assert!(!text.contains(word), "{} holds {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_architecture_page_names_every_crate() {
+    let page = std::fs::read_to_string(root().join("crates/ARCHITECTURE.md")).unwrap();
+    for (name, _) in MAY_IMPORT {
+        assert!(page.contains(&format!("`{name}`")), "ARCHITECTURE.md does not name {name}");
+    }
+}
