@@ -300,6 +300,9 @@ pub trait Ledger: Send + Sync {
     /// All runs, oldest first.
     async fn runs(&self) -> Result<Vec<Run>>;
 
+    /// Runs that are not closed: what loops look at many times a minute.
+    async fn active_runs(&self) -> Result<Vec<Run>>;
+
     /// Leases up to `k` due deliveries of a lane, earliest first.
     async fn claim(&self, lane: &NumberId, k: usize) -> Result<Vec<Claim>>;
 

@@ -195,6 +195,11 @@ impl Ledger for Model {
         Ok(runs)
     }
 
+    async fn active_runs(&self) -> Result<Vec<Run>> {
+        let runs = self.runs().await?;
+        Ok(runs.into_iter().filter(|run| run.phase != Phase::Closed).collect())
+    }
+
     async fn claim(&self, lane: &NumberId, k: usize) -> Result<Vec<Claim>> {
         core::claim(&mut *self.tables(), lane, k, self.clock.now())
     }

@@ -209,14 +209,51 @@ impl Redis {
         Ok(self.run_script("read run", id, "read", "").await?.map(|(_, run)| run))
     }
 
-    /// Runs that may be open.
-    async fn open_runs(&self) -> Result<Vec<RunId>> {
+    /// Ids of runs that may be open.
+    async fn active_ids(&self) -> Result<Vec<RunId>> {
         let mut con = self.con();
         let ids: Vec<String> =
-            con.smembers(self.keys.open()).await.map_err(|e| failed("find open runs", e))?;
+            con.smembers(self.keys.active()).await.map_err(|e| failed("find active runs", e))?;
         let mut ids: Vec<RunId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
         ids.sort();
         Ok(ids)
+    }
+
+    async fn read_runs(&self, ids: Vec<RunId>) -> Result<Vec<Run>> {
+        let mut runs = Vec::new();
+        for id in ids {
+            runs.extend(self.run(&id).await?);
+        }
+        runs.sort_by_key(|run| run.header.window.opens);
+        Ok(runs)
+    }
+
+    /// Removes every key of the prefix: for rehearsals, which leave nothing behind.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn forget_all(&self) -> Result<()> {
+        let mut con = self.con();
+        let forget = |e| failed("forget a rehearsal", e);
+        let mut cursor = 0u64;
+        loop {
+            let (next, keys): (u64, Vec<String>) = redis::cmd("SCAN")
+                .arg(cursor)
+                .arg("MATCH")
+                .arg(self.keys.all())
+                .arg("COUNT")
+                .arg(1_000)
+                .query_async(&mut con)
+                .await
+                .map_err(forget)?;
+            if !keys.is_empty() {
+                let () = con.unlink(keys).await.map_err(forget)?;
+            }
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
     }
 
     async fn body(&self, run: &RunId, hash: &str) -> Result<Arc<str>> {
@@ -356,8 +393,9 @@ impl Ledger for Redis {
     async fn begin_run(&self, header: &RunHeader) -> Result<Begun> {
         let doing = "begin run";
         let mut con = self.con();
-        let () =
-            con.sadd(self.keys.runs(), header.id.as_str()).await.map_err(|e| failed(doing, e))?;
+        let id = header.id.as_str();
+        let () = con.sadd(self.keys.runs(), id).await.map_err(|e| failed(doing, e))?;
+        let () = con.sadd(self.keys.active(), id).await.map_err(|e| failed(doing, e))?;
         let begun = self.run_script(doing, &header.id, "begin", &encode(header)).await?;
         match begun {
             Some((true, run)) => Ok(Begun::Created(run)),
@@ -394,10 +432,6 @@ impl Ledger for Redis {
         if before.phase == Phase::Planning && planned != total {
             return Err(LedgerError::Unfinished { run: id.clone(), planned, total });
         }
-        // The hint first: a run that is open must be found.
-        let mut con = self.con();
-        let () =
-            con.sadd(self.keys.open(), id.as_str()).await.map_err(|e| failed("seal run", e))?;
         self.existing("seal run", id, "seal", &total.to_string()).await
     }
 
@@ -408,12 +442,13 @@ impl Ledger for Redis {
     async fn set_phase(&self, id: &RunId, phase: Phase) -> Result<Run> {
         let mut con = self.con();
         let change = |e| failed("change run", e);
-        if phase == Phase::Open {
-            let () = con.sadd(self.keys.open(), id.as_str()).await.map_err(change)?;
+        // A run that is not closed must be found, so the hint is set before and removed after.
+        if phase != Phase::Closed {
+            let () = con.sadd(self.keys.active(), id.as_str()).await.map_err(change)?;
         }
         let run = self.existing("change run", id, "phase", phase.as_str()).await?;
-        if phase != Phase::Open {
-            let () = con.srem(self.keys.open(), id.as_str()).await.map_err(change)?;
+        if phase == Phase::Closed {
+            let () = con.srem(self.keys.active(), id.as_str()).await.map_err(change)?;
         }
         Ok(run)
     }
@@ -426,17 +461,19 @@ impl Ledger for Redis {
         let mut con = self.con();
         let ids: Vec<String> =
             con.smembers(self.keys.runs()).await.map_err(|e| failed("list runs", e))?;
-        let mut runs = Vec::with_capacity(ids.len());
-        for id in ids.iter().filter_map(|id| id.parse().ok()) {
-            runs.extend(self.run(&id).await?);
-        }
-        runs.sort_by_key(|run| run.header.window.opens);
+        let ids = ids.iter().filter_map(|id| id.parse().ok()).collect();
+        self.read_runs(ids).await
+    }
+
+    async fn active_runs(&self) -> Result<Vec<Run>> {
+        let mut runs = self.read_runs(self.active_ids().await?).await?;
+        runs.retain(|run| run.phase != Phase::Closed);
         Ok(runs)
     }
 
     async fn claim(&self, lane: &NumberId, k: usize) -> Result<Vec<Claim>> {
         let mut claims = Vec::new();
-        for id in self.open_runs().await? {
+        for id in self.active_ids().await? {
             if claims.len() < k {
                 claims.extend(self.claim_from(&id, lane, k - claims.len()).await?);
             }
@@ -446,7 +483,7 @@ impl Ledger for Redis {
 
     async fn next_due(&self, lane: &NumberId) -> Result<Option<Timestamp>> {
         let mut earliest = None;
-        for id in self.open_runs().await? {
+        for id in self.active_ids().await? {
             let Some(run) = self.remembered(&id).await? else { continue };
             let Some(at) = lane_index(&run.header, lane) else { continue };
             let (phase, _, next, _) = self.peek(&id, at, 0).await?;

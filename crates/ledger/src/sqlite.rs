@@ -140,7 +140,11 @@ impl Ledger for Sqlite {
     }
 
     async fn runs(&self) -> Result<Vec<Run>> {
-        self.write("list runs", move |rows| rows.runs()).await
+        self.write("list runs", move |rows| rows.runs("")).await
+    }
+
+    async fn active_runs(&self) -> Result<Vec<Run>> {
+        self.write("list runs", move |rows| rows.runs("WHERE phase != 'closed'")).await
     }
 
     async fn claim(&self, lane: &NumberId, k: usize) -> Result<Vec<Claim>> {

@@ -102,7 +102,7 @@ impl Sender {
 async fn take_up(shared: Arc<Shared>, stop: CancellationToken) {
     let mut forgotten = Instant::now();
     loop {
-        if let Ok(runs) = shared.ledger.runs().await {
+        if let Ok(runs) = shared.ledger.active_runs().await {
             for run in runs.iter().filter(|r| r.phase == Phase::Open && r.started_at.is_none()) {
                 let id = &run.header.id;
                 match shared.ledger.mark_started(id).await {

@@ -11,7 +11,7 @@ mod record;
 pub use reader::{Position, Reader};
 pub use record::{Record, RecordError};
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,6 +36,8 @@ pub enum InboxError {
         #[source]
         source: std::io::Error,
     },
+    #[error("the webhook inbox {path} belongs to another subah that is running")]
+    Locked { path: PathBuf },
     #[error("the webhook inbox is busy: {WAITING_MAX} bodies wait for the disk")]
     Busy,
     #[error("the webhook inbox has stopped")]
@@ -46,6 +48,8 @@ pub enum InboxError {
 #[derive(Clone)]
 pub struct Inbox {
     dir: PathBuf,
+    /// Held while any clone lives: two writers would overwrite each other.
+    _lock: Arc<File>,
     waiting: SyncSender<Waiting>,
     written: Arc<Notify>,
     _thread: Arc<Thread>,
@@ -67,13 +71,22 @@ impl Drop for Thread {
 }
 
 impl Inbox {
-    /// Opens or makes the folder and cuts a torn tail off the newest segment.
+    /// Opens or makes the folder, locks it and cuts a torn tail off the newest segment.
     ///
     /// # Errors
-    /// When the folder cannot be made, or the newest segment cannot be read or written.
+    /// [`InboxError::Locked`] when another process has it; otherwise when the folder cannot
+    /// be made, or the newest segment cannot be read or written.
     pub fn open(dir: &Path) -> Result<Self, InboxError> {
         let io = |source| InboxError::Io { doing: "open", path: dir.to_owned(), source };
         std::fs::create_dir_all(dir).map_err(io)?;
+        let lock = File::create(dir.join("lock")).map_err(io)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(InboxError::Locked { path: dir.to_owned() });
+            }
+            Err(TryLockError::Error(source)) => return Err(io(source)),
+        }
         let number = segments(dir).map_err(io)?.last().copied().unwrap_or(1);
         let segment = Segment::open(dir, number).map_err(io)?;
         let (waiting, queue) = sync_channel(WAITING_MAX);
@@ -84,7 +97,7 @@ impl Inbox {
             .spawn(move || serve(segment, &queue, &notify))
             .map_err(io)?;
         let thread = Arc::new(Thread(Some(thread)));
-        Ok(Inbox { dir: dir.to_owned(), waiting, written, _thread: thread })
+        Ok(Inbox { dir: dir.to_owned(), _lock: Arc::new(lock), waiting, written, _thread: thread })
     }
 
     /// Appends one body; returns when it is on the disk.

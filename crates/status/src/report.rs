@@ -1,20 +1,20 @@
 //! The report's shape: documented in README, kept stable. Field order is output order.
 
-use std::collections::BTreeMap;
+use domain::State;
+use serde::{Serialize, Serializer};
 
-use serde::{Deserialize, Serialize};
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     pub run: String,
     pub engine: String,
     /// Of a demo or rehearsal; absent for real runs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     pub window: WindowTimes,
     pub planned: u64,
     /// Every state, zeros too; sums to `planned`.
-    pub states: BTreeMap<String, u64>,
+    #[serde(serialize_with = "in_order")]
+    pub states: Vec<(State, u64)>,
     pub by_deadline: Ladders,
     pub sla: Sla,
     pub attempts: Attempts,
@@ -23,12 +23,17 @@ pub struct Report {
     pub misses: Vec<Miss>,
     pub numbers: Vec<NumberShare>,
     /// What the far side saw; only with the simulator.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub oracle: Option<Oracle>,
 }
 
+/// An object whose keys follow a delivery's life.
+fn in_order<S: Serializer>(states: &[(State, u64)], out: S) -> Result<S::Ok, S::Error> {
+    out.collect_map(states.iter().map(|(state, n)| (state.as_str(), n)))
+}
+
 /// RFC 3339, in the campaign's zone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WindowTimes {
     pub opens: String,
     pub target: String,
@@ -37,14 +42,14 @@ pub struct WindowTimes {
 }
 
 /// Deliveries that had come this far by the deadline, each a subset of the one before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Ladders {
     pub accepted: u64,
     pub sent: u64,
     pub delivered: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sla {
     pub target: f64,
     /// Always `delivered`, by Meta's event time.
@@ -57,7 +62,7 @@ pub struct Sla {
 }
 
 /// HTTP outcomes; an ambiguous one may since have been settled by a webhook.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Attempts {
     pub total: u64,
     pub accepted: u64,
@@ -67,7 +72,7 @@ pub struct Attempts {
 }
 
 /// Dispatch minus due instant of first attempts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Lateness {
     pub p50: f64,
     pub p99: f64,
@@ -76,20 +81,20 @@ pub struct Lateness {
     pub early: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Miss {
     pub cause: String,
     pub count: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NumberShare {
     pub id: String,
     pub planned: u64,
     pub accepted: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Oracle {
     /// Message requests that reached the far side.
     pub requests: u64,

@@ -175,7 +175,7 @@ impl<'a> Fold<'a> {
                 deadline: header.window.deadline.rfc3339(zone),
             },
             planned,
-            states: self.states.iter().map(|(state, n)| (state.to_string(), *n)).collect(),
+            states: self.states.into_iter().collect(),
             by_deadline: self.ladders,
             sla: Sla {
                 target: header.target_ratio,

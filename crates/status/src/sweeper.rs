@@ -45,7 +45,7 @@ impl Sweeper {
     /// # Errors
     /// When the ledger does not answer.
     pub async fn round(&self) -> Result<(), LedgerError> {
-        for run in self.ledger.runs().await? {
+        for run in self.ledger.active_runs().await? {
             if matches!(run.phase, Phase::Open | Phase::Paused | Phase::Cancelled) {
                 self.sweep(&run).await?;
             }

@@ -224,6 +224,15 @@ pub enum Content {
         #[command(flatten)]
         format: FormatArg,
     },
+    /// The very body that one recipient's message would be posted with
+    Preview {
+        recipient_id: String,
+        #[arg(long, default_value = "today")]
+        date: String,
+        /// Show the phone number in full
+        #[arg(long)]
+        reveal: bool,
+    },
 }
 
 #[derive(Args)]

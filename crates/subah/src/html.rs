@@ -6,7 +6,7 @@ use status::Report;
 pub fn page(report: &Report) -> String {
     let (class, verdict) = if report.sla.met { ("met", "met") } else { ("missed", "missed") };
     let states: Vec<(String, u64)> =
-        report.states.iter().filter(|(_, n)| **n > 0).map(|(s, n)| (s.clone(), *n)).collect();
+        report.states.iter().filter(|(_, n)| *n > 0).map(|(s, n)| (s.to_string(), *n)).collect();
     let misses: Vec<(String, u64)> =
         report.misses.iter().map(|m| (m.cause.clone(), m.count)).collect();
     let numbers: Vec<(String, u64)> =
@@ -41,7 +41,7 @@ h1{{font-size:1.4rem}} h2{{font-size:1rem;margin:1.6rem 0 .4rem;color:#555}}
 .verdict{{padding:1rem;border-radius:.5rem;color:#fff;font-size:1.2rem}}
 .met{{background:#1a7f37}} .missed{{background:#b42318}}
 table{{border-collapse:collapse;width:100%}} td{{padding:.15rem .4rem}} td.n{{text-align:right;width:5rem}}
-td.b{{width:55%}} .bar{{background:#4a7ebb;height:.8rem;border-radius:.2rem;min-width:1px}}
+td.b{{width:55%}} .bar{{background:#4a7ebb;height:.8rem;border-radius:.2rem}}
 </style></head><body>
 <h1>{run}</h1>
 <p class="verdict {class}">SLA {verdict}: {delivered} of {denominator} delivered by the deadline, {percent:.2} %</p>

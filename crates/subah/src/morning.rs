@@ -27,22 +27,23 @@ pub struct Loops {
 }
 
 impl Loops {
-    /// Starts all of them; `listener` takes webhooks, if there is one.
+    /// Starts all of them. `listener` takes webhooks; without it, or without an inbox of our
+    /// own, statuses are left to the process that has them.
     pub fn start(parts: &Parts, listener: Option<TcpListener>) -> Result<Self> {
         let (stop_sending, stop_listening) = (CancellationToken::new(), CancellationToken::new());
         let sender = tokio::spawn(parts.sender()?.run(stop_sending.clone()));
-        let applier = parts.applier()?;
-        let stop = stop_listening.clone();
-        let applying = tokio::spawn(async move {
-            if let Err(error) = applier.run(stop).await {
-                tracing::error!(error = %error, "applier stopped: {error}");
+        let mut listening = vec![tokio::spawn(parts.sweeper().run(stop_listening.clone()))];
+        if let Some(inbox) = &parts.inbox {
+            let (applier, stop) = (parts.applier(inbox)?, stop_listening.clone());
+            listening.push(tokio::spawn(async move {
+                if let Err(error) = applier.run(stop).await {
+                    tracing::error!(error = %error, "applier stopped: {error}");
+                }
+            }));
+            if let Some(listener) = listener {
+                let (router, stop) = (parts.receiver(inbox), stop_listening.clone());
+                listening.push(tokio::spawn(crate::http::serve(listener, router, stop)));
             }
-        });
-        let sweeping = tokio::spawn(parts.sweeper().run(stop_listening.clone()));
-        let mut listening = vec![applying, sweeping];
-        if let Some(listener) = listener {
-            let (router, stop) = (parts.receiver(), stop_listening.clone());
-            listening.push(tokio::spawn(crate::http::serve(listener, router, stop)));
         }
         Ok(Loops { stop_sending, stop_listening, sender, listening })
     }

@@ -51,6 +51,15 @@ fn inert(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t']) { format!("'{text}") } else { text.to_owned() }
 }
 
+/// Who looked at numbers in full is on record, in the log.
+pub fn audit(reveal: bool) {
+    if reveal {
+        let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
+        let user = user.unwrap_or_else(|_| "unknown".to_owned());
+        tracing::error!(target: "audit", user, "personal data was revealed to {user}");
+    }
+}
+
 /// One JSON document on standard output.
 pub fn json(value: &impl Serialize) -> Result<()> {
     writeln!(std::io::stdout().lock(), "{}", serde_json::to_string(value)?)?;
@@ -90,7 +99,7 @@ pub fn report_text(report: &Report) -> String {
         by.accepted, by.sent, by.delivered
     ));
     let states: Vec<String> =
-        report.states.iter().filter(|(_, n)| **n > 0).map(|(s, n)| format!("{n} {s}")).collect();
+        report.states.iter().filter(|(_, n)| *n > 0).map(|(s, n)| format!("{n} {s}")).collect();
     line(format!("Now           {}", states.join(", ")));
     let a = &report.attempts;
     line(format!(

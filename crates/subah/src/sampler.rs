@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::campaign::CampaignId;
-use domain::{Clock, State};
+use domain::{Clock, RunId, State, Timestamp};
 use ledger::{Ledger, LedgerError, Phase, Run};
 use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
@@ -24,11 +24,19 @@ pub struct Sampler {
     pub campaign: CampaignId,
 }
 
+/// What the last round saw.
+#[derive(Default)]
+struct Seen {
+    latest: Option<RunId>,
+    /// When arrivals were last recounted.
+    recounted: Option<Timestamp>,
+}
+
 impl Sampler {
     pub async fn run(self, stop: CancellationToken) {
-        let mut recounted = None;
+        let mut seen = Seen::default();
         loop {
-            match self.sample(&mut recounted).await {
+            match self.sample(&mut seen).await {
                 Ok(()) => {
                     let now = self.clock.now().secs_f64();
                     self.metrics.loop_success.with_label_values(&["sampler"]).set(now);
@@ -45,12 +53,21 @@ impl Sampler {
         }
     }
 
-    async fn sample(&self, recounted: &mut Option<domain::Timestamp>) -> Result<(), LedgerError> {
-        let runs = self.ledger.runs().await?;
+    /// The campaign's latest run: an active one, else the one seen last.
+    async fn latest(&self, seen: &Seen) -> Result<Option<Run>, LedgerError> {
         let prefix = format!("{}@", self.campaign);
-        let Some(run) = runs.iter().rfind(|run| run.header.id.as_str().starts_with(&prefix)) else {
-            return Ok(());
-        };
+        let ours = |run: &Run| run.header.id.as_str().starts_with(&prefix);
+        let active = self.ledger.active_runs().await?.into_iter().rfind(ours);
+        match (active, &seen.latest) {
+            (Some(run), _) => Ok(Some(run)),
+            (None, Some(id)) => self.ledger.run(id).await,
+            (None, None) => Ok(self.ledger.runs().await?.into_iter().rfind(ours)),
+        }
+    }
+
+    async fn sample(&self, seen: &mut Seen) -> Result<(), LedgerError> {
+        let Some(run) = &self.latest(seen).await? else { return Ok(()) };
+        seen.latest = Some(run.header.id.clone());
         let labels = [self.campaign.as_str()];
         let m = &self.metrics;
         let header = &run.header;
@@ -65,14 +82,14 @@ impl Sampler {
             let gauge = m.run_deliveries.with_label_values(&[labels[0], state.as_str()]);
             gauge.set(i64::try_from(counts.get(state)).unwrap_or(i64::MAX));
         }
-        self.arrived(run, &counts, recounted).await
+        self.arrived(run, &counts, &mut seen.recounted).await
     }
 
     async fn arrived(
         &self,
         run: &Run,
         counts: &ledger::Counts,
-        recounted: &mut Option<domain::Timestamp>,
+        recounted: &mut Option<Timestamp>,
     ) -> Result<(), LedgerError> {
         let now = self.clock.now();
         let deadline = run.header.window.deadline;

@@ -13,6 +13,7 @@ use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 use secrecy::{ExposeSecret, SecretString};
 use sender::Sender;
+use status::inbox::InboxError;
 use status::receiver::Receiver;
 use status::{Applier, Inbox, Sweeper};
 use telemetry::Metrics;
@@ -27,7 +28,8 @@ pub struct Parts {
     pub api: CloudApi,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
-    pub inbox: Inbox,
+    /// `None` while another process has it: statuses are left to that one.
+    pub inbox: Option<Inbox>,
     pub progress: Arc<AtomicI64>,
     callback_key: CallbackKey,
     app_secrets: Vec<SecretString>,
@@ -40,8 +42,11 @@ pub struct Parts {
 impl Parts {
     pub async fn new(config: &Config, credentials: Credentials) -> Result<Self> {
         let ledger = store::open(config).await?;
-        let inbox =
-            Inbox::open(&config.state_dir.join("inbox")).context("open the webhook inbox")?;
+        let inbox = match Inbox::open(&config.state_dir.join("inbox")) {
+            Ok(inbox) => Some(inbox),
+            Err(InboxError::Locked { .. }) => None,
+            Err(error) => return Err(error).context("open the webhook inbox"),
+        };
         let api = CloudApi::new(&config.cloud_api, credentials.meta_token.clone())
             .context("set up the Cloud API client")?;
         let metrics = Arc::new(Metrics::new());
@@ -88,9 +93,9 @@ impl Parts {
         })
     }
 
-    pub fn receiver(&self) -> axum::Router {
+    pub fn receiver(&self, inbox: &Inbox) -> axum::Router {
         status::receiver::router(Receiver {
-            inbox: self.inbox.clone(),
+            inbox: inbox.clone(),
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
             app_secrets: self.app_secrets.clone(),
@@ -98,9 +103,9 @@ impl Parts {
         })
     }
 
-    pub fn applier(&self) -> Result<Applier> {
+    pub fn applier(&self, inbox: &Inbox) -> Result<Applier> {
         Ok(Applier {
-            inbox: self.inbox.clone(),
+            inbox: inbox.clone(),
             ledger: Arc::clone(&self.ledger),
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),

@@ -3,7 +3,7 @@
 //! | key | type | holds |
 //! |---|---|---|
 //! | `<p>:runs` | set | ids of all runs |
-//! | `<p>:open` | set | ids of runs that may be open; a hint, the meta hash decides |
+//! | `<p>:active` | set | ids of runs that may not be closed; a hint, the meta hash decides |
 //! | `<p>:schema` | string | version of this layout |
 //! | `<p>:{run}:meta` | hash | header, phase, cursor, sealed_at, started_at |
 //! | `<p>:{run}:d` | hash | index → record (JSON) |
@@ -32,8 +32,13 @@ impl Keys {
         format!("{}:runs", self.prefix)
     }
 
-    pub fn open(&self) -> String {
-        format!("{}:open", self.prefix)
+    pub fn active(&self) -> String {
+        format!("{}:active", self.prefix)
+    }
+
+    /// Matches every key of this prefix.
+    pub fn all(&self) -> String {
+        format!("{}:*", self.prefix)
     }
 
     pub fn schema(&self) -> String {

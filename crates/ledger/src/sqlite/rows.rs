@@ -44,9 +44,10 @@ impl<'a> SqlRows<'a> {
         SqlRows { conn, cache }
     }
 
-    pub fn runs(&mut self) -> Result<Vec<Run>> {
-        let ids: Vec<String> =
-            self.all("list runs", "SELECT id FROM runs ORDER BY key", [], |row| row.get(0))?;
+    /// Runs, oldest first; `filter` is a WHERE clause of ours, or empty.
+    pub fn runs(&mut self, filter: &str) -> Result<Vec<Run>> {
+        let sql = format!("SELECT id FROM runs {filter} ORDER BY key");
+        let ids: Vec<String> = self.all("list runs", &sql, [], |row| row.get(0))?;
         let mut runs = Vec::with_capacity(ids.len());
         for id in ids.iter().filter_map(|id| id.parse().ok()) {
             runs.extend(self.run(&id)?);

@@ -81,3 +81,12 @@ fn no_bytes_can_panic_the_decoder() {
         }
     }
 }
+
+#[test]
+fn two_processes_never_write_one_inbox() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Inbox::open(dir.path()).unwrap();
+    assert!(matches!(Inbox::open(dir.path()), Err(InboxError::Locked { .. })));
+    drop(first);
+    assert!(Inbox::open(dir.path()).is_ok());
+}

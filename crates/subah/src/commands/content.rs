@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use domain::{Clock, SystemClock};
+use cloud_api::messages::template_message;
+use domain::{Clock, RunId, SystemClock};
+use scheduler::Plan;
 use scheduler::intake::{Content, read_content};
 use templates::Media;
 
@@ -12,11 +14,14 @@ use crate::cli;
 use crate::config::Config;
 use crate::exit::Answer;
 use crate::files::{self, Files, judge};
-use crate::output;
+use crate::output::{self, audit};
 
 pub fn run(config: &Config, command: &cli::Content) -> Result<Answer> {
     match command {
         cli::Content::Import { file, date, strict } => import(config, file, date, *strict),
+        cli::Content::Preview { recipient_id, date, reveal } => {
+            preview(config, recipient_id, date, *reveal)
+        }
         cli::Content::List { date, format } => {
             let now = SystemClock.now();
             let content = Files::of(config).content(files::date(date, config)?)?;
@@ -36,6 +41,33 @@ pub fn run(config: &Config, command: &cli::Content) -> Result<Answer> {
             let rows: Vec<Vec<String>> = content.iter().map(row).collect();
             output::rows(format.format, &columns, &rows)?;
             Ok(Answer::Yes)
+        }
+    }
+}
+
+/// The body as the sender would build it, but for the callback data of its attempt.
+fn preview(config: &Config, recipient_id: &str, date: &str, reveal: bool) -> Result<Answer> {
+    audit(reveal);
+    let date = files::date(date, config)?;
+    let snapshot = Files::of(config).snapshot(config, date)?.snapshot;
+    let window = config.daily.window.on(date).context("the zone has no such date")?;
+    let run = RunId::new(&config.campaign.id, date);
+    let plan = Plan::new(&snapshot, run, window, SystemClock.now());
+    let at = snapshot.rows.iter().position(|row| row.recipient.id.as_str() == recipient_id);
+    let at = at.with_context(|| format!("recipient {recipient_id:?} is not in the list"))?;
+    let recipient = &snapshot.rows[at].recipient;
+    match plan.at(u32::try_from(at)?).call {
+        Ok(call) => {
+            let mut body = serde_json::to_value(template_message(&recipient.address, &call, ""))?;
+            if let (Some(phone), false) = (recipient.address.phone(), reveal) {
+                body["to"] = phone.masked().into();
+            }
+            println!("{}", serde_json::to_string_pretty(&body)?);
+            Ok(Answer::Yes)
+        }
+        Err(left_out) => {
+            println!("{recipient_id} gets nothing: {}", left_out.detail);
+            Ok(Answer::No)
         }
     }
 }

@@ -11,7 +11,8 @@ use super::find_run;
 use crate::cli::Deliveries;
 use crate::config::Config;
 use crate::exit::Answer;
-use crate::{output, store};
+use crate::output::{self, audit};
+use crate::store;
 
 pub async fn run(config: &Config, command: &Deliveries) -> Result<Answer> {
     let ledger = store::open(config).await?;
@@ -54,15 +55,6 @@ pub async fn run(config: &Config, command: &Deliveries) -> Result<Answer> {
             println!("{}", serde_json::to_string_pretty(&shown(&delivery, zone, *reveal))?);
             Ok(Answer::Yes)
         }
-    }
-}
-
-/// Who looked at numbers in full is on record, in the log.
-fn audit(reveal: bool) {
-    if reveal {
-        let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
-        let user = user.unwrap_or_else(|_| "unknown".to_owned());
-        tracing::error!(target: "audit", user, "personal data was revealed to {user}");
     }
 }
 

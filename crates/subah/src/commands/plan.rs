@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use chrono_tz::Tz;
 use cloud_api::media::check_file;
 use domain::{Clock, RunId, SystemClock};
 use scheduler::capacity::Capacity;
@@ -32,6 +33,8 @@ struct Survey {
     bad_media: BTreeSet<String>,
     /// Rows of content for nobody in the list.
     strangers: usize,
+    /// What people read times in.
+    zone: Tz,
 }
 
 pub fn run(config: &Config, args: &PlanArgs) -> Result<Answer> {
@@ -55,6 +58,7 @@ fn survey(config: &Config, plan: &Plan<'_>, strangers: usize) -> Survey {
         capacity: Capacity::of(plan),
         bad_media: BTreeSet::new(),
         strangers,
+        zone,
     };
     for index in 0..plan.total() {
         let planned = plan.at(index);
@@ -88,7 +92,7 @@ fn print(format: Format, plan: &Plan<'_>, snapshot: &Snapshot, survey: &Survey) 
                 .map(|lane| {
                     json!({
                         "number": lane.number.as_str(), "planned": lane.planned,
-                        "throughput": lane.throughput, "finishes_at": lane.finishes_at.to_string(),
+                        "throughput": lane.throughput, "finishes_at": lane.finishes_at.rfc3339(survey.zone),
                     })
                 })
                 .collect();
@@ -154,7 +158,7 @@ fn print_table(
             lane.number.as_str(),
             lane.planned,
             lane.throughput,
-            lane.finishes_at
+            lane.finishes_at.rfc3339(survey.zone)
         );
     }
     let (have, need) = (survey.capacity.lanes.len(), survey.capacity.numbers_needed);
@@ -165,7 +169,7 @@ fn print_table(
             survey.capacity.overloaded().iter().map(|l| l.number.as_str()).collect();
         println!(
             "  IT DOES NOT FIT before {}: overloaded {}; you need {need} numbers like these, you have {have}",
-            survey.capacity.closes,
+            survey.capacity.closes.rfc3339(survey.zone),
             over.join(", ")
         );
     }

@@ -17,6 +17,7 @@ pub fn run(config: &Config, command: &Recipients) -> Result<Answer> {
     match command {
         Recipients::Import { file, strict } => import(config, file, *strict),
         Recipients::List { format, reveal } => {
+            output::audit(*reveal);
             let columns =
                 ["id", "name", "phone", "user_id", "tier", "language", "utility", "marketing"];
             let recipients = Files::of(config).recipients()?;

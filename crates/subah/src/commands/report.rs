@@ -54,7 +54,7 @@ pub async fn run(
         Format::Table => print!("{}", output::report_text(&report)),
         Format::Csv => {
             let rows: Vec<Vec<String>> =
-                report.states.iter().map(|(s, n)| vec![s.clone(), n.to_string()]).collect();
+                report.states.iter().map(|(s, n)| vec![s.to_string(), n.to_string()]).collect();
             output::rows(Format::Csv, &["state", "count"], &rows)?;
         }
     }

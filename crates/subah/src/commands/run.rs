@@ -100,11 +100,11 @@ fn warn_of_capacity(snapshot: &Snapshot, id: &RunId, window: Window, now: Timest
 
 async fn send(config: &Config, parts: &Parts, run: &Run, format: ReportFormat) -> Result<Answer> {
     let id = &run.header.id;
-    let listener = match http::bind(config.receiver, "receiver.listen").await {
-        Ok(listener) => Some(listener),
-        Err(taken) => {
-            // Most likely `serve` is listening; its applier writes into the same ledger.
-            tracing::warn!("{taken}; statuses are left to whoever listens there");
+    let listener = match &parts.inbox {
+        Some(_) => Some(http::bind(config.receiver, "receiver.listen").await?),
+        None => {
+            // `serve` is running here; its applier writes into the same ledger.
+            tracing::info!("another subah receives webhooks for this installation");
             None
         }
     };

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::run::plan;
 use crate::config::Config;
 use crate::config::secrets::Credentials;
-use crate::exit::Answer;
+use crate::exit::{Answer, Unavailable};
 use crate::morning::{Loops, interrupted};
 use crate::sampler::Sampler;
 use crate::wire::Parts;
@@ -30,6 +30,10 @@ pub async fn run(config: &Config) -> Result<Answer> {
     let receiver = http::bind(config.receiver, "receiver.listen").await?;
     let watch = http::bind(config.metrics, "metrics.listen").await?;
     let parts = Parts::new(config, credentials).await?;
+    if parts.inbox.is_none() {
+        let dir = config.state_dir.display();
+        return Err(Unavailable(format!("{dir} belongs to another subah that is running")).into());
+    }
     let stop = CancellationToken::new();
 
     let watching = tokio::spawn(http::serve(watch, http::watch(&parts), stop.clone()));
