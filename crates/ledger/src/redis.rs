@@ -6,30 +6,26 @@
 //! changed meanwhile comes back and the step is taken again. Time is the server's: each
 //! answer carries it, and limits are checked inside Lua.
 
+mod calls;
 mod keys;
 mod preflight;
 mod swap;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use domain::{Clock, NumberId, RunId, State, SystemClock, Timestamp};
+use domain::{Clock, NumberId, RunId, SystemClock, Timestamp};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{AsyncCommands, RedisResult, Script};
 
-use crate::api::{
-    Applied, AttemptResult, Begun, Claim, Counts, DeliveryView, Filter, Health, IntentAnswer,
-    IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run, RunHeader, Swept, WebhookFact,
-};
-use crate::core::{lane_index, must_end_waiting, new_claim, new_record, note, unplanned_from};
+use crate::api::{Claim, Ledger, Phase, Result, Run, RunHeader};
+use crate::core::{lane_index, must_end_waiting, new_claim};
 use crate::error::LedgerError;
-use crate::model::view;
 use crate::record::{Message, Record, Schedule};
 use crate::redis::keys::Keys;
-use crate::transition::{self, Refusal};
+use crate::transition::{self};
 
 /// Bumped when a key's shape changes.
 const SCHEMA: u32 = 1;
@@ -374,262 +370,5 @@ fn scores(run: &Run, record: &Record) -> (String, String) {
         Schedule::Due(at) => (at.micros().to_string(), String::new()),
         Schedule::Look(at) => (String::new(), at.micros().to_string()),
         Schedule::Done => (String::new(), String::new()),
-    }
-}
-
-#[async_trait]
-impl Ledger for Redis {
-    fn engine(&self) -> &'static str {
-        "redis"
-    }
-
-    async fn now(&self) -> Result<Timestamp> {
-        let mut con = self.con();
-        let (secs, micros): (i64, i64) =
-            redis::cmd("TIME").query_async(&mut con).await.map_err(|e| failed("read time", e))?;
-        Ok(self.heard(&(secs * 1_000_000 + micros).to_string()))
-    }
-
-    async fn begin_run(&self, header: &RunHeader) -> Result<Begun> {
-        let doing = "begin run";
-        let mut con = self.con();
-        let id = header.id.as_str();
-        let () = con.sadd(self.keys.runs(), id).await.map_err(|e| failed(doing, e))?;
-        let () = con.sadd(self.keys.active(), id).await.map_err(|e| failed(doing, e))?;
-        let begun = self.run_script(doing, &header.id, "begin", &encode(header)).await?;
-        match begun {
-            Some((true, run)) => Ok(Begun::Created(run)),
-            Some((false, run)) => Ok(Begun::Exists(run)),
-            None => Err(LedgerError::NoRun(header.id.clone())),
-        }
-    }
-
-    async fn plan_chunk(&self, id: &RunId, chunk: &PlanChunk) -> Result<u32> {
-        let run = self.existing("plan run", id, "read", "").await?;
-        if unplanned_from(&run, chunk)?.is_none() {
-            return Ok(run.cursor);
-        }
-        let mut con = self.con();
-        let mut call = self.scripts.plan.key(self.keys.meta(id));
-        call.key(self.keys.records(id)).key(self.keys.messages(id)).key(self.keys.bodies(id));
-        call.key(self.keys.counts(id)).key(self.keys.look(id)).key(self.keys.due_prefix(id));
-        call.arg(chunk.from).arg(chunk.bodies.len());
-        for (hash, body) in &chunk.bodies {
-            call.arg(hash).arg(&**body);
-        }
-        for row in &chunk.rows {
-            let record = new_record(&run, row);
-            let (due, look) = scores(&run, &record);
-            call.arg(encode(&record)).arg(encode(&row.message)).arg(record.state.as_str());
-            call.arg(record.lane).arg(due).arg(look);
-        }
-        call.invoke_async(&mut con).await.map_err(|e| failed("plan run", e))
-    }
-
-    async fn seal(&self, id: &RunId) -> Result<Run> {
-        let before = self.existing("seal run", id, "read", "").await?;
-        let (planned, total) = (before.cursor, before.header.total);
-        if before.phase == Phase::Planning && planned != total {
-            return Err(LedgerError::Unfinished { run: id.clone(), planned, total });
-        }
-        self.existing("seal run", id, "seal", &total.to_string()).await
-    }
-
-    async fn mark_started(&self, id: &RunId) -> Result<Run> {
-        self.existing("start run", id, "start", "").await
-    }
-
-    async fn set_phase(&self, id: &RunId, phase: Phase) -> Result<Run> {
-        let mut con = self.con();
-        let change = |e| failed("change run", e);
-        // A run that is not closed must be found, so the hint is set before and removed after.
-        if phase != Phase::Closed {
-            let () = con.sadd(self.keys.active(), id.as_str()).await.map_err(change)?;
-        }
-        let run = self.existing("change run", id, "phase", phase.as_str()).await?;
-        if phase == Phase::Closed {
-            let () = con.srem(self.keys.active(), id.as_str()).await.map_err(change)?;
-        }
-        Ok(run)
-    }
-
-    async fn run(&self, id: &RunId) -> Result<Option<Run>> {
-        Ok(self.run_script("read run", id, "read", "").await?.map(|(_, run)| run))
-    }
-
-    async fn runs(&self) -> Result<Vec<Run>> {
-        let mut con = self.con();
-        let ids: Vec<String> =
-            con.smembers(self.keys.runs()).await.map_err(|e| failed("list runs", e))?;
-        let ids = ids.iter().filter_map(|id| id.parse().ok()).collect();
-        self.read_runs(ids).await
-    }
-
-    async fn active_runs(&self) -> Result<Vec<Run>> {
-        let mut runs = self.read_runs(self.active_ids().await?).await?;
-        runs.retain(|run| run.phase != Phase::Closed);
-        Ok(runs)
-    }
-
-    async fn claim(&self, lane: &NumberId, k: usize) -> Result<Vec<Claim>> {
-        let mut claims = Vec::new();
-        for id in self.active_ids().await? {
-            if claims.len() < k {
-                claims.extend(self.claim_from(&id, lane, k - claims.len()).await?);
-            }
-        }
-        Ok(claims)
-    }
-
-    async fn next_due(&self, lane: &NumberId) -> Result<Option<Timestamp>> {
-        let mut earliest = None;
-        for id in self.active_ids().await? {
-            let Some(run) = self.remembered(&id).await? else { continue };
-            let Some(at) = lane_index(&run.header, lane) else { continue };
-            let (phase, _, next, _) = self.peek(&id, at, 0).await?;
-            let next = next.filter(|n| phase == Some(Phase::Open) && *n < run.header.stop_at);
-            earliest = [earliest, next].into_iter().flatten().min();
-        }
-        Ok(earliest)
-    }
-
-    async fn intent(&self, requests: &[IntentRequest]) -> Result<Vec<IntentAnswer>> {
-        let mut answers = Vec::with_capacity(requests.len());
-        for request in requests {
-            let step = |record: &mut Record, run: &Run, now: Timestamp| {
-                let not_after = record.lease_until;
-                match transition::intent(record, run, request.fence, request.nonce, now) {
-                    Ok(()) => swap::Step::Put(IntentAnswer::Granted, not_after),
-                    Err(refusal) => swap::Step::Keep(IntentAnswer::Refused(refusal)),
-                }
-            };
-            let answer = self.update(&request.id, Some(Phase::Open), step).await?;
-            answers.push(answer.unwrap_or(IntentAnswer::Refused(Refusal::NoDelivery)));
-        }
-        Ok(answers)
-    }
-
-    async fn result(&self, results: &[AttemptResult]) -> Result<Vec<State>> {
-        let mut states = Vec::with_capacity(results.len());
-        for result in results {
-            let step = |record: &mut Record, run: &Run, _: Timestamp| {
-                transition::result(record, run, result);
-                swap::Step::Put(record.state, None)
-            };
-            let state = self.update(&result.id, None, step).await?;
-            states.push(state.ok_or_else(|| LedgerError::NoRun(result.id.run.clone()))?);
-        }
-        Ok(states)
-    }
-
-    async fn release(&self, releases: &[Release]) -> Result<()> {
-        for release in releases {
-            let step = |record: &mut Record, run: &Run, _: Timestamp| match transition::release(
-                record,
-                run,
-                release.fence,
-                release.next_at,
-            ) {
-                true => swap::Step::Put((), None),
-                false => swap::Step::Keep(()),
-            };
-            self.update(&release.id, None, step).await?;
-        }
-        Ok(())
-    }
-
-    async fn apply(&self, facts: &[WebhookFact]) -> Result<Vec<Applied>> {
-        let one = |fact: &WebhookFact| {
-            let fact = fact.clone();
-            async move {
-                let step = |record: &mut Record, run: &Run, _: Timestamp| match transition::apply(
-                    record, run, &fact,
-                ) {
-                    Applied::Stale => swap::Step::Keep(Applied::Stale),
-                    applied => swap::Step::Put(applied, None),
-                };
-                Ok(self.update(&fact.id, None, step).await?.unwrap_or(Applied::Unknown))
-            }
-        };
-        // Together on one connection, so that they share round trips and syncs.
-        futures::future::join_all(facts.iter().map(one)).await.into_iter().collect()
-    }
-
-    async fn sweep(&self, id: &RunId, limit: usize) -> Result<Swept> {
-        let run = self.existing("sweep run", id, "read", "").await?;
-        let found = self.due_for_sweep(&run, limit).await?;
-        let mut swept = Swept { more: found.len() >= limit, ..Swept::default() };
-        for index in found {
-            let delivery = domain::DeliveryId { run: id.clone(), index };
-            let step = |record: &mut Record, assumed: &Run, now: Timestamp| {
-                let run = Run { phase: run.phase, ..assumed.clone() };
-                let did = transition::sweep(record, &run, now);
-                if did.changed() { swap::Step::Put(did, None) } else { swap::Step::Keep(did) }
-            };
-            if let Some(did) = self.update(&delivery, None, step).await? {
-                note(&mut swept, did);
-            }
-        }
-        Ok(swept)
-    }
-
-    async fn counts(&self, id: &RunId) -> Result<Counts> {
-        let mut con = self.con();
-        let found: BTreeMap<String, i64> =
-            con.hgetall(self.keys.counts(id)).await.map_err(|e| failed("count deliveries", e))?;
-        let mut counts = Counts::default();
-        for (state, n) in found {
-            if let Some(state) = State::parse(&state) {
-                counts.set(state, n.max(0).unsigned_abs());
-            }
-        }
-        Ok(counts)
-    }
-
-    async fn recount(&self, id: &RunId) -> Result<Counts> {
-        let mut counts = Counts::default();
-        let mut after = None;
-        loop {
-            let page = self.list(id, &Filter::default(), after, PAGE as usize).await?;
-            let Some(last) = page.last() else { return Ok(counts) };
-            after = Some(last.id.index);
-            page.iter().for_each(|delivery| counts.add(delivery.state, 1));
-        }
-    }
-
-    async fn list(
-        &self,
-        id: &RunId,
-        filter: &Filter,
-        after: Option<u32>,
-        limit: usize,
-    ) -> Result<Vec<DeliveryView>> {
-        let run = self.existing("list deliveries", id, "read", "").await?;
-        let list = |e| failed("list deliveries", e);
-        let mut con = self.con();
-        let mut from = after.map_or(0, |index| index.saturating_add(1));
-        let mut views = Vec::new();
-        while from < run.cursor && views.len() < limit {
-            let indexes: Vec<u32> = (from..run.cursor.min(from + PAGE)).collect();
-            let records: Vec<Option<String>> =
-                con.hmget(self.keys.records(id), &indexes).await.map_err(list)?;
-            let messages: Vec<Option<String>> =
-                con.hmget(self.keys.messages(id), &indexes).await.map_err(list)?;
-            for ((index, record), message) in indexes.iter().zip(records).zip(messages) {
-                let (Some(record), Some(message)) = (record, message) else { continue };
-                let (record, message) =
-                    (decode(id, *index, &record)?, decode(id, *index, &message)?);
-                let view = view(&run.header, *index, record, message);
-                if filter.admits(&view) && views.len() < limit {
-                    views.push(view);
-                }
-            }
-            from = from.saturating_add(PAGE);
-        }
-        Ok(views)
-    }
-
-    async fn health(&self) -> Result<Health> {
-        preflight::inspect(&mut self.con()).await.map_err(|e| failed("inspect the server", e))
     }
 }
