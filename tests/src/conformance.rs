@@ -439,8 +439,15 @@ async fn the_end_of_the_window_names_every_end(ledger: &dyn Ledger) {
     let swept = ledger.sweep(&late.run, 2).await.unwrap();
     assert!(swept.more, "bounded work, and it says that more is left");
     while ledger.sweep(&late.run, 2).await.unwrap().more {}
+    let failure = Failure { code: 131_000, class: FailureClass::Retryable, scope: Scope::Message };
+    let failed = ReportedFailure { at: Timestamp::from_secs(7), failure };
+    late.apply(1, Attempt { failed: Some(failed), ..Attempt::new(8.into()) }).await;
+    assert_eq!(late.state(1).await, State::Failed, "late news of a failure reopens nothing");
+    late.apply(1, Attempt { sent_at: Some(Timestamp::from_secs(1)), ..Attempt::new(9.into()) })
+        .await;
+    assert_eq!(late.state(1).await, State::Sent, "late news of success counts");
     let counts = late.counts().await;
-    assert_eq!((counts.get(State::Unknown), counts.get(State::Expired)), (1, 2));
+    assert_eq!((counts.get(State::Unknown), counts.get(State::Expired)), (1, 1));
     assert_eq!(counts.open(), 0);
 }
 

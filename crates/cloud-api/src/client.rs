@@ -20,6 +20,9 @@ use crate::options::Options;
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
+/// Longest hint that is obeyed: the window is five minutes long.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(64);
+
 /// What one send gave: the rows of the design's table of outcomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -89,8 +92,9 @@ struct ErrorAnswer {
 /// may repeat personal data.
 #[derive(Deserialize)]
 struct GraphError {
+    /// Graph always sends one; an error without it came from something in between.
     #[serde(default)]
-    code: i32,
+    code: Option<i32>,
     #[serde(default)]
     error_subcode: Option<i32>,
     #[serde(default)]
@@ -177,7 +181,7 @@ impl CloudApi {
             return Err(CallError::Unreadable { doing, status });
         };
         if let Ok(ErrorAnswer { error }) = serde_json::from_slice(&body) {
-            let (code, trace) = (error.code, error.fbtrace_id);
+            let (code, trace) = (error.code.unwrap_or(0), error.fbtrace_id);
             return Err(CallError::Refused { doing, status, code, trace });
         }
         serde_json::from_slice(&body).map_err(|_| CallError::Unreadable { doing, status })
@@ -216,7 +220,8 @@ fn unanswered(error: &reqwest::Error) -> Outcome {
 /// Seconds only: Meta does not document the header, so a date is not expected.
 fn retry_after(answer: &reqwest::Response) -> Option<Duration> {
     let text = answer.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
+    let seconds: u64 = text.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
 
 async fn read(mut answer: reqwest::Response) -> Result<Bytes, Doubt> {
@@ -234,9 +239,11 @@ async fn read(mut answer: reqwest::Response) -> Result<Bytes, Doubt> {
 
 /// Reads an answer to a send.
 fn classify(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Outcome {
-    if let Ok(ErrorAnswer { error }) = serde_json::from_slice(body) {
+    if let Ok(ErrorAnswer { error }) = serde_json::from_slice(body)
+        && let Some(code) = error.code
+    {
         let trace = error.fbtrace_id;
-        return match error_codes::answered(error.code, error.error_subcode, status) {
+        return match error_codes::answered(code, error.error_subcode, status) {
             Answered::Refused(failure) => Outcome::Refused { failure, retry_after, trace },
             Answered::Doubtful { code } => {
                 Outcome::Ambiguous { doubt: Doubt::ServerError, code, trace }

@@ -106,15 +106,17 @@ pub enum Suppression {
     NotApproved,
     NoConsent,
     BadParameters,
+    BadMedia,
     NoNumber,
 }
 
 impl Suppression {
-    pub const ALL: [Suppression; 5] = [
+    pub const ALL: [Suppression; 6] = [
         Suppression::NoContent,
         Suppression::NotApproved,
         Suppression::NoConsent,
         Suppression::BadParameters,
+        Suppression::BadMedia,
         Suppression::NoNumber,
     ];
 
@@ -124,6 +126,7 @@ impl Suppression {
             Suppression::NotApproved => "not_approved",
             Suppression::NoConsent => "no_consent",
             Suppression::BadParameters => "bad_parameters",
+            Suppression::BadMedia => "bad_media",
             Suppression::NoNumber => "no_number",
         }
     }

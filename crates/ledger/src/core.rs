@@ -196,14 +196,18 @@ pub fn intent(
     Ok(answers)
 }
 
-pub fn result(rows: &mut impl Rows, results: &[AttemptResult]) -> Result<Vec<State>> {
+pub fn result(
+    rows: &mut impl Rows,
+    results: &[AttemptResult],
+    now: Timestamp,
+) -> Result<Vec<State>> {
     let mut states = Vec::with_capacity(results.len());
     for result in results {
         let Some((run, mut record)) = find(rows, &result.id)? else {
             return Err(LedgerError::NoRun(result.id.run.clone()));
         };
         let was = record.state;
-        transition::result(&mut record, &run, result);
+        transition::result(&mut record, &run, result, now);
         rows.put(&run, result.id.index, &record, was)?;
         states.push(record.state);
     }
@@ -221,7 +225,7 @@ pub fn release(rows: &mut impl Rows, releases: &[Release]) -> Result<()> {
     Ok(())
 }
 
-pub fn apply(rows: &mut impl Rows, facts: &[WebhookFact]) -> Result<Vec<Applied>> {
+pub fn apply(rows: &mut impl Rows, facts: &[WebhookFact], now: Timestamp) -> Result<Vec<Applied>> {
     let mut applied = Vec::with_capacity(facts.len());
     for fact in facts {
         let Some((run, mut record)) = find(rows, &fact.id)? else {
@@ -229,7 +233,7 @@ pub fn apply(rows: &mut impl Rows, facts: &[WebhookFact]) -> Result<Vec<Applied>
             continue;
         };
         let was = record.state;
-        let verdict = transition::apply(&mut record, &run, fact);
+        let verdict = transition::apply(&mut record, &run, fact, now);
         if verdict != Applied::Stale {
             rows.put(&run, fact.id.index, &record, was)?;
         }

@@ -213,7 +213,7 @@ impl Ledger for Model {
     }
 
     async fn result(&self, results: &[AttemptResult]) -> Result<Vec<State>> {
-        core::result(&mut *self.tables(), results)
+        core::result(&mut *self.tables(), results, self.clock.now())
     }
 
     async fn release(&self, releases: &[Release]) -> Result<()> {
@@ -221,7 +221,7 @@ impl Ledger for Model {
     }
 
     async fn apply(&self, facts: &[WebhookFact]) -> Result<Vec<Applied>> {
-        core::apply(&mut *self.tables(), facts)
+        core::apply(&mut *self.tables(), facts, self.clock.now())
     }
 
     async fn sweep(&self, run: &RunId, limit: usize) -> Result<Swept> {

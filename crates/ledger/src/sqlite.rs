@@ -163,8 +163,8 @@ impl Ledger for Sqlite {
     }
 
     async fn result(&self, results: &[AttemptResult]) -> Result<Vec<State>> {
-        let results = results.to_vec();
-        self.write("record results", move |rows| core::result(rows, &results)).await
+        let (results, now) = (results.to_vec(), self.clock.now());
+        self.write("record results", move |rows| core::result(rows, &results, now)).await
     }
 
     async fn release(&self, releases: &[Release]) -> Result<()> {
@@ -173,8 +173,8 @@ impl Ledger for Sqlite {
     }
 
     async fn apply(&self, facts: &[WebhookFact]) -> Result<Vec<Applied>> {
-        let facts = facts.to_vec();
-        self.write("apply webhooks", move |rows| core::apply(rows, &facts)).await
+        let (facts, now) = (facts.to_vec(), self.clock.now());
+        self.write("apply webhooks", move |rows| core::apply(rows, &facts, now)).await
     }
 
     async fn sweep(&self, run: &RunId, limit: usize) -> Result<Swept> {

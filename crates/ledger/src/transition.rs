@@ -80,14 +80,14 @@ pub fn intent(
 }
 
 /// Records what an attempt gave. An unknown nonce is evidence of a send and is kept.
-pub fn result(record: &mut Record, run: &Run, result: &AttemptResult) {
+pub fn result(record: &mut Record, run: &Run, result: &AttemptResult, now: Timestamp) {
     let news = Attempt {
         http: result.http.clone(),
         dispatched_at: result.dispatched_at,
         accepted_at: result.accepted_at,
         ..Attempt::new(result.nonce)
     };
-    merge(record, run, &news, result.retry_at);
+    merge(record, run, &news, result.retry_at, now);
 }
 
 /// Gives a lease back untried. False when it is not this lease any more.
@@ -102,15 +102,22 @@ pub fn release(record: &mut Record, run: &Run, fence: u32, next_at: Timestamp) -
 }
 
 /// Merges what a webhook reported.
-pub fn apply(record: &mut Record, run: &Run, fact: &WebhookFact) -> Applied {
+pub fn apply(record: &mut Record, run: &Run, fact: &WebhookFact, now: Timestamp) -> Applied {
     let from = record.state;
-    if !merge(record, run, &fact.news, fact.retry_at) {
+    if !merge(record, run, &fact.news, fact.retry_at, now) {
         return Applied::Stale;
     }
     if record.state == from { Applied::Noted } else { Applied::Changed { from, to: record.state } }
 }
 
-fn merge(record: &mut Record, run: &Run, news: &Attempt, retry_at: Option<Timestamp>) -> bool {
+/// Adds news. A failure that comes after the end opens nothing: nobody would ever close it.
+fn merge(
+    record: &mut Record,
+    run: &Run,
+    news: &Attempt,
+    retry_at: Option<Timestamp>,
+    now: Timestamp,
+) -> bool {
     let before = record.state;
     if !record.facts.merge_attempt(news) {
         return false;
@@ -119,6 +126,7 @@ fn merge(record: &mut Record, run: &Run, news: &Attempt, retry_at: Option<Timest
     if record.state == State::RetryWait && before != State::RetryWait {
         record.next_at = retry_at.unwrap_or(record.next_at);
     }
+    end_if_over(record, run, now);
     true
 }
 
@@ -149,13 +157,16 @@ pub fn sweep(record: &mut Record, run: &Run, now: Timestamp) -> Sweep {
         done.intent_lost = true;
     }
     record.settle(policy);
-    if let Some(ended) = must_end(record, run, now) {
-        record.facts.ended = record.facts.ended.max(Some(ended));
-        record.lease_until = None;
-        record.settle(policy);
-        done.ended = true;
-    }
+    done.ended = end_if_over(record, run, now);
     done
+}
+
+fn end_if_over(record: &mut Record, run: &Run, now: Timestamp) -> bool {
+    let Some(ended) = must_end(record, run, now) else { return false };
+    record.facts.ended = record.facts.ended.max(Some(ended));
+    record.lease_until = None;
+    record.settle(&run.header.policy);
+    true
 }
 
 /// Whether, and how, sending is over for this record.

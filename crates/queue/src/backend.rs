@@ -59,10 +59,15 @@ enum Closing {
 }
 
 impl LaneBackend {
-    /// Starts the claim loop; needs a tokio runtime.
-    pub fn start(ledger: Arc<dyn Ledger>, lane: Arc<dyn Lane>, options: &LaneOptions) -> Self {
+    /// Starts the claim loop, which ends with `stop`; needs a tokio runtime.
+    pub fn start(
+        ledger: Arc<dyn Ledger>,
+        lane: Arc<dyn Lane>,
+        options: &LaneOptions,
+        stop: &CancellationToken,
+    ) -> Self {
         let (push, jobs) = mpsc::unbounded_channel();
-        let stop = CancellationToken::new();
+        let stop = stop.child_token();
         let claimer = Claimer {
             ledger: Arc::clone(&ledger),
             lane,
@@ -98,7 +103,7 @@ impl LaneBackend {
 }
 
 /// Gives a claim back as due when it was.
-pub(crate) fn release_now(claim: &Claim) -> Release {
+fn release_now(claim: &Claim) -> Release {
     Release { id: claim.id.clone(), fence: claim.fence, next_at: claim.due_at }
 }
 
@@ -179,6 +184,10 @@ impl Claimer {
             let slot = tokio::select! {
                 () = stop.cancelled() => return,
                 slot = Arc::clone(&self.slots).acquire_owned() => slot,
+                () = tokio::time::sleep(IDLE_MAX) => {
+                    self.lane.looked(); // full, not stuck
+                    continue;
+                }
             };
             let Ok(slot) = slot else { return };
             // A claim is never cut short: what it leased is either pushed or given back.

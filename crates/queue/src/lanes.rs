@@ -25,10 +25,11 @@ pub async fn run_lanes(
 ) {
     let mut monitor = Monitor::new().shutdown_timeout(grace);
     for lane in lanes {
-        let (ledger, options) = (Arc::clone(&ledger), options.clone());
+        let (ledger, options, claiming) = (Arc::clone(&ledger), options.clone(), stop.clone());
         let name = format!("{}-{boot}", lane.number());
         monitor = monitor.register(move |_restart| {
-            let backend = LaneBackend::start(Arc::clone(&ledger), Arc::clone(&lane), &options);
+            let backend =
+                LaneBackend::start(Arc::clone(&ledger), Arc::clone(&lane), &options, &claiming);
             let lane = Arc::clone(&lane);
             WorkerBuilder::new(name.as_str())
                 .backend(backend)

@@ -6,13 +6,17 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use apalis_core::task::Task;
-use ledger::Ledger;
+use ledger::{Ledger, Release};
 use tower::{Layer, Service};
 
 use crate::BoxError;
-use crate::backend::{Job, release_now};
+use crate::backend::Job;
+
+/// What failed once is not tried again at once: a defect must not spin.
+const AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 pub struct SettleLayer {
@@ -48,15 +52,19 @@ where
     }
 
     fn call(&mut self, task: Task<Job>) -> Self::Future {
-        let release = release_now(&task.args.claim);
+        let claim = &task.args.claim;
+        let (id, fence) = (claim.id.clone(), claim.fence);
         let ledger = Arc::clone(&self.ledger);
         let handled = self.inner.call(task);
         Box::pin(async move {
             let Err(error) = handled.await else { return Ok(()) };
             let error: BoxError = error.into();
-            let id = release.id.clone();
             tracing::warn!(delivery.id = %id, error = %error, "delivery {id} was not handled: {error}");
-            if let Err(lost) = ledger.release(&[release]).await {
+            let released = async {
+                let next_at = ledger.now().await? + AGAIN;
+                ledger.release(&[Release { id: id.clone(), fence, next_at }]).await
+            };
+            if let Err(lost) = released.await {
                 tracing::warn!(delivery.id = %id, error = %lost, "delivery {id} waits for its lease to end: {lost}");
             }
             Ok(())

@@ -108,15 +108,16 @@ impl<'a> Plan<'a> {
             let recipient = &self.snapshot.rows[index as usize].recipient;
             let planned = self.at(index);
             let lane = planned.lane.unwrap_or(0);
-            let (body, ended) = match planned.call {
-                Ok(call) => {
-                    let call = path_ids.resolve(lane, call);
+            let suppressed = |reason| (String::new(), Some(Ended::Suppressed(reason)));
+            let (body, ended) = match planned.call.map(|call| path_ids.resolve(lane, call)) {
+                Ok(Some(call)) => {
                     let text = serde_json::to_string(&call).expect("a call is plain data");
                     let hash = sha256_hex(text.as_bytes())[..16].to_owned();
                     chunk.bodies.entry(hash.clone()).or_insert_with(|| Arc::from(text));
                     (hash, None)
                 }
-                Err(left_out) => (String::new(), Some(Ended::Suppressed(left_out.reason))),
+                Ok(None) => suppressed(Suppression::BadMedia),
+                Err(left_out) => suppressed(left_out.reason),
             };
             let message =
                 Message { recipient: recipient.id.clone(), to: recipient.address.clone(), body };
@@ -244,19 +245,21 @@ fn slices(snapshot: &Snapshot, window: &Window) -> Vec<Slice> {
     counts.into_iter().map(slice).collect()
 }
 
-/// Media ids by lane and local path, made before the plan is written.
+/// Media ids by lane and local path, made before the plan is written. `None` for a file
+/// that Meta would not take: who was to get it is left out, the others are not.
 #[derive(Debug, Default)]
-pub struct MediaIds(pub BTreeMap<(u16, String), String>);
+pub struct MediaIds(pub BTreeMap<(u16, String), Option<String>>);
 
 impl MediaIds {
-    fn resolve(&self, lane: u16, mut call: TemplateCall) -> TemplateCall {
+    /// The call with ids for paths; `None` when its file is unusable.
+    fn resolve(&self, lane: u16, mut call: TemplateCall) -> Option<TemplateCall> {
         if let Some(Header::Media { media, .. }) = &mut call.header
             && let templates::Media::Path(path) = media
-            && let Some(id) = self.0.get(&(lane, path.clone()))
         {
-            *media = templates::Media::Id(id.clone());
+            let id = self.0.get(&(lane, path.clone()))?.clone()?;
+            *media = templates::Media::Id(id);
         }
-        call
+        Some(call)
     }
 }
 

@@ -18,8 +18,8 @@ const CHUNK: u32 = 1_000;
 /// Where and how a run is planned.
 pub struct Planner {
     pub ledger: Arc<dyn Ledger>,
-    /// Uploads local media; `None` where the content has none.
-    pub api: Option<CloudApi>,
+    /// Uploads local media.
+    pub api: CloudApi,
     /// Snapshots and the media cache live here.
     pub state_dir: PathBuf,
 }
@@ -52,6 +52,10 @@ pub enum PlanError {
     },
     #[error("run {0} has no recipients: import some first")]
     Nobody(RunId),
+    #[error("run {0} is not planned: nothing can be sent to anybody; `subah plan` says why")]
+    NothingToSend(RunId),
+    #[error("run {0} was just begun by another planner from other files: try again")]
+    Overtaken(RunId),
 }
 
 /// A planned run, and whether it was planned from other files than the present ones.
@@ -77,64 +81,84 @@ impl Planner {
         if snapshot.rows.is_empty() {
             return Err(PlanError::Nobody(frame.run.clone()));
         }
-        snapshot.save(&self.snapshots())?;
-        let begun = self.ledger.begin_run(&header(snapshot, frame)).await?;
-        let differs = begun.run().header.snapshot != snapshot.hash;
-        let run = match begun {
-            Begun::Exists(run) if run.phase != Phase::Planning => run,
-            Begun::Exists(run) if differs => {
-                // Its rows are named by index into the first planner's snapshot.
-                let first = Snapshot::load(&self.snapshots(), &run.header.snapshot)?;
-                self.write(&first, &run, now, progress).await?
+        // What another planner began stands: its rows are named by index into its snapshot.
+        let begun = self.ledger.run(&frame.run).await?;
+        let first = match &begun {
+            Some(run) if run.phase != Phase::Planning => {
+                let differs = run.header.snapshot != snapshot.hash;
+                return Ok(PlannedRun { run: run.clone(), differs });
             }
-            Begun::Created(run) | Begun::Exists(run) => {
-                self.write(snapshot, &run, now, progress).await?
+            Some(run) if run.header.snapshot != snapshot.hash => {
+                Some(Snapshot::load(&self.snapshots(), &run.header.snapshot)?)
             }
+            _ => None,
         };
-        Ok(PlannedRun { run, differs })
+        let snapshot = first.as_ref().unwrap_or(snapshot);
+        let window = begun.as_ref().map_or(frame.window, |run| run.header.window);
+        let plan = Plan::new(snapshot, frame.run.clone(), window, now);
+        // Before the run is begun: whatever is wrong can still be put right.
+        let media = self.upload(&plan, now).await?;
+        snapshot.save(&self.snapshots())?;
+        let run = match self.ledger.begin_run(&header(snapshot, frame)).await? {
+            Begun::Created(run) | Begun::Exists(run) => run,
+        };
+        if run.header.snapshot != snapshot.hash {
+            return Err(PlanError::Overtaken(frame.run.clone())); // the next try finishes theirs
+        }
+        let run = self.write(&plan, &run, &media, progress).await?;
+        Ok(PlannedRun { run, differs: first.is_some() })
     }
 
     async fn write(
         &self,
-        snapshot: &Snapshot,
+        plan: &Plan<'_>,
         run: &Run,
-        now: Timestamp,
+        media: &MediaIds,
         progress: &(dyn Fn(u32) + Sync),
     ) -> Result<Run, PlanError> {
-        let (id, window) = (run.header.id.clone(), run.header.window);
-        let plan = Plan::new(snapshot, id.clone(), window, now);
-        let media = self.upload(&plan, now).await?;
         let mut cursor = run.cursor;
-        while cursor < plan.total() {
-            let chunk = plan.chunk(cursor, CHUNK, &media);
-            cursor = self.ledger.plan_chunk(&id, &chunk).await?;
+        while run.phase == Phase::Planning && cursor < plan.total() {
+            let chunk = plan.chunk(cursor, CHUNK, media);
+            cursor = self.ledger.plan_chunk(&run.header.id, &chunk).await?;
             progress(cursor);
         }
-        Ok(self.ledger.seal(&id).await?)
+        Ok(self.ledger.seal(&run.header.id).await?)
     }
 
-    /// Makes media ids of all local files, one per file and number.
+    /// Makes media ids of all local files, one per file and number. Also sees that there is
+    /// anything to send at all: an empty plan would stand for the whole day.
     async fn upload(&self, plan: &Plan<'_>, now: Timestamp) -> Result<MediaIds, PlanError> {
         let mut ids = MediaIds::default();
-        let failed = |source| PlanError::Media { run: plan.run.clone(), source };
-        let Some(api) = &self.api else { return Ok(ids) };
         let mut cache = MediaCache::open(self.state_dir.join("media.json"));
-        let numbers = &plan.snapshot.campaign.numbers;
+        let mut sendable = false;
         for index in 0..plan.total() {
             let planned = plan.at(index);
             let (Some(lane), Ok(call)) = (planned.lane, planned.call) else { continue };
             let Some(Header::Media { kind, media: Media::Path(path), .. }) = call.header else {
+                sendable = true;
                 continue;
             };
             let key = (lane, path.clone());
-            if ids.0.contains_key(&key) {
+            if let Some(known) = ids.0.get(&key) {
+                sendable |= known.is_some();
                 continue;
             }
-            let number = &numbers[usize::from(lane)].id;
-            let id = cache.id(api, number, kind, Path::new(&path), now).await.map_err(failed)?;
+            let number = &plan.snapshot.campaign.numbers[usize::from(lane)].id;
+            let id = match cache.id(&self.api, number, kind, Path::new(&path), now).await {
+                Ok(id) => Some(id),
+                // The file itself is wrong: those who were to get it are left out.
+                Err(bad @ (CallError::Media { .. } | CallError::File { .. })) => {
+                    tracing::error!(run = %plan.run, "left out of run {}: {bad}", plan.run);
+                    None
+                }
+                Err(source) => {
+                    return Err(PlanError::Media { run: plan.run.clone(), source });
+                }
+            };
+            sendable |= id.is_some();
             ids.0.insert(key, id);
         }
-        Ok(ids)
+        if sendable { Ok(ids) } else { Err(PlanError::NothingToSend(plan.run.clone())) }
     }
 
     fn snapshots(&self) -> PathBuf {

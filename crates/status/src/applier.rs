@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::inbox::{Inbox, InboxError, Reader, Record};
 
+/// Stands for a failure without a code, which happens; no code of Meta's.
+const UNNAMED: i32 = -1;
 /// Facts in one ledger call.
 const FACTS_MAX: usize = 500;
 /// Looks at the inbox at least this often, in case a wake-up was missed.
@@ -32,10 +34,18 @@ pub struct Applier {
     pub ledger: Arc<dyn Ledger>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
-    pub callback_key: CallbackKey,
+    /// One per app secret: what was sent before a rotation still counts.
+    pub callback_keys: Vec<CallbackKey>,
     /// Delay before another attempt after a failure that allows one.
     pub backoff: Backoff,
     pub rng: Mutex<StdRng>,
+}
+
+/// What one look at the inbox gave.
+enum Round {
+    Applied,
+    Empty,
+    StoreDown,
 }
 
 /// A fact with the label it is counted under.
@@ -52,29 +62,32 @@ impl Applier {
     pub async fn run(self, stop: CancellationToken) -> Result<(), InboxError> {
         let mut reader = Reader::open(self.inbox.dir())?;
         loop {
-            let more = self.round(&mut reader).await?;
-            let now = self.clock.now().secs_f64();
-            self.metrics.loop_success.with_label_values(&["applier"]).set(now);
-            if more {
-                continue;
-            }
-            if stop.is_cancelled() {
-                return Ok(());
+            let pause = match self.round(&mut reader).await? {
+                Round::Applied => Duration::ZERO,
+                Round::Empty if stop.is_cancelled() => return Ok(()),
+                Round::Empty => IDLE,
+                // What is in the inbox stays there for the next start.
+                Round::StoreDown if stop.is_cancelled() => return Ok(()),
+                Round::StoreDown => STORE_PAUSE,
+            };
+            if pause != STORE_PAUSE {
+                let now = self.clock.now().secs_f64();
+                self.metrics.loop_success.with_label_values(&["applier"]).set(now);
             }
             tokio::select! {
+                () = tokio::time::sleep(pause) => {}
                 () = stop.cancelled() => {}
-                () = self.inbox.written().notified() => {}
-                () = tokio::time::sleep(IDLE) => {}
+                () = self.inbox.written().notified(), if pause == IDLE => {}
             }
         }
     }
 
-    /// One batch; true when there may be more.
-    async fn round(&self, reader: &mut Reader) -> Result<bool, InboxError> {
+    /// One batch.
+    async fn round(&self, reader: &mut Reader) -> Result<Round, InboxError> {
         let before = reader.position();
-        let (records, after) = reader.next_batch()?;
+        let (records, after) = reader.next_batch(self.inbox.synced())?;
         if records.is_empty() {
-            return Ok(false);
+            return Ok(Round::Empty);
         }
         let mut facts = Vec::new();
         for record in &records {
@@ -85,12 +98,11 @@ impl Applier {
                 self.metrics.ledger_errors.inc();
                 tracing::warn!(error = %error, "{} status reports wait in the inbox: {error}", facts.len());
                 reader.rewind(before);
-                tokio::time::sleep(STORE_PAUSE).await;
-                return Ok(true);
+                return Ok(Round::StoreDown);
             }
         }
         reader.applied(after)?;
-        Ok(true)
+        Ok(Round::Applied)
     }
 
     /// Reads one body into facts. Events that are not statuses are not for us yet.
@@ -118,7 +130,7 @@ impl Applier {
         let count = |verdict: &str| {
             self.metrics.status_reports.with_label_values(&[status, verdict]).inc();
         };
-        let callback = match Callback::decode(report.callback.as_deref()?, &self.callback_key) {
+        let callback = match self.callback(report.callback.as_deref()?) {
             Ok(callback) => callback,
             Err(BadCallback::Foreign) => {
                 count("foreign");
@@ -138,7 +150,7 @@ impl Applier {
             Status::Delivered => news.delivered_at = Some(at),
             Status::Read | Status::Played => news.read_at = Some(at),
             Status::Failed => {
-                let failure = reported(report.errors.first().copied().unwrap_or(0));
+                let failure = reported(report.errors.first().copied().unwrap_or(UNNAMED));
                 news.failed = Some(ReportedFailure { at, failure });
             }
             Status::Other(_) => return None,
@@ -148,6 +160,18 @@ impl Applier {
             self.clock.now() + self.backoff.delay(1, &mut *rng)
         });
         Some(Labelled { fact: WebhookFact { id: callback.delivery, news, retry_at }, status })
+    }
+
+    /// The callback by any key; the last key's complaint when none fits.
+    fn callback(&self, text: &str) -> Result<Callback, BadCallback> {
+        let mut read = Err(BadCallback::Foreign);
+        for key in &self.callback_keys {
+            read = Callback::decode(text, key);
+            if read.is_ok() {
+                break;
+            }
+        }
+        read
     }
 
     async fn apply(&self, facts: &[Labelled]) -> Result<(), LedgerError> {

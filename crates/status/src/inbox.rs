@@ -14,15 +14,15 @@ pub use record::{Record, RecordError};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use domain::Timestamp;
 use tokio::sync::{Notify, oneshot};
 
-/// A segment is closed above this size; whole segments are removed once applied and old.
+/// A segment is closed above this size.
 const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Bodies that may wait for the disk; beyond it Meta is told to come again.
 const WAITING_MAX: usize = 4_096;
@@ -52,6 +52,8 @@ pub struct Inbox {
     _lock: Arc<File>,
     waiting: SyncSender<Waiting>,
     written: Arc<Notify>,
+    /// End of what is on the disk for sure; nothing behind it is read.
+    synced: Arc<Mutex<Position>>,
     _thread: Arc<Thread>,
 }
 
@@ -89,15 +91,24 @@ impl Inbox {
         }
         let number = segments(dir).map_err(io)?.last().copied().unwrap_or(1);
         let segment = Segment::open(dir, number).map_err(io)?;
+        let synced = Arc::new(Mutex::new(segment.position()));
+        let publish = Arc::clone(&synced);
         let (waiting, queue) = sync_channel(WAITING_MAX);
         let written = Arc::new(Notify::new());
         let notify = Arc::clone(&written);
         let thread = std::thread::Builder::new()
             .name("inbox-writer".to_owned())
-            .spawn(move || serve(segment, &queue, &notify))
+            .spawn(move || serve(segment, &queue, &publish, &notify))
             .map_err(io)?;
         let thread = Arc::new(Thread(Some(thread)));
-        Ok(Inbox { dir: dir.to_owned(), _lock: Arc::new(lock), waiting, written, _thread: thread })
+        Ok(Inbox {
+            dir: dir.to_owned(),
+            _lock: Arc::new(lock),
+            waiting,
+            written,
+            synced,
+            _thread: thread,
+        })
     }
 
     /// Appends one body; returns when it is on the disk.
@@ -115,6 +126,11 @@ impl Inbox {
     /// Woken after each group of bodies that reached the disk.
     pub fn written(&self) -> &Arc<Notify> {
         &self.written
+    }
+
+    /// The end of what is on the disk for sure.
+    pub fn synced(&self) -> Position {
+        *self.synced.lock().expect("no panic while held")
     }
 
     pub fn dir(&self) -> &Path {
@@ -148,6 +164,11 @@ impl Segment {
         Ok(Segment { dir: dir.to_owned(), number, file, bytes: whole })
     }
 
+    /// Its end; every byte before it is on the disk.
+    fn position(&self) -> Position {
+        Position { segment: self.number, offset: self.bytes }
+    }
+
     fn append(&mut self, group: &[Waiting]) -> std::io::Result<()> {
         if self.bytes > SEGMENT_BYTES_MAX {
             *self = Segment::open(&self.dir, self.number + 1)?;
@@ -168,10 +189,16 @@ impl Segment {
     }
 }
 
-fn serve(mut segment: Segment, queue: &Receiver<Waiting>, notify: &Notify) {
+fn serve(
+    mut segment: Segment,
+    queue: &Receiver<Waiting>,
+    synced: &Mutex<Position>,
+    notify: &Notify,
+) {
     while let Ok(first) = queue.recv() {
         let group: Vec<Waiting> = std::iter::once(first).chain(queue.try_iter()).collect();
         let done = segment.append(&group);
+        *synced.lock().expect("no panic while held") = segment.position();
         for waiting in group {
             let answer = match &done {
                 Ok(()) => Ok(()),

@@ -6,6 +6,7 @@
 //! Source: Meta, "Webhooks": verification, signature, retries for up to 7 days.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::to_bytes;
@@ -23,6 +24,8 @@ use crate::inbox::Inbox;
 
 /// Meta's largest webhook body.
 const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Longest time for a body: Meta's own arrive within a second.
+const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 /// Where Meta is told to send.
 pub const PATH: &str = "/webhooks";
 
@@ -69,9 +72,16 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Sta
     let received_at = receiver.clock.now();
     let (parts, body) = request.into_parts();
     let count = |result: &str| receiver.metrics.webhooks.with_label_values(&[result]).inc();
-    let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
-        count("too_large");
-        return StatusCode::PAYLOAD_TOO_LARGE;
+    let body = match tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, BODY_BYTES_MAX)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => {
+            count("too_large");
+            return StatusCode::PAYLOAD_TOO_LARGE;
+        }
+        Err(_) => {
+            count("too_slow");
+            return StatusCode::REQUEST_TIMEOUT;
+        }
     };
     let header = parts.headers.get(signature::HEADER).and_then(|value| value.to_str().ok());
     if let Err(error) = signature::verify(&receiver.app_secrets, &body, header) {
@@ -95,6 +105,7 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Sta
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inbox::Position;
     use axum::body::Body;
     use axum::http;
     use domain::SystemClock;
@@ -133,7 +144,7 @@ mod tests {
         let signed = signature::sign(&secret, &huge);
         assert_eq!(post(&app, huge, Some(signed)).await, StatusCode::PAYLOAD_TOO_LARGE);
         let mut reader = crate::inbox::Reader::open(dir.path()).unwrap();
-        let (records, _) = reader.next_batch().unwrap();
+        let (records, _) = reader.next_batch(Position { segment: u64::MAX, offset: 0 }).unwrap();
         assert_eq!(records.len(), 1, "the accepted body and no other");
         assert_eq!(records[0].body, odd);
     }

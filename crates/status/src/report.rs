@@ -56,7 +56,7 @@ pub struct Sla {
     pub measure: String,
     /// Planned less suppressed.
     pub denominator: u64,
-    /// Four decimals, rounded down, so that 0.98999 is never shown as 0.99.
+    /// Four decimals; `met` is judged before rounding.
     pub ratio: f64,
     pub met: bool,
 }

@@ -157,7 +157,8 @@ impl<'a> Fold<'a> {
         let planned: u64 = self.states.values().sum();
         let denominator = planned - self.states.get(&State::Suppressed).copied().unwrap_or(0);
         let exact = self.ladders.delivered as f64 / denominator.max(1) as f64;
-        let ratio = if denominator == 0 { 1.0 } else { (exact * 1e4).floor() / 1e4 };
+        // Nobody to send to is no success.
+        let exact = if planned == 0 { 1.0 } else { exact };
         let mut misses: Vec<Miss> = self
             .misses
             .into_iter()
@@ -181,8 +182,8 @@ impl<'a> Fold<'a> {
                 target: header.target_ratio,
                 measure: "delivered".to_owned(),
                 denominator,
-                ratio,
-                met: ratio >= header.target_ratio,
+                ratio: (exact * 1e4).round() / 1e4,
+                met: exact >= header.target_ratio,
             },
             attempts: self.attempts,
             lateness_ms: lateness(self.lateness, self.early),

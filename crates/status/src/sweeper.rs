@@ -45,7 +45,12 @@ impl Sweeper {
     /// # Errors
     /// When the ledger does not answer.
     pub async fn round(&self) -> Result<(), LedgerError> {
-        for run in self.ledger.active_runs().await? {
+        for mut run in self.ledger.active_runs().await? {
+            if run.phase == Phase::Planning && self.ledger.now().await? >= run.header.stop_at {
+                let id = &run.header.id;
+                tracing::error!(run = %id, "run {id} was never planned to its end: cancelled");
+                run = self.ledger.set_phase(id, Phase::Cancelled).await?;
+            }
             if matches!(run.phase, Phase::Open | Phase::Paused | Phase::Cancelled) {
                 self.sweep(&run).await?;
             }

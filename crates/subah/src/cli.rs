@@ -252,7 +252,7 @@ pub struct RunArgs {
     /// Do nothing, and say so with exit code 0, when a sender has taken the run up
     #[arg(long)]
     pub if_not_started: bool,
-    /// Refuse to begin after this local time; sends stop then too
+    /// Refuse to begin after this local time; a run that is planned now stops then too
     #[arg(long, value_name = "HH:MM")]
     pub not_after: Option<String>,
     #[arg(long, value_enum, default_value_t)]
@@ -297,7 +297,7 @@ pub enum Webhooks {
 #[derive(Args)]
 pub struct SimulateArgs {
     /// Loopback address to serve
-    #[arg(long, default_value = "127.0.0.1:9090")]
+    #[arg(long, default_value = "127.0.0.1:9099")]
     pub listen: SocketAddr,
     /// Where to send status webhooks, on loopback
     #[arg(long, value_name = "URL")]

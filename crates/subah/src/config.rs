@@ -75,8 +75,9 @@ impl Config {
 
     fn read(file: &Path, root: &mut Section) -> Self {
         let home = file.parent().map(Path::to_owned).unwrap_or_default();
-        let default_state =
-            std::env::var_os("STATE_DIRECTORY").map_or("state".into(), PathBuf::from);
+        // Not from the environment: the daemon and a person's shell must mean the same place.
+        let system = file.starts_with("/etc");
+        let default_state = PathBuf::from(if system { "/var/lib/subah" } else { "state" });
         let state_dir = home.join(root.path("state_dir").unwrap_or(default_state));
         let store = read_store(&mut root.section("store"), &state_dir);
         let mut section = root.section("cloud_api");

@@ -1,9 +1,11 @@
 //! Exit codes: 0 fine, 1 the answer is no, 2 wrong use (clap's), 64 bad configuration, 69 a
 //! dependency is missing.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use ledger::LedgerError;
+use scheduler::snapshot::SnapshotError;
 
 use crate::config::BadConfig;
 use crate::config::secrets::NoCredential;
@@ -35,6 +37,18 @@ impl From<Answer> for ExitCode {
 #[error("{0}")]
 pub struct Unavailable(pub String);
 
+/// `subah … | head` is normal use: a closed pipe ends the program without a word.
+pub fn quietly_when_the_reader_is_gone() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload_as_str().unwrap_or("");
+        if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
+            std::process::exit(0);
+        }
+        tell(panic);
+    }));
+}
+
 /// Prints the chain of causes and returns the code that fits.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     eprintln!("subah: {error:#}");
@@ -48,6 +62,12 @@ fn code(error: &anyhow::Error) -> u8 {
         }
         let ledger = cause.downcast_ref::<LedgerError>();
         let store = ledger.is_some_and(|error| !matches!(error, LedgerError::NoRun(_)));
+        let disk = cause.downcast_ref::<std::io::Error>().is_some_and(|error| {
+            matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::ReadOnlyFilesystem)
+        });
+        if disk || cause.is::<SnapshotError>() {
+            return UNAVAILABLE;
+        }
         let network = cause.is::<simulator::SimulatorError>() || cause.is::<cloud_api::CallError>();
         if store || network || cause.is::<Unavailable>() || cause.is::<status::inbox::InboxError>()
         {

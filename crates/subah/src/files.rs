@@ -80,8 +80,12 @@ fn write<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
         text.push(b'\n');
     }
     let mut file = std::fs::File::create(&temporary).with_context(doing)?;
-    file.write_all(&text).and_then(|()| file.sync_all()).with_context(doing)?;
-    std::fs::rename(&temporary, path).with_context(doing)
+    let written = file.write_all(&text).and_then(|()| file.sync_all());
+    let written = written.and_then(|()| std::fs::rename(&temporary, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&temporary); // it would only fill the disk further
+    }
+    written.with_context(doing)
 }
 
 /// Lists refused rows beside the import: line and reason, none of their values.

@@ -21,6 +21,8 @@ use crate::wire::Parts;
 
 /// A claim loop turns at least twice a second; this long without a turn is a wedge.
 pub const STALL: Duration = Duration::from_secs(10);
+/// How long requests under way may take after a stop.
+const ANSWER_MAX: Duration = Duration::from_secs(3);
 /// Longest answer of the store that still counts as ready.
 const READY: Duration = Duration::from_secs(2);
 /// The text exposition format's own type.
@@ -35,11 +37,21 @@ pub async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Unavail
     })
 }
 
-/// Serves until `stop`; then answers what has begun.
+/// Serves until `stop`; then answers what has begun, but waits for nobody who is slow.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-    if let Err(error) = served.await {
-        tracing::error!(error = %error, "a listener stopped: {error}");
+    let graceful = stop.clone().cancelled_owned();
+    let served = axum::serve(listener, router).with_graceful_shutdown(graceful);
+    let late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(ANSWER_MAX).await;
+    };
+    tokio::select! {
+        served = async { served.await } => {
+            if let Err(error) = served {
+                tracing::error!(error = %error, "a listener stopped: {error}");
+            }
+        }
+        () = late => {}
     }
 }
 

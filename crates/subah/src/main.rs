@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    exit::quietly_when_the_reader_is_gone();
     let cli = cli::Cli::parse();
     telemetry::log::start(cli.log_default());
     let runtime = tokio::runtime::Builder::new_multi_thread()

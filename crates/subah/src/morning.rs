@@ -3,10 +3,10 @@
 use std::future::Future;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use domain::{RunId, State};
 use indicatif::{ProgressBar, ProgressStyle};
-use ledger::{Counts, Phase, Run};
+use ledger::{Counts, LedgerError, Phase, Run};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -67,30 +67,34 @@ pub enum Ended {
     Interrupted,
 }
 
-/// Waits until the run is closed, or until `interrupted`.
-pub async fn follow(
-    parts: &Parts,
-    run: &RunId,
-    interrupted: impl Future<Output = ()>,
-) -> Result<Ended> {
+/// Waits until the run is closed, or until `interrupted`. A ledger that does not answer is
+/// asked again: the loops go on meanwhile, and so does the morning.
+pub async fn follow(parts: &Parts, run: &RunId, interrupted: impl Future<Output = ()>) -> Ended {
     tokio::pin!(interrupted);
-    let bar = None;
-    let mut bar: Option<ProgressBar> = bar;
+    let mut bar: Option<ProgressBar> = None;
     loop {
-        let run = parts.ledger.run(run).await?.context("the run is gone from the ledger")?;
-        let counts = parts.ledger.counts(&run.header.id).await?;
-        show(bar.get_or_insert_with(|| progress(&run)), &counts);
-        if run.phase == Phase::Closed {
-            if let Some(bar) = bar {
-                bar.finish_and_clear();
+        match look(parts, run).await {
+            Ok(Some((run, counts))) => {
+                show(bar.get_or_insert_with(|| progress(&run)), &counts);
+                if run.phase == Phase::Closed {
+                    bar.iter().for_each(ProgressBar::finish_and_clear);
+                    return Ended::Closed;
+                }
             }
-            return Ok(Ended::Closed);
+            Ok(None) => tracing::warn!(run = %run, "run {run} is not in the ledger"),
+            Err(error) => tracing::warn!(run = %run, error = %error, "look at run {run}: {error}"),
         }
         tokio::select! {
-            () = &mut interrupted => return Ok(Ended::Interrupted),
+            () = &mut interrupted => return Ended::Interrupted,
             () = tokio::time::sleep(LOOK) => {}
         }
     }
+}
+
+async fn look(parts: &Parts, run: &RunId) -> Result<Option<(Run, Counts)>, LedgerError> {
+    let Some(run) = parts.ledger.run(run).await? else { return Ok(None) };
+    let counts = parts.ledger.counts(&run.header.id).await?;
+    Ok(Some((run, counts)))
 }
 
 /// A bar on the terminal; nothing where there is none.

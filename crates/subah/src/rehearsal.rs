@@ -69,7 +69,7 @@ pub async fn rehearse(
     plan(&config, &parts, &snapshot, &run, window).await?;
 
     let loops = Loops::start(&parts, Some(receiver))?;
-    let ended = follow(&parts, &run, interrupted()).await?;
+    let ended = follow(&parts, &run, interrupted()).await;
     if ended == Ended::Closed {
         drain(&simulator).await;
     }
@@ -184,7 +184,7 @@ async fn plan(
 ) -> Result<()> {
     let planner = Planner {
         ledger: std::sync::Arc::clone(&parts.ledger),
-        api: Some(parts.api.clone()),
+        api: parts.api.clone(),
         state_dir: config.state_dir.clone(),
     };
     let frame = Frame {

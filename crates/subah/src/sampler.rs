@@ -53,16 +53,16 @@ impl Sampler {
         }
     }
 
-    /// The campaign's latest run: an active one, else the one seen last.
+    /// The campaign's latest run, active or seen before.
     async fn latest(&self, seen: &Seen) -> Result<Option<Run>, LedgerError> {
         let prefix = format!("{}@", self.campaign);
         let ours = |run: &Run| run.header.id.as_str().starts_with(&prefix);
         let active = self.ledger.active_runs().await?.into_iter().rfind(ours);
-        match (active, &seen.latest) {
-            (Some(run), _) => Ok(Some(run)),
-            (None, Some(id)) => self.ledger.run(id).await,
-            (None, None) => Ok(self.ledger.runs().await?.into_iter().rfind(ours)),
-        }
+        let seen = match &seen.latest {
+            Some(id) => self.ledger.run(id).await?,
+            None => self.ledger.runs().await?.into_iter().rfind(ours),
+        };
+        Ok([active, seen].into_iter().flatten().max_by_key(|run| run.header.window.opens))
     }
 
     async fn sample(&self, seen: &mut Seen) -> Result<(), LedgerError> {
@@ -107,11 +107,21 @@ impl Sampler {
             let report = status::sla::report(self.ledger.as_ref(), run).await?;
             gauge.set(i64::try_from(report.by_deadline.delivered).unwrap_or(i64::MAX));
             if run.phase == Phase::Closed {
-                let recount = self.ledger.recount(&run.header.id).await?;
-                let differ = State::ALL.iter().filter(|s| recount.get(**s) != counts.get(**s));
-                self.metrics.ledger_count_mismatch.set(differ.count() as i64);
+                self.hold_against_recount(run).await?;
             }
             *recounted = Some(now);
+        }
+        Ok(())
+    }
+
+    /// Counters against a recount; judged only when nothing changed meanwhile.
+    async fn hold_against_recount(&self, run: &Run) -> Result<(), LedgerError> {
+        let id = &run.header.id;
+        let before = self.ledger.counts(id).await?;
+        let recount = self.ledger.recount(id).await?;
+        if self.ledger.counts(id).await? == before {
+            let differ = State::ALL.iter().filter(|s| recount.get(**s) != before.get(**s));
+            self.metrics.ledger_count_mismatch.set(differ.count() as i64);
         }
         Ok(())
     }

@@ -31,7 +31,8 @@ pub struct Parts {
     /// `None` while another process has it: statuses are left to that one.
     pub inbox: Option<Inbox>,
     pub progress: Arc<AtomicI64>,
-    callback_key: CallbackKey,
+    /// By app secret, the present one first.
+    callback_keys: Vec<CallbackKey>,
     app_secrets: Vec<SecretString>,
     verify_token: SecretString,
     numbers: Vec<BusinessNumber>,
@@ -55,9 +56,9 @@ impl Parts {
         metrics.configure(&[config.campaign.id.as_str()], &numbers, &states);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         metrics.start.set(clock.now().secs_f64());
-        let secret = &credentials.app_secrets[0];
+        let derive = |secret: &SecretString| CallbackKey::derive(secret.expose_secret().as_bytes());
         Ok(Parts {
-            callback_key: CallbackKey::derive(secret.expose_secret().as_bytes()),
+            callback_keys: credentials.app_secrets.iter().map(derive).collect(),
             app_secrets: credentials.app_secrets,
             verify_token: credentials.verify_token,
             progress: Arc::new(AtomicI64::new(clock.now().micros())),
@@ -83,7 +84,7 @@ impl Parts {
             ledger: Arc::clone(&self.ledger),
             api: self.api.clone(),
             clock: Arc::clone(&self.clock),
-            callback_key: self.callback_key.clone(),
+            callback_key: self.callback_keys[0].clone(),
             metrics: Arc::clone(&self.metrics),
             options: self.sender.clone(),
             numbers: self.numbers.clone(),
@@ -109,7 +110,7 @@ impl Parts {
             ledger: Arc::clone(&self.ledger),
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
-            callback_key: self.callback_key.clone(),
+            callback_keys: self.callback_keys.clone(),
             backoff: Backoff { ..self.sender.backoff },
             rng: Mutex::new(self.rng()?),
         })

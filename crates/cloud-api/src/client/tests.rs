@@ -70,6 +70,12 @@ fn answers_are_read_by_code_and_content() {
             refused(777, FailureClass::Rejected, Scope::Message),
         ),
         ("gateway page", 502, b"<html>".to_vec(), doubt(Doubt::ServerError, 0, "")),
+        (
+            "an error without a code is no word of Graph's",
+            502,
+            br#"{"error":{"message":"upstream timeout"}}"#.to_vec(),
+            doubt(Doubt::ServerError, 0, ""),
+        ),
         ("proxy's own 403", 403, b"denied".to_vec(), doubt(Doubt::ServerError, 0, "")),
     ];
     for (name, status, body, want) in cases {

@@ -152,8 +152,8 @@ impl Ledger for Redis {
     async fn result(&self, results: &[AttemptResult]) -> Result<Vec<State>> {
         let mut states = Vec::with_capacity(results.len());
         for result in results {
-            let step = |record: &mut Record, run: &Run, _: Timestamp| {
-                transition::result(record, run, result);
+            let step = |record: &mut Record, run: &Run, now: Timestamp| {
+                transition::result(record, run, result, now);
                 swap::Step::Put(record.state, None)
             };
             let state = self.update(&result.id, None, step).await?;
@@ -182,8 +182,8 @@ impl Ledger for Redis {
         let one = |fact: &WebhookFact| {
             let fact = fact.clone();
             async move {
-                let step = |record: &mut Record, run: &Run, _: Timestamp| match transition::apply(
-                    record, run, &fact,
+                let step = |record: &mut Record, run: &Run, now: Timestamp| match transition::apply(
+                    record, run, &fact, now,
                 ) {
                     Applied::Stale => swap::Step::Keep(Applied::Stale),
                     applied => swap::Step::Put(applied, None),

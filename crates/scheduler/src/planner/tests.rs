@@ -25,7 +25,8 @@ fn frame() -> Frame {
 
 fn planner(dir: &Path) -> Planner {
     let ledger = Arc::new(Model::new(Arc::new(ManualClock::at(at(900)))));
-    Planner { ledger, api: None, state_dir: dir.to_owned() }
+    let api = CloudApi::new(&cloud_api::Options::default(), "unused".to_owned().into()).unwrap();
+    Planner { ledger, api, state_dir: dir.to_owned() }
 }
 
 #[tokio::test]
@@ -56,6 +57,34 @@ async fn a_second_planner_finishes_the_firsts_plan_even_when_the_files_changed()
     let planned = planner.plan(&changed, &frame, at(901), &|_| {}).await.unwrap();
     assert!(planned.differs, "the caller is told");
     assert_eq!((planned.run.phase, planned.run.cursor), (Phase::Open, 1_500));
+}
+
+#[tokio::test]
+async fn one_bad_media_file_leaves_out_only_those_who_were_to_get_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let planner = planner(dir.path());
+    let mut campaign = campaign();
+    campaign.template.header = templates::definition::HeaderFormat::Image;
+    let with = |id: &str, media| crate::intake::Content { media: Some(media), ..content(id) };
+    let good = with("*", Media::Id("1037".into()));
+    let bad = with("r00001", Media::Path("/nowhere/pack.jpg".into()));
+    let people = (0..3).map(recipient).collect();
+    let snapshot = Snapshot::take(campaign, people, vec![good, bad]).snapshot;
+    planner.plan(&snapshot, &frame(), at(900), &|_| {}).await.unwrap();
+    let counts = planner.ledger.counts(&frame().run).await.unwrap();
+    use domain::State::{Planned, Suppressed};
+    assert_eq!((counts.get(Planned), counts.get(Suppressed)), (2, 1));
+}
+
+#[tokio::test]
+async fn a_run_that_could_send_nothing_is_not_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let planner = planner(dir.path());
+    let people = (0..3).map(recipient).collect();
+    let empty = Snapshot::take(campaign(), people, vec![]).snapshot;
+    let error = planner.plan(&empty, &frame(), at(900), &|_| {}).await;
+    assert!(matches!(error, Err(PlanError::NothingToSend(_))));
+    assert!(planner.ledger.run(&frame().run).await.unwrap().is_none(), "content may still come");
 }
 
 #[tokio::test]

@@ -14,10 +14,12 @@ async fn fill(dir: &Path, bodies: &[&'static str]) {
     }
 }
 
+const EVERYTHING: Position = Position { segment: u64::MAX, offset: 0 };
+
 fn read_all(reader: &mut Reader) -> Vec<String> {
     let mut bodies = Vec::new();
     loop {
-        let (records, _) = reader.next_batch().unwrap();
+        let (records, _) = reader.next_batch(EVERYTHING).unwrap();
         if records.is_empty() {
             return bodies;
         }
@@ -89,4 +91,16 @@ fn two_processes_never_write_one_inbox() {
     assert!(matches!(Inbox::open(dir.path()), Err(InboxError::Locked { .. })));
     drop(first);
     assert!(Inbox::open(dir.path()).is_ok());
+}
+
+#[tokio::test]
+async fn what_is_not_surely_on_the_disk_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), &["first", "second"]).await;
+    let first = Record::decode(&std::fs::read(segment_path(dir.path(), 1)).unwrap()).unwrap().1;
+    let mut reader = Reader::open(dir.path()).unwrap();
+    let synced = Position { segment: 1, offset: first as u64 };
+    let (records, position) = reader.next_batch(synced).unwrap();
+    assert_eq!((records.len(), position), (1, synced));
+    assert!(reader.next_batch(synced).unwrap().0.is_empty());
 }

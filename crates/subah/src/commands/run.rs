@@ -69,7 +69,7 @@ pub async fn plan(
     warn_of_capacity(&taken.snapshot, &id, window, now);
     let planner = Planner {
         ledger: Arc::clone(&parts.ledger),
-        api: Some(parts.api.clone()),
+        api: parts.api.clone(),
         state_dir: config.state_dir.clone(),
     };
     let frame = Frame {
@@ -100,16 +100,14 @@ fn warn_of_capacity(snapshot: &Snapshot, id: &RunId, window: Window, now: Timest
 
 async fn send(config: &Config, parts: &Parts, run: &Run, format: ReportFormat) -> Result<Answer> {
     let id = &run.header.id;
-    let listener = match &parts.inbox {
-        Some(_) => Some(http::bind(config.receiver, "receiver.listen").await?),
-        None => {
-            // `serve` is running here; its applier writes into the same ledger.
-            tracing::info!("another subah receives webhooks for this installation");
-            None
-        }
-    };
-    let loops = Loops::start(parts, listener)?;
-    let ended = follow(parts, id, interrupted()).await?;
+    if parts.inbox.is_none() {
+        // Two senders would each use a number's whole rate; the one that runs takes it up.
+        println!("{id} is planned; another subah is running here and sends it");
+        return Ok(Answer::Yes);
+    }
+    let listener = http::bind(config.receiver, "receiver.listen").await?;
+    let loops = Loops::start(parts, Some(listener))?;
+    let ended = follow(parts, id, interrupted()).await;
     loops.stop().await;
     if ended == Ended::Interrupted {
         println!("{id} was interrupted; start the same command again to finish it");

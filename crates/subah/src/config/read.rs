@@ -206,7 +206,8 @@ impl Section {
         let expected = "an http or https URL without a path";
         let plain = |value: &Value| {
             let url = Url::parse(value.as_str()?).ok()?;
-            (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
+            let plain = url.has_host() && url.path() == "/" && url.query().is_none();
+            (matches!(url.scheme(), "http" | "https") && plain).then_some(url)
         };
         self.value(key, expected, plain).unwrap_or(default)
     }
