@@ -100,7 +100,7 @@ fn what_cannot_be_sent_is_named_when_planned() {
     let text = text(&output);
     for want in [
         "2 recipients: 0 to be sent, 2 left out",
-        "1 rows of content are for nobody",
+        "1 rows of content are for nobody in the list: stranger",
         "r00000: parameter \"headline\" is missing (132000)",
         "r00001: no content for this recipient",
     ] {

@@ -43,6 +43,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/{version}/{id}/messages", post(send))
         .route("/{version}/{id}/media", post(upload))
         .route("/{version}/{id}/message_templates", get(templates))
+        .route("/{version}/{id}/phone_numbers", get(phone_numbers))
         .layer(DefaultBodyLimit::max(110 * 1024 * 1024))
         .with_state(shared)
 }
@@ -223,19 +224,31 @@ async fn read_object(
     let known = |number: &NumberId| shared.options.numbers.iter().any(|(n, _)| n == number);
     let open = shared.options.numbers.is_empty();
     match NumberId::try_new(id.clone()) {
-        Ok(number) if open || known(&number) => Json(json!({
-            "id": id,
-            "display_phone_number": "+1 555-078-3881",
-            "verified_name": "Simulated Advisor Desk",
-            "quality_rating": "GREEN",
-            "status": "CONNECTED",
-            "throughput": {"level": "STANDARD"},
-        }))
-        .into_response(),
+        Ok(number) if open || known(&number) => Json(described(&number)).into_response(),
         _ => shared.error(400, 33, "no such object"),
     }
 }
 
+fn described(number: &NumberId) -> Value {
+    json!({
+        "id": number.as_str(),
+        "display_phone_number": "+1 555-078-3881",
+        "verified_name": "Simulated Advisor Desk",
+        "quality_rating": "GREEN",
+        "status": "CONNECTED",
+        "throughput": {"level": "STANDARD"},
+    })
+}
+
+async fn phone_numbers(State(shared): Sim, headers: HeaderMap) -> Response {
+    if let Some(refused) = shared.refuse_without_token(&headers) {
+        return refused;
+    }
+    let data: Vec<Value> = shared.options.numbers.iter().map(|(n, _)| described(n)).collect();
+    Json(json!({"data": data})).into_response()
+}
+
+/// Without a list of its own every template is approved, so any name that is asked for is.
 async fn templates(
     State(shared): Sim,
     Query(query): Query<HashMap<String, String>>,
@@ -254,6 +267,12 @@ async fn templates(
             })
         })
         .collect();
+    let any = || {
+        vec![json!({"name": wanted, "language": "en", "status": "APPROVED",
+        "category": "UTILITY", "id": "594425479261596", "components": []})]
+    };
+    let open = shared.options.templates.is_empty() && wanted.is_some();
+    let data = if open { any() } else { data };
     Json(json!({"data": data, "paging": {"cursors": {"before": "MAZDZD", "after": "MjQZD"}}}))
         .into_response()
 }

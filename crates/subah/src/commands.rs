@@ -33,7 +33,7 @@ pub async fn run(cli: Cli) -> Result<Answer> {
         Command::Check { offline } => check::run(&config()?, offline).await,
         Command::Recipients(command) => recipients::run(&config()?, &command),
         Command::Content(command) => content::run(&config()?, &command),
-        Command::Plan(args) => plan::run(&config()?, &args),
+        Command::Plan(args) => plan::run(&config()?, &args).await,
         Command::Run(args) => run::run(&config()?, &args).await,
         Command::Serve => serve::run(&config()?).await,
         Command::Status { format } => report::status(&config()?, format.format).await,

@@ -1,13 +1,25 @@
 //! Opens the ledger that the configuration names.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use domain::SystemClock;
+use domain::{Clock, SystemClock};
 use ledger::{Ledger, Redis, Sqlite};
 
 use crate::config::{Config, Store};
 use crate::exit::Unavailable;
+
+/// Deliveries are due by the store's clock and judged by Meta's: they must agree.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(5);
+
+/// Whether there can be anything in it: an embedded ledger that was never opened is no file.
+pub fn exists(config: &Config) -> bool {
+    match &config.store {
+        Store::Sqlite { path } => path.exists(),
+        Store::Redis { .. } => true,
+    }
+}
 
 /// Opens it, making the state folder when it is missing.
 pub async fn open(config: &Config) -> Result<Arc<dyn Ledger>> {
@@ -22,7 +34,13 @@ pub async fn open(config: &Config) -> Result<Arc<dyn Ledger>> {
         }
         Store::Redis { url, prefix, accept_risk } => {
             let options = ledger::redis::Options::new(url, prefix, *accept_risk);
-            let ledger = Redis::connect(&options).await.context("open the Redis ledger")?;
+            let open = || "open the Redis ledger (store.redis_url)";
+            let ledger = Redis::connect(&options).await.with_context(open)?;
+            let (there, here) = (ledger.now().await.with_context(open)?, SystemClock.now());
+            let apart = there.since(here).max(here.since(there));
+            if apart > CLOCKS_APART_MAX {
+                return Err(Unavailable(format!("the clocks of this host and of Redis are {apart:?} apart: set them by NTP before anything is sent")).into());
+            }
             Ok(Arc::new(ledger))
         }
     }

@@ -36,8 +36,6 @@ fn template(text: &str) -> Value {
 fn schema(name: &str) -> jsonschema::Validator {
     let text = include_str!("../../../cloud-api/tests/openapi/messages.json");
     let mut schema: Value = serde_json::from_str(text).unwrap();
-    // Lists of values that Meta's own later pages extend: CONNECTED numbers have a rating
-    // of UNKNOWN too, and answers may be held or paused.
     schema["$ref"] = json!(format!("#/components/schemas/{name}"));
     jsonschema::validator_for(&schema).unwrap()
 }
@@ -82,6 +80,19 @@ async fn every_answer_holds_against_metas_schema() {
     assert_holds("MediaUploaded", &uploaded);
     let id = uploaded["id"].as_str().unwrap();
     assert_eq!(get(id).await["id"], json!(id));
+}
+
+#[tokio::test]
+async fn every_error_we_can_answer_with_holds_against_metas_schema() {
+    for row in cloud_api::error_codes::CODES {
+        let answer = crate::answers::error(500, row.code, "details", 7);
+        let body = axum::body::to_bytes(answer.into_body(), 10_000).await.unwrap();
+        assert_holds("GraphAPIError", &serde_json::from_slice(&body).unwrap());
+    }
+    let held =
+        crate::answers::accepted("wamid.A", Some("+91"), Some("held_for_quality_assessment"));
+    let body = axum::body::to_bytes(held.into_body(), 10_000).await.unwrap();
+    assert_holds("MessageResponsePayload", &serde_json::from_slice(&body).unwrap());
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use domain::{Clock, RunId, SystemClock};
 use scheduler::Plan;
 use scheduler::capacity::Capacity;
 
+use super::plan::bad_media;
 use crate::config::Config;
 use crate::config::secrets::Credentials;
 use crate::exit::Answer;
@@ -29,7 +30,10 @@ pub async fn run(config: &Config, offline: bool) -> Result<Answer> {
         Ok(_) => findings.note(true, "credentials are there"),
         Err(error) => findings.note(false, format!("{:#}", anyhow::Error::msg(error.to_string()))),
     }
-    check_store(config, &mut findings).await?;
+    let store = check_store(config, &mut findings).await;
+    if let Err(error) = &store {
+        findings.note(false, format!("store: {error:#}"));
+    }
     check_content(config, &mut findings)?;
     match credentials {
         Ok(credentials) if !offline => check_meta(config, credentials, &mut findings).await?,
@@ -38,6 +42,7 @@ pub async fn run(config: &Config, offline: bool) -> Result<Answer> {
     for (good, text) in &findings.0 {
         println!("{} {text}", if *good { "ok     " } else { "PROBLEM" });
     }
+    store?; // what is missing decides the exit code
     Ok(Answer::from_bool(findings.0.iter().all(|(good, _)| *good)))
 }
 
@@ -67,7 +72,8 @@ fn check_content(config: &Config, findings: &mut Findings) -> Result<()> {
     let Some(window) = config.daily.window.on(next) else { return Ok(()) };
     let taken = Files::of(config).snapshot(config, next)?;
     let plan = Plan::new(&taken.snapshot, RunId::new(&config.campaign.id, next), window, now);
-    let good = (0..plan.total()).filter(|index| plan.at(*index).call.is_ok()).count();
+    let sendable = |index: &u32| plan.at(*index).call.is_ok_and(|call| bad_media(&call).is_none());
+    let good = (0..plan.total()).filter(sendable).count();
     findings.note(
         good > 0,
         format!("the run of {next}: {good} of {} recipients can be sent to (`subah plan --date {next}`)", plan.total()),

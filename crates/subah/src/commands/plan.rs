@@ -6,18 +6,19 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use chrono_tz::Tz;
 use cloud_api::media::check_file;
-use domain::{Clock, RunId, SystemClock};
+use domain::{Clock, RunId, Suppression, SystemClock};
+use ledger::Phase;
 use scheduler::capacity::Capacity;
 use scheduler::plan::LeftOut;
 use scheduler::{Plan, Snapshot};
 use serde_json::json;
-use templates::{Header, Media};
+use templates::{Header, Media, TemplateCall};
 
 use crate::cli::{Format, PlanArgs};
 use crate::config::Config;
 use crate::exit::Answer;
 use crate::files::{self, Files};
-use crate::output;
+use crate::{output, store};
 
 /// Left-out recipients that the table shows; JSON and CSV have all.
 const SHOWN: usize = 20;
@@ -31,25 +32,41 @@ struct Survey {
     capacity: Capacity,
     /// Media files that Meta would not take, with the reason.
     bad_media: BTreeSet<String>,
-    /// Rows of content for nobody in the list.
-    strangers: usize,
+    /// Recipient ids of content for nobody in the list.
+    strangers: Vec<String>,
     /// What people read times in.
     zone: Tz,
 }
 
-pub fn run(config: &Config, args: &PlanArgs) -> Result<Answer> {
+pub async fn run(config: &Config, args: &PlanArgs) -> Result<Answer> {
     let date = files::date(&args.date, config)?;
     let taken = Files::of(config).snapshot(config, date)?;
     let window = config.daily.window.on(date).context("the zone has no such date")?;
     let id = RunId::new(&config.campaign.id, date);
-    let plan = Plan::new(&taken.snapshot, id, window, SystemClock.now());
-    let survey = survey(config, &plan, taken.strangers.len());
+    let plan = Plan::new(&taken.snapshot, id.clone(), window, SystemClock.now());
+    let strangers = taken.strangers.iter().map(|c| c.recipient_id.as_str().to_owned()).collect();
+    let survey = survey(config, &plan, strangers);
     print(args.format.format, &plan, &taken.snapshot, &survey)?;
+    warn_if_planned(config, &id, &taken.snapshot.hash).await?;
     let good = survey.capacity.fits() && survey.deliverable > 0 && survey.bad_media.is_empty();
     Ok(Answer::from_bool(good))
 }
 
-fn survey(config: &Config, plan: &Plan<'_>, strangers: usize) -> Survey {
+/// Says that a sealed run is not changed by files that came later.
+async fn warn_if_planned(config: &Config, id: &RunId, hash: &str) -> Result<()> {
+    if !store::exists(config) {
+        return Ok(()); // looking must not make a ledger
+    }
+    let run = store::open(config).await?.run(id).await?;
+    if let Some(run) = run.filter(|run| run.phase != Phase::Planning) {
+        let same =
+            if run.header.snapshot == hash { "from these very files" } else { "from OTHER files" };
+        eprintln!("{id} is planned already, {same}; that plan stands, and this one is only shown");
+    }
+    Ok(())
+}
+
+fn survey(config: &Config, plan: &Plan<'_>, strangers: Vec<String>) -> Survey {
     let zone = config.daily.window.zone;
     let mut survey = Survey {
         deliverable: 0,
@@ -63,20 +80,34 @@ fn survey(config: &Config, plan: &Plan<'_>, strangers: usize) -> Survey {
     for index in 0..plan.total() {
         let planned = plan.at(index);
         match planned.call {
-            Ok(call) => {
-                survey.deliverable += 1;
-                let minute = planned.due_at.to_utc().with_timezone(&zone).format("%H:%M");
-                *survey.minutes.entry(minute.to_string()).or_default() += 1;
-                if let Some(Header::Media { kind, media: Media::Path(path), .. }) = call.header
-                    && let Err(bad) = check_file(kind, Path::new(&path))
-                {
-                    survey.bad_media.insert(format!("{:#}", anyhow::Error::from(bad)));
+            Ok(call) => match bad_media(&call) {
+                Some(bad) => {
+                    let (reason, detail) = (Suppression::BadMedia, bad.clone());
+                    survey.left_out.push(LeftOut { index, reason, detail });
+                    survey.bad_media.insert(bad);
                 }
-            }
+                None => {
+                    survey.deliverable += 1;
+                    let minute = planned.due_at.to_utc().with_timezone(&zone).format("%H:%M");
+                    *survey.minutes.entry(minute.to_string()).or_default() += 1;
+                }
+            },
             Err(left_out) => survey.left_out.push(left_out),
         }
     }
     survey
+}
+
+/// Why a call's local file would not be taken.
+pub fn bad_media(call: &TemplateCall) -> Option<String> {
+    match &call.header {
+        Some(Header::Media { kind, media: Media::Path(path), .. }) => {
+            check_file(*kind, Path::new(path))
+                .err()
+                .map(|bad| format!("{:#}", anyhow::Error::from(bad)))
+        }
+        _ => None,
+    }
 }
 
 fn print(format: Format, plan: &Plan<'_>, snapshot: &Snapshot, survey: &Survey) -> Result<()> {
@@ -121,6 +152,15 @@ fn print(format: Format, plan: &Plan<'_>, snapshot: &Snapshot, survey: &Survey) 
                 .iter()
                 .map(|l| vec![id(l), l.reason.as_str().to_owned(), l.detail.clone()])
                 .collect();
+            let stranger = |id: &String| {
+                vec![
+                    id.clone(),
+                    "unknown_recipient".to_owned(),
+                    "content for nobody in the list".to_owned(),
+                ]
+            };
+            let rows: Vec<Vec<String>> =
+                rows.into_iter().chain(survey.strangers.iter().map(stranger)).collect();
             output::rows(Format::Csv, &["recipient_id", "reason", "detail"], &rows)
         }
         Format::Table => {
@@ -143,8 +183,11 @@ fn print_table(
         survey.deliverable,
         survey.left_out.len()
     );
-    if survey.strangers > 0 {
-        println!("{} rows of content are for nobody in the list", survey.strangers);
+    if !survey.strangers.is_empty() {
+        let (n, shown) = (survey.strangers.len(), survey.strangers.iter().take(SHOWN));
+        let ids: Vec<&str> = shown.map(String::as_str).collect();
+        let more = if n > SHOWN { ", …" } else { "" };
+        println!("{n} rows of content are for nobody in the list: {}{more}", ids.join(", "));
     }
     println!("\nBy minute");
     let most = survey.minutes.values().copied().max().unwrap_or(1).max(1);

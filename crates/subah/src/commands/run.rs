@@ -40,10 +40,7 @@ pub async fn run(config: &Config, args: &RunArgs) -> Result<Answer> {
         bail!("{id} was not begun: it is past {} in {zone}", stop_at.rfc3339(zone));
     }
     let stop_at = if now <= window.opens { window.deadline.min(stop_at) } else { stop_at };
-    let run = match existing {
-        Some(run) if run.phase != Phase::Planning => run,
-        _ => plan(config, &parts, date, window, stop_at).await?,
-    };
+    let run = plan(config, &parts, date, window, stop_at).await?;
     send(config, &parts, &run, args.format).await
 }
 
