@@ -69,6 +69,9 @@ fn the_daemon_does_a_morning_feeds_the_watchdog_and_stops_in_order() {
     assert_eq!(install.get("/healthz").unwrap().0, 200);
     assert_eq!(install.get("/readyz").unwrap().0, 200);
 
+    let beside = install.ok(&["run"]);
+    assert!(beside.contains("another subah is running here and sends it"), "{beside}");
+
     let report = until("the run closing", || {
         let status = install.output(&["status", "--format", "csv"]);
         let closed = String::from_utf8_lossy(&status.stdout).contains("phase,closed");

@@ -12,7 +12,6 @@ use chrono::NaiveDate;
 use domain::{Clock, RunId, SystemClock, Window};
 use indicatif::ProgressBar;
 use ledger::{Filter, Ledger};
-use scheduler::planner::{Frame, Planner};
 use scheduler::snapshot::Snapshot;
 use secrecy::SecretString;
 use simulator::Simulator;
@@ -182,23 +181,9 @@ async fn plan(
     run: &RunId,
     window: Window,
 ) -> Result<()> {
-    let planner = Planner {
-        ledger: std::sync::Arc::clone(&parts.ledger),
-        api: parts.api.clone(),
-        state_dir: config.state_dir.clone(),
-    };
-    let frame = Frame {
-        run: run.clone(),
-        zone: config.daily.window.zone.name().to_owned(),
-        window,
-        stop_at: window.deadline,
-        grace: config.close_grace(),
-        policy: config.policy.clone(),
-        target_ratio: config.sla_target,
-    };
     let bar = ProgressBar::new(snapshot.rows.len() as u64).with_message("planning");
     let progress = |n: u32| bar.set_position(u64::from(n));
-    planner.plan(snapshot, &frame, parts.clock.now(), &progress).await?;
+    parts.plan(config, snapshot, run, window, window.deadline, &progress).await?;
     bar.finish_and_clear();
     Ok(())
 }

@@ -7,10 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use cloud_api::CloudApi;
 use domain::callback::CallbackKey;
-use domain::{Backoff, BusinessNumber, Clock, State, SystemClock};
+use domain::{Backoff, BusinessNumber, Clock, RunId, State, SystemClock, Timestamp, Window};
 use ledger::Ledger;
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
+use scheduler::planner::{Frame, PlannedRun, Planner};
+use scheduler::{PlanError, Snapshot};
 use secrecy::{ExposeSecret, SecretString};
 use sender::Sender;
 use status::inbox::InboxError;
@@ -92,6 +94,33 @@ impl Parts {
             boot: boot(self.clock.as_ref()),
             progress: Arc::clone(&self.progress),
         })
+    }
+
+    /// Plans a run from a snapshot, or finishes what another planner began.
+    pub async fn plan(
+        &self,
+        config: &Config,
+        snapshot: &Snapshot,
+        run: &RunId,
+        window: Window,
+        stop_at: Timestamp,
+        progress: &(dyn Fn(u32) + Sync),
+    ) -> Result<PlannedRun, PlanError> {
+        let planner = Planner {
+            ledger: Arc::clone(&self.ledger),
+            api: self.api.clone(),
+            state_dir: config.state_dir.clone(),
+        };
+        let frame = Frame {
+            run: run.clone(),
+            zone: config.daily.window.zone.name().to_owned(),
+            window,
+            stop_at,
+            grace: config.close_grace(),
+            policy: config.policy.clone(),
+            target_ratio: config.sla_target,
+        };
+        planner.plan(snapshot, &frame, self.clock.now(), progress).await
     }
 
     pub fn receiver(&self, inbox: &Inbox) -> axum::Router {

@@ -1,13 +1,10 @@
 //! `run`: plan and send one date in the foreground.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result, bail};
 use chrono::NaiveDate;
 use domain::{Clock, RunId, Timestamp, Window};
 use ledger::{Phase, Run};
 use scheduler::capacity::Capacity;
-use scheduler::planner::{Frame, Planner};
 use scheduler::{Plan, Snapshot};
 
 use crate::cli::{ReportFormat, RunArgs};
@@ -64,21 +61,7 @@ pub async fn plan(
     let now = parts.clock.now();
     let id = RunId::new(&config.campaign.id, date);
     warn_of_capacity(&taken.snapshot, &id, window, now);
-    let planner = Planner {
-        ledger: Arc::clone(&parts.ledger),
-        api: parts.api.clone(),
-        state_dir: config.state_dir.clone(),
-    };
-    let frame = Frame {
-        run: id.clone(),
-        zone: config.daily.window.zone.name().to_owned(),
-        window,
-        stop_at,
-        grace: config.close_grace(),
-        policy: config.policy.clone(),
-        target_ratio: config.sla_target,
-    };
-    let planned = planner.plan(&taken.snapshot, &frame, now, &|_| {}).await?;
+    let planned = parts.plan(config, &taken.snapshot, &id, window, stop_at, &|_| {}).await?;
     if planned.differs {
         tracing::warn!(run = %id, "run {id} was planned from other files than the present ones; that plan stands");
     }
