@@ -1,7 +1,7 @@
 //! One run from sealed to closed, in this process: senders, receiver, applier, sweeper.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use domain::{RunId, State};
@@ -15,6 +15,9 @@ use crate::wire::Parts;
 
 /// How often a foreground run looks where it stands.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// After the deadline, statuses that have not come for this long are left to `serve`.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// The loops of a process that sends and listens.
 pub struct Loops {
@@ -62,23 +65,45 @@ impl Loops {
 /// How a foreground run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    Closed,
+    Over,
     /// Someone asked us to stop; the rest goes on when it is started again.
     Interrupted,
 }
 
-/// Waits until the run is closed, or until `interrupted`. A ledger that does not answer is
+/// When a foreground run is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// The ledger has closed it: rehearsals look at the whole window.
+    Closed,
+    /// Nothing is left to be sent and no status is awaited: a run that catches up may stop
+    /// hours before its last possible send. After the deadline, phones that are off are
+    /// waited for no longer than [`QUIET`].
+    Settled,
+}
+
+/// Waits until the run is over, or until `interrupted`. A ledger that does not answer is
 /// asked again: the loops go on meanwhile, and so does the morning.
-pub async fn follow(parts: &Parts, run: &RunId, interrupted: impl Future<Output = ()>) -> Ended {
+pub async fn follow(
+    parts: &Parts,
+    run: &RunId,
+    until: Until,
+    interrupted: impl Future<Output = ()>,
+) -> Ended {
     tokio::pin!(interrupted);
     let mut bar: Option<ProgressBar> = None;
+    let mut last = (Counts::default(), Instant::now());
     loop {
         match look(parts, run).await {
             Ok(Some((run, counts))) => {
                 show(bar.get_or_insert_with(|| progress(&run)), &counts);
-                if run.phase == Phase::Closed {
+                if last.0 != counts {
+                    last = (counts, Instant::now());
+                }
+                let late = parts.clock.now() > run.header.window.deadline;
+                let over = until == Until::Settled && settled(&last.0, late, last.1.elapsed());
+                if over || run.phase == Phase::Closed {
                     bar.iter().for_each(ProgressBar::finish_and_clear);
-                    return Ended::Closed;
+                    return Ended::Over;
                 }
             }
             Ok(None) => tracing::warn!(run = %run, "run {run} is not in the ledger"),
@@ -89,6 +114,12 @@ pub async fn follow(parts: &Parts, run: &RunId, interrupted: impl Future<Output 
             () = tokio::time::sleep(LOOK) => {}
         }
     }
+}
+
+/// Whether anything can still happen that is worth waiting for.
+fn settled(counts: &Counts, late: bool, quiet: Duration) -> bool {
+    let awaited = counts.sum(|s| matches!(s, State::Accepted | State::Held | State::Sent));
+    counts.open() == 0 && (awaited == 0 || (late && quiet > QUIET))
 }
 
 async fn look(parts: &Parts, run: &RunId) -> Result<Option<(Run, Counts)>, LedgerError> {
@@ -128,5 +159,28 @@ pub async fn interrupted() {
     tokio::select! {
         _ = term.recv() => {}
         _ = int.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_waited_for_as_long_as_something_can_happen() {
+        let counts = |pairs: &[(State, u64)]| {
+            let mut counts = Counts::default();
+            pairs.iter().for_each(|(state, n)| counts.set(*state, *n));
+            counts
+        };
+        let brief = Duration::from_secs(1);
+        let arrived = counts(&[(State::Delivered, 9), (State::Failed, 1), (State::Unknown, 1)]);
+        assert!(settled(&arrived, false, brief));
+        let waiting = counts(&[(State::Delivered, 9), (State::Sent, 1)]);
+        assert!(!settled(&waiting, false, QUIET * 2), "the window is open");
+        assert!(!settled(&waiting, true, brief), "it may still come");
+        assert!(settled(&waiting, true, QUIET * 2));
+        let open = counts(&[(State::Delivered, 9), (State::RetryWait, 1)]);
+        assert!(!settled(&open, true, QUIET * 2), "there is something to send");
     }
 }

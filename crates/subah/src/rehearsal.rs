@@ -23,7 +23,7 @@ use crate::cli::{Engine, RehearsalArgs, ReportFormat};
 use crate::config::secrets::Credentials;
 use crate::config::{Config, Store};
 use crate::exit::{Answer, Unavailable};
-use crate::morning::{Ended, Loops, follow, interrupted};
+use crate::morning::{Ended, Loops, Until, follow, interrupted};
 use crate::private_redis::PrivateRedis;
 use crate::wire::Parts;
 use crate::{html, output};
@@ -68,8 +68,8 @@ pub async fn rehearse(
     plan(&config, &parts, &snapshot, &run, window).await?;
 
     let loops = Loops::start(&parts, Some(receiver))?;
-    let ended = follow(&parts, &run, interrupted()).await;
-    if ended == Ended::Closed {
+    let ended = follow(&parts, &run, Until::Closed, interrupted()).await;
+    if ended == Ended::Over {
         drain(&simulator).await;
     }
     loops.stop().await; // the applier reads the inbox to its end first

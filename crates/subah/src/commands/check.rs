@@ -28,7 +28,7 @@ pub async fn run(config: &Config, offline: bool) -> Result<Answer> {
     let credentials = Credentials::load(&config.credentials);
     match &credentials {
         Ok(_) => findings.note(true, "credentials are there"),
-        Err(error) => findings.note(false, format!("{:#}", anyhow::Error::msg(error.to_string()))),
+        Err(error) => findings.note(false, error.to_string()),
     }
     let store = check_store(config, &mut findings).await;
     if let Err(error) = &store {

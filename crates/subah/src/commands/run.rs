@@ -12,7 +12,7 @@ use crate::config::secrets::Credentials;
 use crate::config::{Config, parse_time};
 use crate::exit::Answer;
 use crate::files::{self, Files};
-use crate::morning::{Ended, Loops, follow, interrupted};
+use crate::morning::{Ended, Loops, Until, follow, interrupted};
 use crate::wire::Parts;
 use crate::{http, output};
 
@@ -87,7 +87,7 @@ async fn send(config: &Config, parts: &Parts, run: &Run, format: ReportFormat) -
     }
     let listener = http::bind(config.receiver, "receiver.listen").await?;
     let loops = Loops::start(parts, Some(listener))?;
-    let ended = follow(parts, id, interrupted()).await;
+    let ended = follow(parts, id, Until::Settled, interrupted()).await;
     loops.stop().await;
     if ended == Ended::Interrupted {
         println!("{id} was interrupted; start the same command again to finish it");
