@@ -12,14 +12,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("telemetry", &[]),
     ("quality", &[]),
-    ("templates", &["domain"]),
+    ("templates", &[]),
     ("cloud-api", &["domain", "templates"]),
     ("ledger", &["domain"]),
     ("queue", &["domain", "ledger"]),
     ("scheduler", &["domain", "templates", "ledger", "cloud-api"]),
     ("sender", &["domain", "templates", "ledger", "cloud-api", "quality", "queue", "telemetry"]),
     ("status", &["domain", "ledger", "cloud-api", "telemetry"]),
-    ("simulator", &["domain", "templates", "cloud-api", "quality"]),
+    ("simulator", &["domain", "templates", "cloud-api"]),
     (
         "subah",
         &[

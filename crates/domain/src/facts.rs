@@ -258,11 +258,6 @@ impl Facts {
     pub fn attempt(&self, nonce: Nonce) -> Option<&Attempt> {
         self.attempts.iter().find(|a| a.nonce == nonce)
     }
-
-    /// Two attempts that Meta took: the recipient may have the message twice.
-    pub fn is_proven_duplicate(&self) -> bool {
-        self.attempts.iter().filter(|a| a.arrived_at().is_some()).count() > 1
-    }
 }
 
 #[cfg(test)]

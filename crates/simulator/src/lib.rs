@@ -96,15 +96,6 @@ impl Simulator {
     pub fn webhooks_pending(&self) -> usize {
         self.courier.pending()
     }
-
-    /// Serves until the process is told to stop.
-    pub async fn wait(self) {
-        self.stop.cancelled().await;
-    }
-
-    pub fn stop_token(&self) -> CancellationToken {
-        self.stop.clone()
-    }
 }
 
 impl Drop for Simulator {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use cloud_api::CloudApi;
 use domain::callback::CallbackKey;
-use domain::{Backoff, BusinessNumber, Clock, RunId, State, SystemClock, Timestamp, Window};
+use domain::{BusinessNumber, Clock, RunId, State, SystemClock, Timestamp, Window};
 use ledger::Ledger;
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
@@ -140,7 +140,7 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
             callback_keys: self.callback_keys.clone(),
-            backoff: Backoff { ..self.sender.backoff },
+            backoff: self.sender.backoff,
             rng: Mutex::new(self.rng()?),
         })
     }
