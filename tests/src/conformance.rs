@@ -3,6 +3,8 @@
 //! Time is the store's own, so the suite never sets it: what must be due lies in the past,
 //! what must not lies hours ahead, and a lease that must run out is one millisecond long.
 
+mod more;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +27,7 @@ pub struct Stage<'a> {
     pub ledger: &'a dyn Ledger,
     pub run: RunId,
     pub header: RunHeader,
-    lane: NumberId,
+    pub lane: NumberId,
 }
 
 impl<'a> Stage<'a> {
@@ -144,7 +146,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Returns once the store's clock has moved on.
-    async fn tick(&self) {
+    pub async fn tick(&self) {
         let begun = self.ledger.now().await.unwrap();
         while self.ledger.now().await.unwrap() <= begun + Duration::from_millis(2) {
             tokio::task::yield_now().await;
@@ -152,15 +154,15 @@ impl<'a> Stage<'a> {
     }
 }
 
-fn accepted() -> Http {
+pub(crate) fn accepted() -> Http {
     Http::Accepted { wamid: "wamid.A".into(), held: false }
 }
 
-fn refused(class: FailureClass) -> Http {
+pub(crate) fn refused(class: FailureClass) -> Http {
     Http::Refused(Failure { code: 1, class, scope: Scope::Message })
 }
 
-fn news(nonce: u64) -> Attempt {
+pub(crate) fn news(nonce: u64) -> Attempt {
     Attempt::new(Nonce::from(nonce))
 }
 
@@ -179,6 +181,7 @@ pub async fn run(ledger: &dyn Ledger) {
     a_paused_or_cancelled_run_sends_nothing(ledger).await;
     the_end_of_the_window_names_every_end(ledger).await;
     listings_filter_and_page(ledger).await;
+    more::run(ledger).await;
 }
 
 async fn a_run_is_begun_planned_and_sealed_once(ledger: &dyn Ledger) {

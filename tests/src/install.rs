@@ -3,7 +3,6 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -13,7 +12,7 @@ use domain::{Clock, SystemClock};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::subah;
+use crate::{free_port, subah};
 
 /// Kills its process when it goes out of scope.
 pub struct Running(pub Child);
@@ -61,12 +60,8 @@ impl Install {
     pub fn new(people: u32, times: Times) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let (receiver, metrics) = (free_port(), free_port());
-        for (name, text) in
-            [("token", "secret-token"), ("app", "secret-app"), ("verify", "secret-verify")]
-        {
-            std::fs::write(dir.path().join(name), text).expect("a temporary file");
-        }
-        let (simulator, process) = start_simulator(dir.path(), receiver);
+        write_credentials(dir.path());
+        let (simulator, process) = start_simulator(dir.path(), receiver, "none");
         let install = Install { dir, receiver, metrics, simulator, _simulator: process };
         std::fs::write(install.path("subah.toml"), install.config(times)).expect("the config");
         std::fs::write(install.path("recipients.csv"), recipients(people)).expect("the list");
@@ -80,28 +75,13 @@ impl Install {
         self.dir.path().join(name)
     }
 
-    /// Local noon is never near midnight, whenever the test runs.
     fn config(&self, times: Times) -> String {
-        let now: DateTime<Utc> = SystemClock.now().to_utc();
-        let ahead = 12 - i64::from(now.hour());
-        let zone =
-            if ahead >= 0 { format!("Etc/GMT-{ahead}") } else { format!("Etc/GMT+{}", -ahead) };
-        let local = now.with_timezone(&zone.parse::<chrono_tz::Tz>().expect("a zone"));
-        let opens = local + times.opens_in;
-        let at = |share: f64| {
-            let at = opens + times.length.mul_f64(share);
-            at.format("%H:%M:%S").to_string()
-        };
         format!(
             r#"
 [cloud_api]
 base_url = "{simulator}"
 connect_timeout = "1s"
 total_timeout = "1s"
-[credentials]
-meta_token = "token"
-app_secret = "app"
-verify_token = "verify"
 [receiver]
 listen = "127.0.0.1:{receiver}"
 [metrics]
@@ -114,25 +94,12 @@ lease = "2s"
 id = "1001"
 [[numbers]]
 id = "1002"
-[campaign.window]
-zone = "{zone}"
-opens = "{opens}"
-target = "{opens}"
-spread_until = "{spread}"
-closes = "{closes}"
-deadline = "{deadline}"
-catch_up_until = "23:00"
-[campaign.template]
-name = "daily_pack"
-body_parameters = ["first_name", "headline"]
+{shared}
 "#,
             simulator = self.simulator,
             receiver = self.receiver,
             metrics = self.metrics,
-            opens = at(0.0),
-            spread = at(0.6),
-            closes = at(0.8),
-            deadline = at(1.0),
+            shared = shared_config(times),
         )
     }
 
@@ -177,10 +144,50 @@ body_parameters = ["first_name", "headline"]
     }
 }
 
-const CONTENT: &str = r#"{"recipient_id":"*","params":{"headline":"Markets open at 9:15"},"approved_by":"Desk","approved_at":"2026-01-15T18:00:00+05:30"}
+/// Credentials, template and window. Local noon is never near midnight, whenever the test
+/// runs.
+pub fn shared_config(times: Times) -> String {
+    let now: DateTime<Utc> = SystemClock.now().to_utc();
+    let ahead = 12 - i64::from(now.hour());
+    let zone = if ahead >= 0 { format!("Etc/GMT-{ahead}") } else { format!("Etc/GMT+{}", -ahead) };
+    let local = now.with_timezone(&zone.parse::<chrono_tz::Tz>().expect("a zone"));
+    let opens = local + times.opens_in;
+    let at = |share: f64| (opens + times.length.mul_f64(share)).format("%H:%M:%S").to_string();
+    format!(
+        r#"
+[credentials]
+meta_token = "token"
+app_secret = "app"
+verify_token = "verify"
+[campaign.window]
+zone = "{zone}"
+opens = "{opens}"
+target = "{opens}"
+spread_until = "{spread}"
+closes = "{closes}"
+deadline = "{deadline}"
+catch_up_until = "23:00"
+[campaign.template]
+name = "daily_pack"
+body_parameters = ["first_name", "headline"]
+"#,
+        opens = at(0.0),
+        spread = at(0.6),
+        closes = at(0.8),
+        deadline = at(1.0),
+    )
+}
+
+pub fn write_credentials(dir: &Path) {
+    for name in ["token", "app", "verify"] {
+        std::fs::write(dir.join(name), format!("secret-{name}")).expect("a temporary file");
+    }
+}
+
+pub const CONTENT: &str = r#"{"recipient_id":"*","params":{"headline":"Markets open at 9:15"},"approved_by":"Desk","approved_at":"2026-01-15T18:00:00+05:30"}
 "#;
 
-fn recipients(people: u32) -> String {
+pub fn recipients(people: u32) -> String {
     let mut csv = String::from("id,name,phone,tier,language,consent_utility\n");
     for n in 0..people {
         let _ = writeln!(csv, "r{n:05},Asha Rao,{},pro,en,yes", 9_000_000_000u64 + u64::from(n));
@@ -188,9 +195,11 @@ fn recipients(people: u32) -> String {
     csv
 }
 
-fn start_simulator(dir: &Path, receiver: u16) -> (String, Running) {
+/// A simulated Cloud API that reports to `receiver`, and where it is.
+pub fn start_simulator(dir: &Path, receiver: u16, faults: &str) -> (String, Running) {
     let mut child = subah()
         .args(["simulate", "--listen", "127.0.0.1:0", "--compress", "20", "--latency", "10ms"])
+        .args(["--faults", faults])
         .args(["--webhook", &format!("http://127.0.0.1:{receiver}/webhooks")])
         .arg("--app-secret-file")
         .arg(dir.join("app"))
@@ -206,23 +215,21 @@ fn start_simulator(dir: &Path, receiver: u16) -> (String, Running) {
     (address, Running(child))
 }
 
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
-}
-
-/// A small GET without a runtime of one's own.
+/// A small GET on a runtime of its own, so that it may be asked from anywhere.
 fn get(url: &str) -> Option<(u16, String)> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-    runtime.block_on(async {
-        let client = reqwest::Client::builder().no_proxy().build().ok()?;
-        let answer = client.get(url).send().await.ok()?;
-        Some((answer.status().as_u16(), answer.text().await.ok()?))
-    })
+    let url = url.to_owned();
+    let asked = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+        runtime.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().ok()?;
+            let answer = client.get(url).send().await.ok()?;
+            Some((answer.status().as_u16(), answer.text().await.ok()?))
+        })
+    });
+    asked.join().expect("a GET does not panic")
 }
 
-fn get_json(url: &str) -> Value {
+pub fn get_json(url: &str) -> Value {
     let (_, text) = get(url).expect("the simulator answers");
     serde_json::from_str(&text).expect("JSON")
 }

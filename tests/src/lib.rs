@@ -1,9 +1,17 @@
 //! What scenarios share: the built binary, a real redis-server, an installation in a
 //! temporary folder, and waiting for a condition instead of for a time.
 
+pub mod commands;
 pub mod conformance;
+pub mod engines;
+pub mod fleet;
+pub mod fuzz;
 pub mod install;
+pub mod mutants;
+pub mod power;
+pub mod proxy;
 pub mod redis_server;
+pub mod world;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -51,4 +59,13 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         // Between two looks, not instead of one: nothing is assumed to be over after it.
         std::thread::park_timeout(LOOK);
     }
+}
+
+/// A port of loopback that nobody uses yet.
+///
+/// # Panics
+/// When there is none.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("it is bound").port()
 }

@@ -1,11 +1,14 @@
 //! Goal: the three engines are one ledger.
 //! Method: one suite against each, over a real file and a real redis-server.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use domain::SystemClock;
+use ledger::members::{self, Excused};
+use ledger::recovery::{Progress, Recoverer};
 use ledger::redis::Options;
-use ledger::{LedgerError, Model, Redis, Sqlite};
+use ledger::{Ledger, LedgerError, Model, Redis, Sqlite};
 use tests::conformance;
 use tests::redis_server::RedisServer;
 
@@ -40,6 +43,49 @@ async fn a_redis_that_could_forget_is_refused_by_name() {
     assert!(connect(true).await.is_ok(), "the operator may accept the risk");
 }
 
+/// A store that forgot a part of the plan cannot be told what became of that part yet.
+#[tokio::test]
+async fn a_fence_stays_until_a_forgotten_plan_is_written_again() {
+    let model = Model::new(Arc::new(SystemClock));
+    let stage = conformance::Stage::new(&model, "plan", 4).await;
+    model.begin_run(&stage.header).await.unwrap();
+    model.plan_chunk(&stage.run, &stage.chunk(0, 2)).await.unwrap();
+    let half = model.memory();
+    stage.plan().await;
+    model.restart(Some(half));
+
+    let mut recoverer = Recoverer::new("h1/sender/a");
+    let job = recoverer.due(&model).await.unwrap().expect("it was restarted");
+    let strangers = BTreeSet::from([stage.run.clone()]);
+    let progress = recoverer.merged(&model, &job, &strangers).await.unwrap();
+    assert_eq!(progress, Progress::WaitingForPlan(stage.run.clone()));
+    assert_eq!(model.fenced_runs().await.unwrap().len(), 1);
+    stage.plan().await;
+    let progress = recoverer.merged(&model, &job, &strangers).await.unwrap();
+    assert_eq!(progress, Progress::Open);
+    assert!(model.fenced_runs().await.unwrap().is_empty());
+}
+
+/// A host's name is not its memory.
+#[tokio::test]
+async fn a_host_that_comes_back_with_an_empty_disk_does_not_speak_for_the_old_one() {
+    let model = Model::new(Arc::new(SystemClock));
+    let stage = conformance::Stage::new(&model, "disk", 1).await;
+    stage.plan().await;
+    let now = model.now().await.unwrap();
+    let (old, new) = (members::name("h1", "sender", "a"), members::name("h1", "sender", "b"));
+    members::join(&model, &old, now).await.unwrap();
+    model.restart(None);
+    let mut recoverer = Recoverer::new(&new);
+    let job = recoverer.due(&model).await.unwrap().expect("it was restarted");
+    let progress = recoverer.merged(&model, &job, &BTreeSet::new()).await.unwrap();
+    assert_eq!(progress, Progress::WaitingFor(vec![old.clone()]));
+    let lost = Excused { host: "h1".into(), at: now, by: "op".into(), why: "new disk".into() };
+    assert_eq!(members::excuse(&model, &lost).await.unwrap(), [old, new]);
+    let progress = recoverer.merged(&model, &job, &BTreeSet::new()).await.unwrap();
+    assert_eq!(progress, Progress::Open, "it is a member again by its report");
+}
+
 #[tokio::test]
 async fn what_sqlite_answered_is_there_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
@@ -52,7 +98,6 @@ async fn what_sqlite_answered_is_there_after_a_restart() {
     let (run, before) = (stage.run.clone(), stage.counts().await);
     drop(first);
     let second = open();
-    use ledger::Ledger;
     assert_eq!(second.counts(&run).await.unwrap(), before);
     let id = domain::DeliveryId { run, index: flying };
     let found = ledger::api::find(&second, &id).await.unwrap().unwrap();

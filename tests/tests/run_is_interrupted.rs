@@ -37,12 +37,12 @@ fn a_run_killed_with_sigterm_and_started_again_finishes_the_rest() {
 }
 
 #[test]
-fn two_runs_at_once_make_one_plan_and_send_each_message_once() {
+fn several_runs_at_once_make_one_plan_and_send_each_message_once() {
     let install = Install::new(200, TIMES);
-    let mut one = install.start(&["run"]);
-    let mut two = install.start(&["run"]);
-    one.wait();
-    two.wait();
+    let mut runs: Vec<_> = (0..4).map(|_| install.start(&["run"])).collect();
+    for run in &mut runs {
+        assert_eq!(run.wait(), 0, "one sends, the others leave it to that one");
+    }
     let oracle = install.oracle();
     assert_eq!(oracle["oracle"]["accepted"], 200, "{oracle}");
     assert_eq!(oracle["oracle"]["duplicates"], 0, "{oracle}");
@@ -51,4 +51,16 @@ fn two_runs_at_once_make_one_plan_and_send_each_message_once() {
         (&report["planned"], &report["by_deadline"]["accepted"]),
         (&200.into(), &200.into())
     );
+}
+
+/// The sender's lock decides who sends: a receiver has the inbox, and statuses are its work.
+#[test]
+fn a_run_beside_a_receiver_sends_and_leaves_the_webhooks_to_it() {
+    let install = Install::new(20, TIMES);
+    let receiver = install.start(&["serve", "--role", "receiver"]);
+    until("the receiver", || install.get("/readyz"));
+    assert_eq!(install.start(&["run"]).wait(), 0);
+    let report = install.report().unwrap();
+    assert_eq!(report["by_deadline"]["delivered"], 20, "{report}");
+    drop(receiver);
 }

@@ -13,12 +13,25 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("quality", &[]),
     ("templates", &[]),
+    ("segment-log", &[]),
     ("cloud-api", &["domain", "templates"]),
     ("ledger", &["domain"]),
     ("queue", &["domain", "ledger"]),
     ("scheduler", &["domain", "templates", "ledger", "cloud-api"]),
-    ("sender", &["domain", "templates", "ledger", "cloud-api", "quality", "queue", "telemetry"]),
-    ("status", &["domain", "ledger", "cloud-api", "telemetry"]),
+    (
+        "sender",
+        &[
+            "domain",
+            "templates",
+            "ledger",
+            "cloud-api",
+            "quality",
+            "queue",
+            "segment-log",
+            "telemetry",
+        ],
+    ),
+    ("status", &["domain", "ledger", "cloud-api", "segment-log", "telemetry"]),
     ("simulator", &["domain", "templates", "cloud-api"]),
     (
         "subah",
@@ -136,5 +149,15 @@ fn the_architecture_page_names_every_crate() {
     let page = std::fs::read_to_string(root().join("crates/ARCHITECTURE.md")).unwrap();
     for (name, _) in MAY_IMPORT {
         assert!(page.contains(&format!("`{name}`")), "ARCHITECTURE.md does not name {name}");
+    }
+}
+
+#[test]
+fn every_mutant_finds_its_place_exactly_once() {
+    for mutant in tests::mutants::load().unwrap() {
+        let text = std::fs::read_to_string(root().join(&mutant.file)).unwrap();
+        let found = text.matches(&mutant.find).count();
+        assert_eq!(found, 1, "mutant {} is found {found} times in {}", mutant.name, mutant.file);
+        assert_ne!(mutant.find, mutant.replace, "mutant {} changes nothing", mutant.name);
     }
 }

@@ -237,8 +237,8 @@ async fn read(mut answer: reqwest::Response) -> Result<Bytes, Doubt> {
     }
 }
 
-/// Reads an answer to a send.
-fn classify(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Outcome {
+/// Reads an answer to a send. Total: any status with any bytes is some [`Outcome`].
+pub fn classify(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Outcome {
     if let Ok(ErrorAnswer { error }) = serde_json::from_slice(body)
         && let Some(code) = error.code
     {
@@ -246,7 +246,9 @@ fn classify(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Outcome 
         return match error_codes::answered(code, error.error_subcode, status) {
             Answered::Refused(failure) => Outcome::Refused { failure, retry_after, trace },
             Answered::Doubtful { code } => {
-                Outcome::Ambiguous { doubt: Doubt::ServerError, code, trace }
+                let usual = error_codes::USUALLY_NOT_TAKEN.contains(&code);
+                let doubt = if usual { Doubt::GraphError } else { Doubt::ServerError };
+                Outcome::Ambiguous { doubt, code, trace }
             }
         };
     }

@@ -9,6 +9,10 @@ use domain::{Failure, FailureClass, Scope};
 
 use Rule::{Doubtful, Halted, Rejected, Throttled};
 
+/// Errors of Graph's own that leave it open whether the message was taken, and after which
+/// it usually was not: a short silence is evidence enough.
+pub const USUALLY_NOT_TAKEN: [i32; 5] = [1, 2, 131_000, 131_016, 133_004];
+
 /// How a code is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SecondsFormat, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
@@ -94,6 +94,63 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// How far a clock may part from the monotonic one before it is said to have stepped.
+const STEP_MIN: Duration = Duration::from_secs(2);
+/// A clock that runs on evenly for this long after a step is believed again.
+const BELIEVED_AFTER: Duration = Duration::from_secs(60);
+
+/// How early a delivery may go while a clock that jumped has not been noticed yet: what a
+/// slow answer of the store makes its time uncertain by.
+pub const EARLY_MAX: Duration = Duration::from_millis(250);
+/// How far the clocks of two hosts may be apart.
+pub const APART_MAX: Duration = Duration::from_secs(5);
+
+/// Notices when a wall clock steps, by holding it against the monotonic clock, which
+/// cannot. A clock that jumps ahead would make everything due at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StepWatch {
+    /// Where both clocks were when they last agreed.
+    line: Option<(Timestamp, Instant)>,
+    /// The first look after a step.
+    stepped: Option<(Timestamp, Instant)>,
+}
+
+impl StepWatch {
+    /// Takes a reading of both clocks. True while the wall clock is not to be believed. At
+    /// first, when nothing is known of its past, it must agree with the `host`'s own.
+    pub fn observe(&mut self, wall: Timestamp, host: Timestamp, at: Instant) -> bool {
+        let near = |(then, when): (Timestamp, Instant)| {
+            let expected = then + at.saturating_duration_since(when);
+            wall.since(expected).max(expected.since(wall)) <= STEP_MIN
+        };
+        let agrees = || wall.since(host).max(host.since(wall)) <= APART_MAX;
+        if self.line.map_or_else(agrees, near) {
+            (self.line, self.stepped) = (Some((wall, at)), None);
+            return false;
+        }
+        match self.stepped {
+            Some(step) if near(step) => {
+                if at.saturating_duration_since(step.1) >= BELIEVED_AFTER {
+                    (self.line, self.stepped) = (Some((wall, at)), None);
+                    return false;
+                }
+            }
+            _ => self.stepped = Some((wall, at)),
+        }
+        true
+    }
+
+    /// What the wall clock should say, reckoned from when it was last believed.
+    pub fn expected(&self, at: Instant) -> Option<Timestamp> {
+        self.line.map(|(then, when)| then + at.saturating_duration_since(when))
+    }
+
+    /// Whether something that the wall clock calls due lies ahead of what it should say.
+    pub fn is_early(&self, due_at: Timestamp, at: Instant) -> bool {
+        self.expected(at).is_some_and(|expected| due_at > expected + EARLY_MAX)
+    }
+}
+
 /// The seam for wall-clock time.
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
@@ -137,5 +194,31 @@ impl Clock for ManualClock {
 impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
     fn now(&self) -> Timestamp {
         (**self).now()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_seen_and_a_steady_clock_is_believed_again() {
+        let (start, secs) = (Instant::now(), Duration::from_secs);
+        let wall = |s: i64| Timestamp::from_secs(10_000 + s);
+        let mut watch = StepWatch::default();
+        let mut observe = |s: i64, after: u64| watch.observe(wall(s), wall(0), start + secs(after));
+        assert!(!observe(0, 0));
+        assert!(!observe(11, 10), "a second of slew is no step");
+        assert!(observe(3_620, 20), "an hour ahead");
+        assert!(watch.is_early(wall(3_000), start + secs(20)));
+        assert!(!watch.is_early(wall(21), start + secs(20)));
+        let mut observe = |s: i64, after: u64| watch.observe(wall(s), wall(0), start + secs(after));
+        assert!(observe(3_670, 70));
+        assert!(!observe(3_680, 80), "steady for a minute");
+        assert!(observe(90, 90), "and an hour back");
+        assert!(!observe(3_700, 100), "put right");
+        let mut fresh = StepWatch::default();
+        assert!(fresh.observe(wall(40), wall(0), start), "another clock than the host's");
+        assert!(!fresh.observe(wall(4), wall(3), start + secs(3)));
     }
 }

@@ -76,11 +76,13 @@ impl fmt::Debug for Nonce {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Doubt {
+    /// A Graph error whose code does not say whether the message was taken: usually not.
+    GraphError,
     /// No answer in time.
     Timeout,
     /// The connection broke after the request was written.
     Reset,
-    /// A 5xx, or a Graph code that does not say whether the message was taken.
+    /// An error status without a Graph error: something in between may have passed it on.
     ServerError,
     /// A 200 that does not carry a message id.
     Unreadable,
@@ -125,6 +127,11 @@ pub struct Attempt {
     /// When the request was handed to the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dispatched_at: Option<Timestamp>,
+    /// When this attempt, whose outcome nobody knows, stopped standing in the way of
+    /// another: by evidence that it did not go, or by an operator. It may still turn out
+    /// to have gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_off_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "is_none")]
     pub http: Http,
     /// When Cloud API's 200 arrived.
@@ -151,6 +158,7 @@ impl Attempt {
             nonce,
             intent_at: None,
             dispatched_at: None,
+            written_off_at: None,
             http: Http::None,
             accepted_at: None,
             sent_at: None,
@@ -164,6 +172,7 @@ impl Attempt {
     pub fn merge(&mut self, other: &Attempt) -> bool {
         let mut news = earliest(&mut self.intent_at, other.intent_at);
         news |= earliest(&mut self.dispatched_at, other.dispatched_at);
+        news |= earliest(&mut self.written_off_at, other.written_off_at);
         news |= earliest(&mut self.accepted_at, other.accepted_at);
         news |= earliest(&mut self.sent_at, other.sent_at);
         news |= earliest(&mut self.delivered_at, other.delivered_at);
@@ -209,6 +218,15 @@ fn earliest<T: Ord + Copy>(held: &mut Option<T>, news: Option<T>) -> bool {
     true
 }
 
+/// Keeps the larger of two; true when `held` changed.
+fn largest<T: Ord>(held: &mut T, news: T) -> bool {
+    if news <= *held {
+        return false;
+    }
+    *held = news;
+    true
+}
+
 /// Why sending ended without a word from the network. Declared by rank: the larger wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -217,8 +235,18 @@ pub enum Ended {
     Closed,
     /// The run was cancelled.
     Cancelled,
+    /// It stopped its worker again and again: kept for a person, so that the rest go on.
+    Quarantined,
     /// Left out when the run was planned.
     Suppressed(Suppression),
+}
+
+/// What an operator found out where no answer and no webhook would say. Webhooks outrank it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    NotDelivered,
+    Delivered,
 }
 
 /// Everything known of one delivery. Attempts are sorted by nonce.
@@ -228,6 +256,19 @@ pub struct Facts {
     pub attempts: Vec<Attempt>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Ended>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<Resolution>,
+    /// When an operator last put it back: refusals and limits from before count no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requeued_at: Option<Timestamp>,
+    /// A host whose journal is lost may have tried it without the ledger's knowledge.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub suspect: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Facts {
@@ -248,11 +289,29 @@ impl Facts {
         for attempt in &other.attempts {
             news |= self.merge_attempt(attempt);
         }
-        if other.ended > self.ended {
-            self.ended = other.ended;
-            news = true;
-        }
+        news |= largest(&mut self.ended, other.ended);
+        news |= largest(&mut self.resolved, other.resolved);
+        news |= largest(&mut self.requeued_at, other.requeued_at);
+        news |= largest(&mut self.suspect, other.suspect);
         news
+    }
+
+    /// More than one message may have gone: two attempts of which neither is known to have
+    /// failed. Every duplicate that we can cause shows here, whatever became of it.
+    pub fn possible_duplicate(&self) -> bool {
+        use crate::state::{Standing, standing};
+        let may_have_gone = |a: &&Attempt| {
+            !matches!(standing(a), Standing::Unspent | Standing::Closed | Standing::Rejected)
+        };
+        let gone = self.attempts.iter().filter(may_have_gone).count();
+        gone > 1 || (self.suspect && gone == 1)
+    }
+
+    /// Messages beyond the first that Meta says it passed on.
+    pub fn proven_duplicates(&self) -> usize {
+        let passed_on =
+            |a: &&Attempt| a.arrived_at().is_some() || (a.failed.is_none() && a.sent_at.is_some());
+        self.attempts.iter().filter(passed_on).count().saturating_sub(1)
     }
 
     pub fn attempt(&self, nonce: Nonce) -> Option<&Attempt> {

@@ -17,11 +17,11 @@ pub mod state;
 pub mod window;
 
 pub use backoff::Backoff;
-pub use clock::{Clock, SystemClock, Timestamp};
-pub use facts::{Attempt, Facts, Http, Nonce};
+pub use clock::{Clock, StepWatch, SystemClock, Timestamp};
+pub use facts::{Attempt, Facts, Http, Nonce, Resolution};
 pub use failure::{Failure, FailureClass, Scope};
 pub use number::{BusinessNumber, NumberId};
 pub use recipient::{Address, Phone, Recipient, RecipientId, UserId};
 pub use run::{DeliveryId, RunId};
-pub use state::{Policy, State, Suppression};
+pub use state::{Evidence, OnAmbiguous, Policy, State, Suppression};
 pub use window::{Window, WindowSpec};

@@ -2,7 +2,7 @@
 //!
 //! `Read > Delivered > Sent > Accepted | Held > Failed > Unknown`; open while sending:
 //! `Planned → Leased → Intent → (Accepted | RetryWait | Ambiguous)`; never sent:
-//! `Suppressed, Expired, Cancelled`. Within one attempt a reported failure outranks
+//! `Suppressed, Expired, Cancelled, Quarantined`. Within one attempt a reported failure outranks
 //! *accepted* and *sent* but not *delivered*: a phone cannot un-receive a message.
 //! `Failed` and `Unknown` still take facts: terminal for sending, never for knowing.
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Attempt, Ended, Facts, Http};
+use crate::facts::{Attempt, Doubt, Ended, Facts, Http, Resolution};
 use crate::failure::FailureClass;
 
 /// The visible state of a delivery.
@@ -33,10 +33,11 @@ pub enum State {
     Suppressed,
     Expired,
     Cancelled,
+    Quarantined,
 }
 
 impl State {
-    pub const ALL: [State; 15] = [
+    pub const ALL: [State; 16] = [
         State::Planned,
         State::Leased,
         State::Intent,
@@ -52,6 +53,7 @@ impl State {
         State::Suppressed,
         State::Expired,
         State::Cancelled,
+        State::Quarantined,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -71,6 +73,7 @@ impl State {
             State::Suppressed => "suppressed",
             State::Expired => "expired",
             State::Cancelled => "cancelled",
+            State::Quarantined => "quarantined",
         }
     }
 
@@ -137,8 +140,57 @@ impl Suppression {
 #[serde(rename_all = "snake_case")]
 pub enum OnAmbiguous {
     /// Never resend by itself; `Unknown` when the window ends.
-    #[default]
     Hold,
+    /// Resend when there is evidence that it did not go, see [`Evidence`].
+    #[default]
+    Evidence,
+}
+
+impl OnAmbiguous {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            OnAmbiguous::Hold => "hold",
+            OnAmbiguous::Evidence => "evidence",
+        }
+    }
+}
+
+/// When silence counts as evidence that an attempt did not go. Needed besides: a *witness*,
+/// a webhook for a send that the same lane made at least half the wait later, which shows
+/// that the pipeline would have told us.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Silence after a Graph error that does not say whether the message was taken.
+    pub error_wait: Duration,
+    /// Silence after a lost answer. Must exceed the longest time that Meta may take to
+    /// accept a request whose client has gone.
+    pub lost_wait: Duration,
+    /// Resends after lost answers, as a share of the run's deliveries, 0 to 1.
+    pub lost_budget: f64,
+}
+
+impl Default for Evidence {
+    fn default() -> Self {
+        Evidence {
+            error_wait: Duration::from_secs(10),
+            lost_wait: Duration::from_secs(45),
+            lost_budget: 0.005,
+        }
+    }
+}
+
+impl Evidence {
+    pub fn wait(&self, doubt: Doubt) -> Duration {
+        match doubt {
+            Doubt::GraphError => self.error_wait,
+            _ => self.lost_wait,
+        }
+    }
+
+    /// Resends after lost answers in a run of `total` deliveries, rounded up.
+    pub fn lost_max(&self, total: u32) -> u32 {
+        (f64::from(total) * self.lost_budget).ceil() as u32
+    }
 }
 
 /// The rules that facts are read by; fixed for a run when it is planned.
@@ -149,10 +201,19 @@ pub struct Policy {
     /// Tries that spend no attempt (throttled, not sent, given back) before giving up.
     pub defers_max: u32,
     pub on_ambiguous: OnAmbiguous,
+    #[serde(default)]
+    pub evidence: Evidence,
+    /// Workers that a delivery may take down before it is quarantined.
+    #[serde(default = "strikes_max")]
+    pub strikes_max: u32,
     /// How long a claim is ours before someone else may take it.
     pub lease: Duration,
     /// An intent without an answer is ambiguous after this. Must exceed budget + HTTP total.
     pub intent_timeout: Duration,
+}
+
+const fn strikes_max() -> u32 {
+    3
 }
 
 impl Default for Policy {
@@ -160,7 +221,9 @@ impl Default for Policy {
         Policy {
             attempts_max: 3,
             defers_max: 20,
-            on_ambiguous: OnAmbiguous::Hold,
+            on_ambiguous: OnAmbiguous::default(),
+            evidence: Evidence::default(),
+            strikes_max: strikes_max(),
             lease: Duration::from_secs(10),
             intent_timeout: Duration::from_secs(15), // 2 s budget + 10 s HTTP + margin
         }
@@ -173,6 +236,8 @@ pub enum Standing {
     /// Granted, no answer yet.
     InFlight,
     Doubtful,
+    /// Spent, in doubt, and no longer in the way of another.
+    WrittenOff,
     /// Never reached the far side, or was turned away for pace: no attempt spent.
     Unspent,
     /// Spent, and another may follow.
@@ -203,6 +268,7 @@ pub fn standing(attempt: &Attempt) -> Standing {
         return Standing::Taken(State::Sent);
     }
     match &attempt.http {
+        Http::None | Http::Ambiguous(_) if attempt.written_off_at.is_some() => Standing::WrittenOff,
         Http::None => Standing::InFlight,
         Http::Ambiguous(_) => Standing::Doubtful,
         Http::NotSent(_) => Standing::Unspent,
@@ -227,39 +293,61 @@ pub fn defers_spent(facts: &Facts) -> u32 {
 }
 
 fn count(facts: &Facts, which: impl Fn(Standing) -> bool) -> u32 {
-    let n = facts.attempts.iter().filter(|attempt| which(standing(attempt))).count();
-    u32::try_from(n).unwrap_or(u32::MAX)
+    u32::try_from(standings(facts).filter(|s| which(*s)).count()).unwrap_or(u32::MAX)
+}
+
+/// Attempts that count. Putting a delivery back sets aside what was refused before.
+fn standings(facts: &Facts) -> impl Iterator<Item = Standing> {
+    let set_aside = |a: &Attempt| facts.requeued_at.is_some_and(|at| a.intent_at < Some(at));
+    facts.attempts.iter().filter_map(move |attempt| {
+        let standing = standing(attempt);
+        let settled =
+            !matches!(standing, Standing::Taken(_) | Standing::InFlight | Standing::Doubtful);
+        (!(settled && set_aside(attempt))).then_some(standing)
+    })
+}
+
+/// An attempt may have gone, and no one knows.
+fn undecided(facts: &Facts) -> bool {
+    facts.attempts.iter().any(|a| standing(a) == Standing::WrittenOff)
 }
 
 /// The visible state. `leased` tells whether a worker holds the claim.
 pub fn state(facts: &Facts, leased: bool, policy: &Policy) -> State {
-    let standings = || facts.attempts.iter().map(standing);
-    let taken = standings().filter_map(|s| match s {
+    let any = |wanted| standings(facts).any(|standing| standing == wanted);
+    let taken = standings(facts).filter_map(|s| match s {
         Standing::Taken(state) => Some(state),
         _ => None,
     });
     if let Some(best) = taken.max() {
         return best;
     }
-    if matches!(facts.ended, Some(Ended::Suppressed(_))) {
-        return State::Suppressed;
+    match (facts.ended, facts.resolved) {
+        (Some(Ended::Suppressed(_)), _) => return State::Suppressed,
+        (_, Some(Resolution::Delivered)) => return State::Delivered,
+        (_, Some(Resolution::NotDelivered)) => return State::Failed,
+        _ => {}
     }
-    if standings().any(|s| s == Standing::InFlight) {
+    if any(Standing::InFlight) {
         return State::Intent;
     }
-    let spent = attempts_spent(facts);
-    let doubtful = standings().any(|s| s == Standing::Doubtful);
-    if standings().any(|s| s == Standing::Rejected) {
+    if any(Standing::Rejected) {
         return State::Failed;
     }
-    if doubtful {
+    let suspect = facts.suspect && facts.requeued_at.is_none();
+    if any(Standing::Doubtful) || (suspect && policy.on_ambiguous == OnAmbiguous::Hold) {
         return if facts.ended.is_some() { State::Unknown } else { State::Ambiguous };
     }
+    if facts.ended == Some(Ended::Quarantined) {
+        return State::Quarantined;
+    }
+    let failed = if undecided(facts) { State::Unknown } else { State::Failed };
+    let spent = attempts_spent(facts);
     if spent >= policy.attempts_max {
-        return State::Failed;
+        return failed;
     }
     match facts.ended {
-        Some(_) if spent > 0 => State::Failed,
+        Some(_) if spent > 0 => failed,
         Some(Ended::Cancelled) => State::Cancelled,
         Some(_) => State::Expired,
         None if defers_spent(facts) > policy.defers_max => State::Failed,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::facts::Ended;
 use domain::{
-    Attempt, DeliveryId, Facts, Http, Nonce, NumberId, Policy, RunId, State, Timestamp, Window,
+    Attempt, DeliveryId, Facts, Http, Nonce, NumberId, Policy, Resolution, RunId, State, Timestamp,
+    Window,
 };
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +83,40 @@ pub struct Run {
     pub sealed_at: Option<Timestamp>,
     /// When a sender first took it up.
     pub started_at: Option<Timestamp>,
+    /// Set when an operator opened it once more, for deliveries that were put back.
+    pub until: Option<Timestamp>,
+    /// Resends after lost answers so far: they have a budget.
+    pub lost_resends: u32,
+}
+
+impl Run {
+    /// A run of which nothing is planned yet.
+    pub fn new(header: Arc<RunHeader>) -> Self {
+        Run {
+            header,
+            phase: Phase::Planning,
+            cursor: 0,
+            sealed_at: None,
+            started_at: None,
+            until: None,
+            lost_resends: 0,
+        }
+    }
+
+    /// Nothing starts after this.
+    pub fn stop_at(&self) -> Timestamp {
+        self.until.unwrap_or(self.header.stop_at)
+    }
+
+    /// Whether what hosts know about it may still have to be merged.
+    pub fn is_recoverable(&self, now: Timestamp) -> bool {
+        self.close_at() + RECOVERABLE > now
+    }
+
+    /// When undecided attempts become `Unknown`.
+    pub fn close_at(&self) -> Timestamp {
+        self.stop_at() + self.header.close_at.since(self.header.stop_at)
+    }
 }
 
 /// Answer to [`Ledger::begin_run`].
@@ -135,6 +170,8 @@ pub struct Claim {
     pub attempts_spent: u32,
     /// Tries that did not.
     pub defers_spent: u32,
+    /// A worker died while it had this one: it is handled with care, in case it did that.
+    pub suspicious: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -152,7 +189,7 @@ pub enum IntentAnswer {
 }
 
 /// What one attempt's HTTP try gave.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptResult {
     pub id: DeliveryId,
     pub nonce: Nonce,
@@ -172,7 +209,7 @@ pub struct Release {
 }
 
 /// A status report about one attempt.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebhookFact {
     pub id: DeliveryId,
     /// The news; its nonce names the attempt. An unknown nonce creates the attempt.
@@ -200,9 +237,53 @@ pub enum Applied {
 pub struct Swept {
     pub leases_expired: u32,
     pub intents_lost: u32,
+    /// Doubts that evidence resolved: these deliveries wait for another attempt.
+    pub written_off: u32,
     pub ended: u32,
     /// More is left: sweep again.
     pub more: bool,
+}
+
+/// What a person, or a recovery, does to one delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Says how an undecided delivery ended.
+    Resolve(Resolution),
+    /// Sends an undecided one again, whatever became of the first try.
+    Resend,
+    /// Puts one that failed, expired or was quarantined back, with fresh limits.
+    Requeue,
+    /// It took its worker down: one more, and it may be quarantined.
+    Strike,
+    /// A lost host may have tried it: see [`domain::Facts::suspect`].
+    Suspect,
+}
+
+/// Who did what to a delivery, and why; kept with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    pub at: Timestamp,
+    pub by: String,
+    pub change: Change,
+    pub why: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Amendment {
+    pub id: DeliveryId,
+    pub change: Change,
+    /// Absent for what the machine does by itself.
+    pub note: Option<Note>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Amended {
+    Done(State),
+    /// Not in a state that allows it.
+    Refused(State),
+    /// No such delivery in the ledger.
+    Unknown,
 }
 
 /// Deliveries by state; always sums to the rows planned.
@@ -257,6 +338,9 @@ pub struct DeliveryView {
     pub next_at: Timestamp,
     pub facts: Facts,
     pub message: Message,
+    /// Workers that it took down.
+    pub strikes: u32,
+    pub notes: Vec<Note>,
 }
 
 /// How safe the store is, in words for `check`.
@@ -268,6 +352,12 @@ pub struct Health {
     /// Settings that could lose acknowledged writes.
     pub problems: Vec<String>,
 }
+
+/// Facts in one call: bounds the time that it takes.
+const FACTS_MAX: usize = 500;
+
+/// How long after its close a run may still be recovered: as long as webhooks are kept.
+const RECOVERABLE: std::time::Duration = std::time::Duration::from_secs(8 * 24 * 3_600);
 
 /// The truth about every delivery. All calls are idempotent; time is the store's own.
 ///
@@ -321,6 +411,13 @@ pub trait Ledger: Send + Sync {
     /// Merges webhook facts.
     async fn apply(&self, facts: &[WebhookFact]) -> Result<Vec<Applied>>;
 
+    /// Changes deliveries by hand; each is judged alone.
+    async fn amend(&self, amendments: &[Amendment]) -> Result<Vec<Amended>>;
+
+    /// Opens a run whose window is over once more, for deliveries that are put back. One
+    /// that is open, or reopened for longer, stays as it is.
+    async fn reopen(&self, run: &RunId, until: Timestamp) -> Result<Run>;
+
     /// Frees expired leases, turns lost intents into doubt, ends what the window left over.
     async fn sweep(&self, run: &RunId, limit: usize) -> Result<Swept>;
 
@@ -340,6 +437,35 @@ pub trait Ledger: Send + Sync {
     ) -> Result<Vec<DeliveryView>>;
 
     async fn health(&self) -> Result<Health>;
+
+    /// Names the store's incarnation where a new one may have forgotten answered writes;
+    /// `None` where that cannot be.
+    async fn incarnation(&self) -> Result<Option<String>>;
+
+    /// Runs of the last days that were last sent from under another incarnation: what is
+    /// known about them must be merged, and those that are open are not sent from before.
+    async fn fenced_runs(&self) -> Result<Vec<RunId>>;
+
+    /// Lets all of them go on under `incarnation`, if it still is the store's.
+    async fn lift_fence(&self, incarnation: &str) -> Result<()>;
+
+    /// A small named text: what processes share beside deliveries. See [`crate::cell`].
+    async fn read_cell(&self, name: &str) -> Result<Option<String>>;
+
+    /// Replaces a cell that is still as `expected`; false when it is not.
+    async fn swap_cell(&self, name: &str, expected: Option<&str>, new: &str) -> Result<bool>;
+}
+
+/// Applies any number of facts, a bounded number in one call.
+///
+/// # Errors
+/// As every ledger call; what was applied before stays, and may be applied again.
+pub async fn apply_all(ledger: &dyn Ledger, facts: &[WebhookFact]) -> Result<Vec<Applied>> {
+    let mut applied = Vec::with_capacity(facts.len());
+    for chunk in facts.chunks(FACTS_MAX) {
+        applied.extend(ledger.apply(chunk).await?);
+    }
+    Ok(applied)
 }
 
 /// Reads one delivery, or `None`.

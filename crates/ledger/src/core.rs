@@ -7,12 +7,12 @@ use domain::state::{attempts_spent, defers_spent};
 use domain::{DeliveryId, Facts, NumberId, RunId, State, Timestamp};
 
 use crate::api::{
-    Applied, AttemptResult, Begun, Claim, IntentAnswer, IntentRequest, Phase, PlanChunk, Release,
-    Result, Run, RunHeader, Swept, WebhookFact,
+    Amended, Amendment, Applied, AttemptResult, Begun, Claim, IntentAnswer, IntentRequest, Phase,
+    PlanChunk, Release, Result, Run, RunHeader, Swept, WebhookFact,
 };
 use crate::error::LedgerError;
 use crate::record::{Message, Record};
-use crate::transition::{self, Refusal};
+use crate::transition::{self, Refusal, Witness};
 
 /// Rows under exclusion. `put` keeps the counters and the indexes in step with the record.
 pub trait Rows {
@@ -33,19 +33,21 @@ pub trait Rows {
     /// Waiting deliveries of every lane.
     fn waiting(&mut self, run: &RunId, k: usize) -> Result<Vec<u32>>;
     fn next_due(&mut self, run: &RunId, lane: u16) -> Result<Option<Timestamp>>;
+    /// The latest send of a lane that a webhook has spoken of.
+    fn witness(&mut self, run: &RunId, lane: u16) -> Result<Witness>;
+    /// Keeps the later one.
+    fn put_witness(&mut self, run: &RunId, lane: u16, at: Timestamp) -> Result<()>;
+    /// Whether sends of the run are refused; see [`LedgerError::Fenced`].
+    fn fenced(&mut self, run: &RunId) -> Result<bool>;
+    fn cell(&mut self, name: &str) -> Result<Option<String>>;
+    fn put_cell(&mut self, name: &str, text: &str) -> Result<()>;
 }
 
 pub fn begin_run(rows: &mut impl Rows, header: &RunHeader) -> Result<Begun> {
     if let Some(run) = rows.run(&header.id)? {
         return Ok(Begun::Exists(run));
     }
-    let run = Run {
-        header: Arc::new(header.clone()),
-        phase: Phase::Planning,
-        cursor: 0,
-        sealed_at: None,
-        started_at: None,
-    };
+    let run = Run::new(Arc::new(header.clone()));
     rows.put_run(&run)?;
     Ok(Begun::Created(run))
 }
@@ -75,7 +77,7 @@ pub fn unplanned_from(run: &Run, chunk: &PlanChunk) -> Result<Option<usize>> {
 }
 
 pub fn new_record(run: &Run, row: &crate::api::PlanRow) -> Record {
-    let facts = Facts { attempts: Vec::new(), ended: row.ended };
+    let facts = Facts { ended: row.ended, ..Facts::default() };
     Record::new(row.lane, row.due_at, facts, &run.header.policy)
 }
 
@@ -118,6 +120,9 @@ pub fn claim(
     for id in rows.open_runs()? {
         let run = existing(rows, &id)?;
         let Some(at) = lane_index(&run.header, lane) else { continue };
+        if rows.fenced(&id)? {
+            return Err(LedgerError::Fenced { engine: "model", run: id });
+        }
         for index in rows.due(&id, at, now, k - claims.len())? {
             let Some(mut record) = rows.record(&id, index)? else { continue };
             let was = record.state;
@@ -154,6 +159,7 @@ pub fn new_claim(
         header: Arc::clone(&run.header),
         attempts_spent: attempts_spent(&record.facts),
         defers_spent: defers_spent(&record.facts),
+        suspicious: record.lost_leases + record.strikes > 0,
     }
 }
 
@@ -166,7 +172,7 @@ pub fn next_due(rows: &mut impl Rows, lane: &NumberId) -> Result<Option<Timestam
     for id in rows.open_runs()? {
         let run = existing(rows, &id)?;
         let Some(at) = lane_index(&run.header, lane) else { continue };
-        let due = rows.next_due(&id, at)?.filter(|due| *due < run.header.stop_at);
+        let due = rows.next_due(&id, at)?.filter(|due| *due < run.stop_at());
         earliest = [earliest, due].into_iter().flatten().min();
     }
     Ok(earliest)
@@ -183,6 +189,10 @@ pub fn intent(
             answers.push(IntentAnswer::Refused(Refusal::NoDelivery));
             continue;
         };
+        if rows.fenced(&request.id.run)? {
+            answers.push(IntentAnswer::Refused(Refusal::Fenced));
+            continue;
+        }
         let was = record.state;
         let answer = transition::intent(&mut record, &run, request.fence, request.nonce, now);
         answers.push(match answer {
@@ -236,14 +246,80 @@ pub fn apply(rows: &mut impl Rows, facts: &[WebhookFact], now: Timestamp) -> Res
         let verdict = transition::apply(&mut record, &run, fact, now);
         if verdict != Applied::Stale {
             rows.put(&run, fact.id.index, &record, was)?;
+            if let Some(at) = transition::witness(&record, fact.news.nonce) {
+                rows.put_witness(&fact.id.run, record.lane, at)?;
+            }
         }
         applied.push(verdict);
     }
     Ok(applied)
 }
 
+pub fn amend(
+    rows: &mut impl Rows,
+    amendments: &[Amendment],
+    now: Timestamp,
+) -> Result<Vec<Amended>> {
+    let mut amended = Vec::with_capacity(amendments.len());
+    for amendment in amendments {
+        let Some((run, mut record)) = find(rows, &amendment.id)? else {
+            amended.push(Amended::Unknown);
+            continue;
+        };
+        let was = record.state;
+        amended.push(if amend_one(&mut record, &run, amendment, now) {
+            rows.put(&run, amendment.id.index, &record, was)?;
+            Amended::Done(record.state)
+        } else {
+            Amended::Refused(was)
+        });
+    }
+    Ok(amended)
+}
+
+/// The change and its note, or neither.
+pub fn amend_one(record: &mut Record, run: &Run, amendment: &Amendment, now: Timestamp) -> bool {
+    let done = transition::amend(record, run, amendment.change, now);
+    if done {
+        record.notes.extend(amendment.note.clone());
+    }
+    done
+}
+
+/// Opens a run that is over until `until`; false when there is nothing to change.
+pub fn reopened(run: &mut Run, until: Timestamp, now: Timestamp) -> bool {
+    let over = run.phase == Phase::Closed || now >= run.stop_at();
+    if !over || until <= run.stop_at() || !matches!(run.phase, Phase::Open | Phase::Closed) {
+        return false;
+    }
+    run.until = Some(until);
+    run.phase = Phase::Open;
+    true
+}
+
+pub fn reopen(rows: &mut impl Rows, id: &RunId, until: Timestamp, now: Timestamp) -> Result<Run> {
+    let mut run = existing(rows, id)?;
+    if reopened(&mut run, until, now) {
+        rows.put_run(&run)?;
+    }
+    Ok(run)
+}
+
+pub fn swap_cell(
+    rows: &mut impl Rows,
+    name: &str,
+    expected: Option<&str>,
+    new: &str,
+) -> Result<bool> {
+    let same = rows.cell(name)?.as_deref() == expected;
+    if same {
+        rows.put_cell(name, new)?;
+    }
+    Ok(same)
+}
+
 pub fn sweep(rows: &mut impl Rows, id: &RunId, limit: usize, now: Timestamp) -> Result<Swept> {
-    let run = existing(rows, id)?;
+    let mut run = existing(rows, id)?;
     let mut found = rows.looks(id, now, limit)?;
     if must_end_waiting(&run, now) {
         found.extend(rows.waiting(id, limit.saturating_sub(found.len()))?);
@@ -252,10 +328,15 @@ pub fn sweep(rows: &mut impl Rows, id: &RunId, limit: usize, now: Timestamp) -> 
     for index in found {
         let Some(mut record) = rows.record(id, index)? else { continue };
         let was = record.state;
-        let did = transition::sweep(&mut record, &run, now);
+        let witness = rows.witness(id, record.lane)?;
+        let did = transition::sweep(&mut record, &run, now, witness);
         if did.changed() {
             rows.put(&run, index, &record, was)?;
             note(&mut swept, did);
+        }
+        if did.lost_answer {
+            run.lost_resends += 1;
+            rows.put_run(&run)?;
         }
     }
     Ok(swept)
@@ -263,12 +344,13 @@ pub fn sweep(rows: &mut impl Rows, id: &RunId, limit: usize, now: Timestamp) -> 
 
 /// From the deadline, or a cancel, deliveries that still wait are ended.
 pub fn must_end_waiting(run: &Run, now: Timestamp) -> bool {
-    now >= run.header.stop_at || run.phase == Phase::Cancelled
+    now >= run.stop_at() || run.phase == Phase::Cancelled
 }
 
 pub fn note(swept: &mut Swept, did: transition::Sweep) {
     swept.leases_expired += u32::from(did.lease_expired);
     swept.intents_lost += u32::from(did.intent_lost);
+    swept.written_off += u32::from(did.written_off);
     swept.ended += u32::from(did.ended);
 }
 

@@ -26,6 +26,12 @@ pub enum LedgerError {
     Gap { run: RunId, from: u32, cursor: u32 },
     #[error("seal run {run}: {planned} of {total} deliveries are planned")]
     Unfinished { run: RunId, planned: u32, total: u32 },
+    /// The store may have forgotten what it had answered: nothing is sent until the
+    /// journals and inboxes of all hosts are merged.
+    #[error(
+        "run {run}: the {engine} store was restarted or replaced; sending waits until every host has merged its journal (`subah recover` says which one is missing)"
+    )]
+    Fenced { engine: &'static str, run: RunId },
     /// The store's settings could lose acknowledged writes.
     #[error("the {engine} store is not safe to send from: {}", problems.join("; "))]
     Unsafe { engine: &'static str, problems: Vec<String> },

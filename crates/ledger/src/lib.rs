@@ -10,23 +10,26 @@
 //! a compare-and-set here, is what keeps a message from being sent twice.
 
 pub mod api;
+pub mod cell;
 mod core;
 pub mod error;
+pub mod lanes;
+pub mod members;
 pub mod model;
 pub mod record;
+pub mod recovery;
 pub mod redis;
-
 pub mod sqlite;
 pub mod transition;
 
 pub use api::{
-    Applied, AttemptResult, Begun, Claim, Counts, DeliveryView, Filter, Health, IntentAnswer,
-    IntentRequest, Ledger, Phase, PlanChunk, PlanRow, Release, Run, RunHeader, Swept, WebhookFact,
+    Amended, Amendment, Applied, AttemptResult, Begun, Change, Claim, Counts, DeliveryView, Filter,
+    Health, IntentAnswer, IntentRequest, Ledger, Note, Phase, PlanChunk, PlanRow, Release, Run,
+    RunHeader, Swept, WebhookFact,
 };
 pub use error::LedgerError;
 pub use model::Model;
 pub use record::{Message, Record};
 pub use redis::Redis;
-
 pub use sqlite::Sqlite;
 pub use transition::Refusal;

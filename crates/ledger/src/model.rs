@@ -8,35 +8,70 @@ use async_trait::async_trait;
 use domain::{Clock, DeliveryId, NumberId, RunId, State, Timestamp};
 
 use crate::api::{
-    Applied, AttemptResult, Begun, Claim, Counts, DeliveryView, Filter, Health, IntentAnswer,
-    IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run, RunHeader, Swept, WebhookFact,
+    Amended, Amendment, Applied, AttemptResult, Begun, Claim, Counts, DeliveryView, Filter, Health,
+    IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run, RunHeader, Swept,
+    WebhookFact,
 };
 use crate::core::{self, Rows};
 use crate::error::LedgerError;
 use crate::record::{Message, Record, Schedule};
+use crate::transition::Witness;
 
 pub struct Model {
     clock: Arc<dyn Clock>,
     tables: Mutex<Tables>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Tables {
     runs: BTreeMap<RunId, RunTable>,
+    cells: BTreeMap<String, String>,
+    /// Grows when the model loses its memory, as a server's run id changes.
+    incarnation: u64,
 }
 
+#[derive(Clone)]
 struct RunTable {
     run: Run,
-    rows: BTreeMap<u32, (Record, Message)>,
+    /// The incarnation that it may be sent from under.
+    incarnation: u64,
+    rows: BTreeMap<u32, Row>,
     bodies: BTreeMap<String, Arc<str>>,
     due: BTreeSet<(u16, Timestamp, u32)>,
     looks: BTreeSet<(Timestamp, u32)>,
     counts: Counts,
+    witnesses: BTreeMap<u16, Timestamp>,
 }
+
+#[derive(Clone)]
+struct Row {
+    record: Record,
+    message: Message,
+    /// Where it is indexed now.
+    schedule: Schedule,
+}
+
+/// A copy of everything at one instant: what a store that loses its last writes comes
+/// back with.
+pub struct Memory(Tables);
 
 impl Model {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Model { clock, tables: Mutex::default() }
+    }
+
+    pub fn memory(&self) -> Memory {
+        Memory(self.tables().clone())
+    }
+
+    /// Restarts the store: with `memory`, everything answered since is forgotten.
+    pub fn restart(&self, memory: Option<Memory>) {
+        let mut tables = self.tables();
+        let incarnation = tables.incarnation + 1;
+        if let Some(Memory(old)) = memory {
+            *tables = old;
+        }
+        tables.incarnation = incarnation;
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -51,19 +86,17 @@ impl Tables {
 }
 
 impl RunTable {
-    fn index(&mut self, index: u32, record: &Record) {
-        let header = &self.run.header;
-        match record.schedule(&header.policy, header.close_at) {
-            Schedule::Due(at) => self.due.insert((record.lane, at, index)),
+    fn index(&mut self, index: u32, lane: u16, schedule: Schedule) {
+        match schedule {
+            Schedule::Due(at) => self.due.insert((lane, at, index)),
             Schedule::Look(at) => self.looks.insert((at, index)),
             Schedule::Done => false,
         };
     }
 
-    fn unindex(&mut self, index: u32, record: &Record) {
-        let header = &self.run.header;
-        match record.schedule(&header.policy, header.close_at) {
-            Schedule::Due(at) => self.due.remove(&(record.lane, at, index)),
+    fn unindex(&mut self, index: u32, lane: u16, schedule: Schedule) {
+        match schedule {
+            Schedule::Due(at) => self.due.remove(&(lane, at, index)),
             Schedule::Look(at) => self.looks.remove(&(at, index)),
             Schedule::Done => false,
         };
@@ -76,8 +109,11 @@ impl Rows for Tables {
     }
 
     fn put_run(&mut self, run: &Run) -> Result<()> {
+        let incarnation = self.incarnation;
         let fresh = || RunTable {
             run: run.clone(),
+            incarnation,
+            witnesses: BTreeMap::new(),
             rows: BTreeMap::new(),
             bodies: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -95,9 +131,11 @@ impl Rows for Tables {
 
     fn insert(&mut self, run: &Run, index: u32, record: &Record, message: &Message) -> Result<()> {
         let table = self.table(&run.header.id)?;
-        table.rows.insert(index, (record.clone(), message.clone()));
+        let schedule = record.schedule(&run.header.policy);
+        let row = Row { record: record.clone(), message: message.clone(), schedule };
+        table.rows.insert(index, row);
         table.counts.add(record.state, 1);
-        table.index(index, record);
+        table.index(index, record.lane, schedule);
         Ok(())
     }
 
@@ -111,24 +149,25 @@ impl Rows for Tables {
     }
 
     fn record(&mut self, run: &RunId, index: u32) -> Result<Option<Record>> {
-        Ok(self.table(run)?.rows.get(&index).map(|(record, _)| record.clone()))
+        Ok(self.table(run)?.rows.get(&index).map(|row| row.record.clone()))
     }
 
     fn message(&mut self, run: &RunId, index: u32) -> Result<Message> {
-        let row = self.table(run)?.rows.get(&index).map(|(_, message)| message.clone());
+        let row = self.table(run)?.rows.get(&index).map(|row| row.message.clone());
         row.ok_or_else(|| LedgerError::NoRun(run.clone()))
     }
 
     fn put(&mut self, run: &Run, index: u32, record: &Record, was: State) -> Result<()> {
         let table = self.table(&run.header.id)?;
-        let Some((old, _)) = table.rows.get(&index).cloned() else { return Ok(()) };
-        table.unindex(index, &old);
+        let schedule = record.schedule(&run.header.policy);
+        let Some(row) = table.rows.get_mut(&index) else { return Ok(()) };
+        let (lane, before) = (row.record.lane, row.schedule);
+        row.record = record.clone();
+        row.schedule = schedule;
+        table.unindex(index, lane, before);
+        table.index(index, record.lane, schedule);
         table.counts.add(was, -1);
         table.counts.add(record.state, 1);
-        table.index(index, record);
-        if let Some((held, _)) = table.rows.get_mut(&index) {
-            *held = record.clone();
-        }
         Ok(())
     }
 
@@ -149,6 +188,30 @@ impl Rows for Tables {
     fn next_due(&mut self, run: &RunId, lane: u16) -> Result<Option<Timestamp>> {
         let range = (lane, Timestamp::MIN, 0)..=(lane, Timestamp::MAX, u32::MAX);
         Ok(self.table(run)?.due.range(range).next().map(|(_, at, _)| *at))
+    }
+
+    fn witness(&mut self, run: &RunId, lane: u16) -> Result<Witness> {
+        Ok(Witness(self.table(run)?.witnesses.get(&lane).copied()))
+    }
+
+    fn put_witness(&mut self, run: &RunId, lane: u16, at: Timestamp) -> Result<()> {
+        let held = self.table(run)?.witnesses.entry(lane).or_insert(at);
+        *held = at.max(*held);
+        Ok(())
+    }
+
+    fn fenced(&mut self, run: &RunId) -> Result<bool> {
+        let incarnation = self.incarnation;
+        Ok(self.table(run)?.incarnation != incarnation)
+    }
+
+    fn cell(&mut self, name: &str) -> Result<Option<String>> {
+        Ok(self.cells.get(name).cloned())
+    }
+
+    fn put_cell(&mut self, name: &str, text: &str) -> Result<()> {
+        self.cells.insert(name.to_owned(), text.to_owned());
+        Ok(())
     }
 }
 
@@ -224,6 +287,14 @@ impl Ledger for Model {
         core::apply(&mut *self.tables(), facts, self.clock.now())
     }
 
+    async fn amend(&self, amendments: &[Amendment]) -> Result<Vec<Amended>> {
+        core::amend(&mut *self.tables(), amendments, self.clock.now())
+    }
+
+    async fn reopen(&self, run: &RunId, until: Timestamp) -> Result<Run> {
+        core::reopen(&mut *self.tables(), run, until, self.clock.now())
+    }
+
     async fn sweep(&self, run: &RunId, limit: usize) -> Result<Swept> {
         core::sweep(&mut *self.tables(), run, limit, self.clock.now())
     }
@@ -234,8 +305,8 @@ impl Ledger for Model {
 
     async fn recount(&self, run: &RunId) -> Result<Counts> {
         let mut counts = Counts::default();
-        for (record, _) in self.tables().table(run)?.rows.values() {
-            counts.add(record.state, 1);
+        for row in self.tables().table(run)?.rows.values() {
+            counts.add(row.record.state, 1);
         }
         Ok(counts)
     }
@@ -251,14 +322,43 @@ impl Ledger for Model {
         let table = tables.table(run)?;
         let header = Arc::clone(&table.run.header);
         let from = after.map_or(0, |index| index.saturating_add(1));
-        let rows = table.rows.range(from..).map(|(index, (record, message))| {
-            view(&header, *index, record.clone(), message.clone())
-        });
+        let rows = table
+            .rows
+            .range(from..)
+            .map(|(index, row)| view(&header, *index, row.record.clone(), row.message.clone()));
         Ok(rows.filter(|view| filter.admits(view)).take(limit).collect())
     }
 
     async fn health(&self) -> Result<Health> {
         Ok(Health { engine: "model", ..Health::default() })
+    }
+
+    async fn incarnation(&self) -> Result<Option<String>> {
+        Ok(Some(self.tables().incarnation.to_string()))
+    }
+
+    async fn fenced_runs(&self) -> Result<Vec<RunId>> {
+        let tables = self.tables();
+        let fenced =
+            tables.runs.iter().filter(|(_, table)| table.incarnation != tables.incarnation);
+        Ok(fenced.map(|(id, _)| id.clone()).collect())
+    }
+
+    async fn lift_fence(&self, incarnation: &str) -> Result<()> {
+        let mut tables = self.tables();
+        let present = tables.incarnation;
+        if incarnation == present.to_string() {
+            tables.runs.values_mut().for_each(|table| table.incarnation = present);
+        }
+        Ok(())
+    }
+
+    async fn read_cell(&self, name: &str) -> Result<Option<String>> {
+        self.tables().cell(name)
+    }
+
+    async fn swap_cell(&self, name: &str, expected: Option<&str>, new: &str) -> Result<bool> {
+        core::swap_cell(&mut *self.tables(), name, expected, new)
     }
 }
 
@@ -272,6 +372,8 @@ pub fn view(header: &RunHeader, index: u32, record: Record, message: Message) ->
         next_at: record.next_at,
         facts: record.facts,
         message,
+        strikes: record.strikes,
+        notes: record.notes,
     }
 }
 

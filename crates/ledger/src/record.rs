@@ -1,8 +1,12 @@
 //! One delivery as it is stored: a small mutable [`Record`] and an immutable [`Message`].
 
-use domain::state::state;
-use domain::{Address, Facts, Policy, RecipientId, State, Timestamp};
+use domain::state::{Standing, standing, state};
+use domain::{Address, Attempt, Facts, Policy, RecipientId, RunId, State, Timestamp};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use crate::api::{Note, Result};
+use crate::error::LedgerError;
 
 /// What changes. Stored as JSON so that a person with `sqlite3` or `redis-cli` can read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +16,7 @@ pub struct Record {
     /// When the plan wanted the first attempt to go.
     #[serde(rename = "due")]
     pub due_at: Timestamp,
-    /// When it may be claimed next.
+    /// When it may be claimed next; in doubt, when the sweeper looks for evidence.
     #[serde(rename = "next")]
     pub next_at: Timestamp,
     /// Derived from the facts by [`domain::state::state`]; kept because indexes need it.
@@ -22,6 +26,15 @@ pub struct Record {
     pub fence: u32,
     #[serde(rename = "lease", default, skip_serializing_if = "Option::is_none")]
     pub lease_until: Option<Timestamp>,
+    /// Leases that ran out: its worker died, and maybe because of it.
+    #[serde(rename = "lost", default, skip_serializing_if = "is_zero")]
+    pub lost_leases: u32,
+    /// Workers that it took down.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub strikes: u32,
+    /// What people did to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
     #[serde(flatten)]
     pub facts: Facts,
 }
@@ -44,7 +57,18 @@ pub enum Schedule {
 impl Record {
     pub fn new(lane: u16, due_at: Timestamp, facts: Facts, policy: &Policy) -> Self {
         let state = state(&facts, false, policy);
-        Record { lane, due_at, next_at: due_at, state, fence: 0, lease_until: None, facts }
+        Record {
+            lane,
+            due_at,
+            next_at: due_at,
+            state,
+            fence: 0,
+            lease_until: None,
+            lost_leases: 0,
+            strikes: 0,
+            notes: Vec::new(),
+            facts,
+        }
     }
 
     /// Recomputes the visible state; a lease ends with the wait it belongs to.
@@ -55,21 +79,21 @@ impl Record {
         }
     }
 
-    /// `close_at` is the run's.
-    pub fn schedule(&self, policy: &Policy, close_at: Timestamp) -> Schedule {
+    pub fn schedule(&self, policy: &Policy) -> Schedule {
         match self.state {
             State::Planned | State::RetryWait => Schedule::Due(self.next_at),
             State::Leased => Schedule::Look(self.lease_until.unwrap_or(self.next_at)),
             State::Intent => Schedule::Look(self.oldest_intent() + policy.intent_timeout),
-            State::Ambiguous => Schedule::Look(close_at),
+            State::Ambiguous => Schedule::Look(self.next_at),
             _ => Schedule::Done,
         }
     }
 
     /// When the first attempt still in flight was granted.
     pub fn oldest_intent(&self) -> Timestamp {
-        let flying = self.facts.attempts.iter().filter(|a| a.http == domain::Http::None);
-        flying.filter_map(|a| a.intent_at).min().unwrap_or(self.next_at)
+        let flying = |a: &&Attempt| standing(a) == Standing::InFlight;
+        let granted = self.facts.attempts.iter().filter(flying).filter_map(|a| a.intent_at);
+        granted.min().unwrap_or(self.next_at)
     }
 }
 
@@ -81,4 +105,23 @@ pub struct Message {
     pub to: Address,
     /// Hash of the body, which is stored once per distinct text. Empty when suppressed.
     pub body: String,
+}
+
+/// As it is stored.
+pub(crate) fn encode(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("ledger types have no maps with odd keys")
+}
+
+/// Reads what was stored. The error says where it stopped making sense, not what stood
+/// there: that may be a phone number.
+pub(crate) fn decode<T: DeserializeOwned>(
+    run: &RunId,
+    what: impl FnOnce() -> String,
+    text: &str,
+) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| LedgerError::Corrupt {
+        run: run.clone(),
+        what: what(),
+        why: format!("{:?} error at byte {}", error.classify(), error.column()),
+    })
 }

@@ -8,58 +8,73 @@
 
 mod calls;
 mod keys;
+mod link;
 mod preflight;
 mod swap;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use domain::{Clock, NumberId, RunId, SystemClock, Timestamp};
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, RedisResult, Script};
 
 use crate::api::{Claim, Ledger, Phase, Result, Run, RunHeader};
 use crate::core::{lane_index, must_end_waiting, new_claim};
 use crate::error::LedgerError;
-use crate::record::{Message, Record, Schedule};
+use crate::record::{Message, Record, Schedule, decode};
 use crate::redis::keys::Keys;
+use crate::redis::link::Link;
 use crate::transition::{self};
 
 /// Bumped when a key's shape changes.
-const SCHEMA: u32 = 1;
-/// Long enough for a server that syncs a slow disk; the crate's own default is 500 ms.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const SCHEMA: u32 = 2;
 /// Indexes read in one command of a listing.
 const PAGE: u32 = 1_000;
 /// Bodies and records kept in memory.
 const CACHE_MAX: usize = 16_384;
 
 /// Where the server is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     pub url: String,
     /// What all keys start with.
     pub prefix: String,
     /// Work although settings could lose acknowledged writes.
     pub accept_risk: bool,
+    /// A CA of one's own for `rediss://`; the system's without it.
+    pub ca_file: Option<PathBuf>,
+    /// Replicas that must have an intent before it is granted. 0 relies on the server's own
+    /// disk; more allow `appendfsync everysec`.
+    pub replicas: u32,
+    /// Time for tests; the server's own without it.
+    pub clock: Option<Arc<dyn Clock>>,
 }
 
 impl Options {
     pub fn new(url: &str, prefix: &str, accept_risk: bool) -> Self {
-        Options { url: url.to_owned(), prefix: prefix.to_owned(), accept_risk }
+        Options {
+            url: url.to_owned(),
+            prefix: prefix.to_owned(),
+            accept_risk,
+            ca_file: None,
+            replicas: 0,
+            clock: None,
+        }
     }
 }
 
 pub struct Redis {
-    con: ConnectionManager,
+    link: Arc<Link>,
+    replicas: u32,
     keys: Keys,
     scripts: Scripts,
     /// Server time minus ours, microseconds; from the latest answer.
     offset: AtomicI64,
     cache: Mutex<Cache>,
+    clock: Option<Arc<dyn Clock>>,
 }
 
 struct Scripts {
@@ -67,17 +82,18 @@ struct Scripts {
     plan: Script,
     peek: Script,
     swap: Script,
+    cell: Script,
 }
 
 /// Headers and bodies never change; records are guesses that `swap.lua` checks.
 #[derive(Default)]
 struct Cache {
     headers: HashMap<RunId, Arc<RunHeader>>,
+    /// As last heard; claims refresh it.
+    until: HashMap<RunId, Option<Timestamp>>,
     bodies: HashMap<(RunId, String), Arc<str>>,
     records: HashMap<(RunId, u32), String>,
 }
-
-type RunRow = (i64, Option<String>, Option<u32>, Option<i64>, Option<i64>, Option<String>, String);
 
 impl Redis {
     /// Connects and checks the server's settings and our schema.
@@ -86,34 +102,41 @@ impl Redis {
     /// When it cannot be reached, is not safe to send from, or holds another schema.
     pub async fn connect(options: &Options) -> Result<Self> {
         let connect = |e| failed("connect", e);
-        let client = redis::Client::open(options.url.as_str()).map_err(connect)?;
-        let config = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_number_of_retries(2);
-        let mut con = client.get_connection_manager_with_config(config).await.map_err(connect)?;
-        let health = preflight::inspect(&mut con).await.map_err(connect)?;
+        // Names the crypto of TLS, once; someone else may have done so before.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let ca_file = options.ca_file.as_deref();
+        let link = Link::connect(&options.url, ca_file).await.map_err(connect)?;
+        let mut con = link.con();
+        let health = preflight::inspect(&mut con, options.replicas).await.map_err(connect)?;
         if !health.problems.is_empty() && !options.accept_risk {
             return Err(LedgerError::Unsafe { engine: "redis", problems: health.problems });
         }
         let keys = Keys::new(&options.prefix);
         let () = con.set_nx(keys.schema(), SCHEMA).await.map_err(connect)?;
-        let found: String = con.get(keys.schema()).await.map_err(connect)?;
+        let mut found: String = con.get(keys.schema()).await.map_err(connect)?;
+        let runs: usize = con.scard(keys.active()).await.map_err(connect)?;
+        if found == "1" && runs == 0 {
+            // What schema 2 added stands beside what schema 1 wrote, once no run is open.
+            let () = con.set(keys.schema(), SCHEMA).await.map_err(connect)?;
+            found = SCHEMA.to_string();
+        }
         if found != SCHEMA.to_string() {
             return Err(LedgerError::Schema { engine: "redis", found, wanted: SCHEMA });
         }
         let scripts = Scripts {
-            run: Script::new(include_str!("lua/run.lua")),
-            plan: Script::new(include_str!("lua/plan.lua")),
-            peek: Script::new(include_str!("lua/peek.lua")),
-            swap: Script::new(include_str!("lua/swap.lua")),
+            run: script(include_str!("lua/run.lua")),
+            plan: script(include_str!("lua/plan.lua")),
+            peek: script(include_str!("lua/peek.lua")),
+            swap: script(include_str!("lua/swap.lua")),
+            cell: script(include_str!("lua/cell.lua")),
         };
         let (offset, cache) = (AtomicI64::new(0), Mutex::default());
-        Ok(Redis { con, keys, scripts, offset, cache })
+        let clock = options.clock.clone();
+        Ok(Redis { link, replicas: options.replicas, keys, scripts, offset, cache, clock })
     }
 
     fn con(&self) -> ConnectionManager {
-        self.con.clone()
+        self.link.con()
     }
 
     /// Notes the server's time from an answer.
@@ -123,8 +146,16 @@ impl Redis {
         Timestamp::from_micros(server)
     }
 
+    /// What scripts use instead of the server's time: nothing, outside tests.
+    fn test_time(&self) -> String {
+        self.clock.as_ref().map(|clock| clock.now().micros().to_string()).unwrap_or_default()
+    }
+
     /// The server's time, reckoned from its latest answer. Limits are checked inside Lua.
     fn reckoned(&self) -> Timestamp {
+        if let Some(clock) = &self.clock {
+            return clock.now();
+        }
         let now = SystemClock.now().micros() + self.offset.load(Ordering::Relaxed);
         Timestamp::from_micros(now)
     }
@@ -140,13 +171,18 @@ impl Redis {
         id: &RunId,
         op: &str,
         value: &str,
-    ) -> Result<Option<(bool, Run)>> {
+    ) -> Result<Option<Found>> {
         let mut con = self.con();
         let mut call = self.scripts.run.key(self.keys.meta(id));
-        let row: RedisResult<RunRow> = call.arg(op).arg(value).invoke_async(&mut con).await;
-        let (created, phase, cursor, sealed_at, started_at, header, now) =
-            row.map_err(|e| failed(doing, e))?;
-        self.heard(&now);
+        let call = call.arg(self.test_time()).arg(op).arg(value);
+        let row: Vec<Option<String>> =
+            call.invoke_async(&mut con).await.map_err(|e| failed(doing, e))?;
+        let [created, phase, cursor, sealed_at, started_at, until, lost, fenced, header, now] =
+            row.as_slice()
+        else {
+            return Err(unexpected(doing, "run.lua", row.len()));
+        };
+        self.heard(now.as_deref().unwrap_or_default());
         let (Some(phase), Some(cursor), Some(header)) = (phase, cursor, header) else {
             return Ok(None);
         };
@@ -155,27 +191,31 @@ impl Redis {
             what: what.to_owned(),
             why,
         };
-        let phase = Phase::parse(&phase)
-            .ok_or_else(|| corrupt("phase", format!("unknown phase {phase:?}")))?;
-        let held = self.with_cache(|cache| cache.headers.get(id).cloned());
-        let header = match held {
-            Some(header) => header,
-            None => {
-                let parsed: RunHeader =
-                    serde_json::from_str(&header).map_err(|e| corrupt("header", e.to_string()))?;
-                let parsed = Arc::new(parsed);
-                self.with_cache(|c| c.headers.insert(id.clone(), Arc::clone(&parsed)));
-                parsed
-            }
+        let instant = |text: &Option<String>| {
+            text.as_ref().and_then(|t| t.parse().ok()).map(Timestamp::from_micros)
         };
         let run = Run {
-            header,
-            phase,
-            cursor,
-            sealed_at: sealed_at.map(Timestamp::from_micros),
-            started_at: started_at.map(Timestamp::from_micros),
+            header: self.header(id, header)?,
+            phase: Phase::parse(phase)
+                .ok_or_else(|| corrupt("phase", format!("unknown phase {phase:?}")))?,
+            cursor: cursor.parse().map_err(|_| corrupt("cursor", format!("{cursor:?}")))?,
+            sealed_at: instant(sealed_at),
+            started_at: instant(started_at),
+            until: instant(until),
+            lost_resends: lost.as_ref().and_then(|n| n.parse().ok()).unwrap_or(0),
         };
-        Ok(Some((created == 1, run)))
+        self.with_cache(|cache| cache.until.insert(id.clone(), run.until));
+        let yes = |flag: &Option<String>| flag.as_deref() == Some("1");
+        Ok(Some(Found { created: yes(created), fenced: yes(fenced), run }))
+    }
+
+    fn header(&self, id: &RunId, text: &str) -> Result<Arc<RunHeader>> {
+        if let Some(held) = self.with_cache(|cache| cache.headers.get(id).cloned()) {
+            return Ok(held);
+        }
+        let parsed: Arc<RunHeader> = Arc::new(decode(id, || "header".to_owned(), text)?);
+        self.with_cache(|cache| cache.headers.insert(id.clone(), Arc::clone(&parsed)));
+        Ok(parsed)
     }
 
     async fn existing(
@@ -186,30 +226,35 @@ impl Redis {
         value: &str,
     ) -> Result<Run> {
         let found = self.run_script(doing, id, op, value).await?;
-        found.map(|(_, run)| run).ok_or_else(|| LedgerError::NoRun(id.clone()))
+        found.map(|found| found.run).ok_or_else(|| LedgerError::NoRun(id.clone()))
     }
 
     /// The run with its header from memory; the phase is assumed to be open, and checked
     /// inside Lua where it matters.
     async fn remembered(&self, id: &RunId) -> Result<Option<Run>> {
-        if let Some(header) = self.with_cache(|cache| cache.headers.get(id).cloned()) {
+        let held = self.with_cache(|cache| {
+            let header = cache.headers.get(id).cloned()?;
+            Some((header, cache.until.get(id).copied().flatten()))
+        });
+        if let Some((header, until)) = held {
             let cursor = header.total;
-            return Ok(Some(Run {
-                header,
-                phase: Phase::Open,
-                cursor,
-                sealed_at: None,
-                started_at: None,
-            }));
+            return Ok(Some(Run { phase: Phase::Open, cursor, until, ..Run::new(header) }));
         }
-        Ok(self.run_script("read run", id, "read", "").await?.map(|(_, run)| run))
+        Ok(self.run_script("read run", id, "read", "").await?.map(|found| found.run))
     }
 
     /// Ids of runs that may be open.
     async fn active_ids(&self) -> Result<Vec<RunId>> {
+        self.ids(self.keys.active()).await
+    }
+
+    async fn all_ids(&self) -> Result<Vec<RunId>> {
+        self.ids(self.keys.runs()).await
+    }
+
+    async fn ids(&self, key: String) -> Result<Vec<RunId>> {
         let mut con = self.con();
-        let ids: Vec<String> =
-            con.smembers(self.keys.active()).await.map_err(|e| failed("find active runs", e))?;
+        let ids: Vec<String> = con.smembers(key).await.map_err(|e| failed("find runs", e))?;
         let mut ids: Vec<RunId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
         ids.sort();
         Ok(ids)
@@ -274,21 +319,32 @@ impl Redis {
     async fn claim_from(&self, id: &RunId, lane: &NumberId, k: usize) -> Result<Vec<Claim>> {
         let Some(mut run) = self.remembered(id).await? else { return Ok(Vec::new()) };
         let Some(at) = lane_index(&run.header, lane) else { return Ok(Vec::new()) };
-        let (phase, now, _, rows) = self.peek(id, at, k).await?;
+        let Peeked { phase, now, until, rows, .. } = self.peek(id, at, k).await?;
         run.phase = phase.unwrap_or(Phase::Closed);
+        run.until = until;
         let mut swaps = Vec::new();
         let mut leased = Vec::new();
         for (index, text, message) in rows {
-            let mut record: Record = decode(id, index, &text)?;
+            let mut record: Record = decode(id, || format!("delivery {index}"), &text)?;
             let was = record.state;
             if transition::claim(&mut record, &run, now) {
-                let message: Message = decode(id, index, &message)?;
-                swaps.push(swap::Swap::new(&run, index, text, was, &record, None));
+                let message: Message = decode(id, || format!("message {index}"), &message)?;
+                swaps.push(swap::Swap::new(
+                    &run,
+                    index,
+                    text,
+                    was,
+                    &record,
+                    swap::Guards::default(),
+                ));
                 leased.push((index, record, message));
             }
         }
-        let verdicts = self.swap(id, Some(Phase::Open), &swaps).await?;
+        let verdicts = self.swap(id, Phase::Open, swap::Fence::Checked, &swaps).await?;
         let mut claims = Vec::new();
+        if verdicts.contains(&swap::Verdict::Fenced) {
+            return Err(LedgerError::Fenced { engine: "redis", run: id.clone() });
+        }
         for (verdict, (index, record, message)) in verdicts.into_iter().zip(leased) {
             if verdict == swap::Verdict::Done {
                 let body = self.body(id, &message.body).await?;
@@ -298,22 +354,38 @@ impl Redis {
         Ok(claims)
     }
 
-    /// Phase, server time, next due instant, and due rows (index, record, message).
+    /// # Errors
+    /// [`LedgerError::Fenced`] when the run is open and may not be sent from.
     async fn peek(&self, id: &RunId, lane: u16, k: usize) -> Result<Peeked> {
         let mut con = self.con();
         let mut call = self.scripts.peek.key(self.keys.meta(id));
         call.key(self.keys.due(id, lane)).key(self.keys.records(id)).key(self.keys.messages(id));
-        let answer: RedisResult<Vec<String>> = call.arg(k).invoke_async(&mut con).await;
+        let answer: RedisResult<Vec<String>> =
+            call.arg(self.test_time()).arg(k).invoke_async(&mut con).await;
         let answer = answer.map_err(|e| failed("claim deliveries", e))?;
-        let [phase, now, next, rows @ ..] = answer.as_slice() else {
+        let [phase, now, fenced, until, next, rows @ ..] = answer.as_slice() else {
             return Err(unexpected("claim deliveries", "peek.lua", answer.len()));
         };
-        let now = self.heard(now);
-        let next = next.parse().ok().map(Timestamp::from_micros);
+        let (phase, now) = (Phase::parse(phase), self.heard(now));
+        if fenced == "1" && phase == Some(Phase::Open) {
+            return Err(LedgerError::Fenced { engine: "redis", run: id.clone() });
+        }
+        let instant = |text: &String| text.parse().ok().map(Timestamp::from_micros);
+        let until = instant(until);
+        self.with_cache(|cache| cache.until.insert(id.clone(), until));
         let rows = rows
             .chunks_exact(3)
             .filter_map(|row| Some((row[0].parse().ok()?, row[1].clone(), row[2].clone())));
-        Ok((Phase::parse(phase), now, next, rows.collect()))
+        Ok(Peeked { phase, now, until, next: instant(next), rows: rows.collect() })
+    }
+
+    async fn witnesses(&self, id: &RunId) -> Result<HashMap<u16, Timestamp>> {
+        let mut con = self.con();
+        let found: HashMap<u16, i64> = con
+            .hgetall(self.keys.witnesses(id))
+            .await
+            .map_err(|e| failed("look for evidence", e))?;
+        Ok(found.into_iter().map(|(lane, at)| (lane, Timestamp::from_micros(at))).collect())
     }
 
     async fn due_for_sweep(&self, run: &Run, limit: usize) -> Result<Vec<u32>> {
@@ -341,7 +413,29 @@ impl Redis {
     }
 }
 
-type Peeked = (Option<Phase>, Timestamp, Option<Timestamp>, Vec<(u32, String, String)>);
+/// What `run.lua` found.
+struct Found {
+    /// By this very call.
+    created: bool,
+    /// Sends are refused: see [`LedgerError::Fenced`].
+    fenced: bool,
+    run: Run,
+}
+
+/// What a lane of a run has due.
+struct Peeked {
+    phase: Option<Phase>,
+    now: Timestamp,
+    until: Option<Timestamp>,
+    /// The earliest due instant of all that wait.
+    next: Option<Timestamp>,
+    /// Index, record and message of what is due.
+    rows: Vec<(u32, String, String)>,
+}
+
+fn script(text: &str) -> Script {
+    Script::new(&format!("{}{text}", include_str!("lua/prelude.lua")))
+}
 
 fn failed(doing: &'static str, source: redis::RedisError) -> LedgerError {
     LedgerError::Unavailable { engine: "redis", doing, source: Box::new(source) }
@@ -352,21 +446,9 @@ fn unexpected(doing: &'static str, script: &str, n: usize) -> LedgerError {
     LedgerError::Unavailable { engine: "redis", doing, source: source.into() }
 }
 
-fn encode(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).expect("ledger types have no maps with odd keys")
-}
-
-fn decode<T: serde::de::DeserializeOwned>(run: &RunId, index: u32, text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|e| LedgerError::Corrupt {
-        run: run.clone(),
-        what: format!("delivery {index}"),
-        why: e.to_string(),
-    })
-}
-
 /// The two scores of a record, one of them empty.
 fn scores(run: &Run, record: &Record) -> (String, String) {
-    match record.schedule(&run.header.policy, run.header.close_at) {
+    match record.schedule(&run.header.policy) {
         Schedule::Due(at) => (at.micros().to_string(), String::new()),
         Schedule::Look(at) => (String::new(), at.micros().to_string()),
         Schedule::Done => (String::new(), String::new()),

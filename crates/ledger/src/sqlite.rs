@@ -16,8 +16,9 @@ use domain::{Clock, NumberId, RunId, State, Timestamp};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::api::{
-    Applied, AttemptResult, Begun, Claim, Counts, DeliveryView, Filter, Health, IntentAnswer,
-    IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run, RunHeader, Swept, WebhookFact,
+    Amended, Amendment, Applied, AttemptResult, Begun, Claim, Counts, DeliveryView, Filter, Health,
+    IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run, RunHeader, Swept,
+    WebhookFact,
 };
 use crate::core::{self, Rows};
 use crate::error::LedgerError;
@@ -25,7 +26,7 @@ use crate::sqlite::rows::SqlRows;
 use crate::sqlite::writer::Writer;
 
 /// Bumped when a table's shape changes.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 /// How long a second process on the same file waits for the first one's commit.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -79,7 +80,9 @@ fn prepare(conn: &Connection) -> Result<()> {
     conn.pragma_update(None, "cache_size", -65_536).map_err(open)?; // 64 MiB
     let found: u32 =
         conn.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(open)?;
-    if found != 0 && found != SCHEMA {
+    if found == 1 {
+        conn.execute_batch(include_str!("sqlite/from_1.sql")).map_err(open)?;
+    } else if found != 0 && found != SCHEMA {
         let found = found.to_string();
         return Err(LedgerError::Schema { engine: "sqlite", found, wanted: SCHEMA });
     }
@@ -177,6 +180,16 @@ impl Ledger for Sqlite {
         self.write("apply webhooks", move |rows| core::apply(rows, &facts, now)).await
     }
 
+    async fn amend(&self, amendments: &[Amendment]) -> Result<Vec<Amended>> {
+        let (amendments, now) = (amendments.to_vec(), self.clock.now());
+        self.write("amend deliveries", move |rows| core::amend(rows, &amendments, now)).await
+    }
+
+    async fn reopen(&self, run: &RunId, until: Timestamp) -> Result<Run> {
+        let (run, now) = (run.clone(), self.clock.now());
+        self.write("reopen run", move |rows| core::reopen(rows, &run, until, now)).await
+    }
+
     async fn sweep(&self, run: &RunId, limit: usize) -> Result<Swept> {
         let (run, clock) = (run.clone(), Arc::clone(&self.clock));
         self.write("sweep run", move |rows| core::sweep(rows, &run, limit, clock.now())).await
@@ -211,5 +224,31 @@ impl Ledger for Sqlite {
             ("durability".to_owned(), "WAL, synchronous=FULL, group commit".to_owned()),
         ];
         Ok(Health { engine: "sqlite", facts, problems: Vec::new() })
+    }
+
+    /// What was answered is on the disk, so a restart forgets nothing.
+    async fn incarnation(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    async fn fenced_runs(&self) -> Result<Vec<RunId>> {
+        Ok(Vec::new())
+    }
+
+    async fn lift_fence(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    async fn read_cell(&self, name: &str) -> Result<Option<String>> {
+        let name = name.to_owned();
+        self.write("read cell", move |rows| rows.cell(&name)).await
+    }
+
+    async fn swap_cell(&self, name: &str, expected: Option<&str>, new: &str) -> Result<bool> {
+        let (name, new) = (name.to_owned(), new.to_owned());
+        let expected = expected.map(str::to_owned);
+        let swap =
+            move |rows: &mut SqlRows<'_>| core::swap_cell(rows, &name, expected.as_deref(), &new);
+        self.write("change cell", swap).await
     }
 }

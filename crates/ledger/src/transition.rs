@@ -3,12 +3,14 @@
 //! Each takes the record and the store's time and answers what became of it. All checks
 //! come before the first change, so a refusal leaves the record as it was.
 
+use std::time::Duration;
+
 use domain::facts::{Doubt, Ended};
-use domain::state::attempts_spent;
-use domain::{Attempt, Facts, Http, Nonce, State, Timestamp};
+use domain::state::{Standing, attempts_spent, standing};
+use domain::{Attempt, Evidence, Facts, Http, Nonce, OnAmbiguous, State, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Applied, AttemptResult, Phase, Run, WebhookFact};
+use crate::api::{Applied, AttemptResult, Change, Phase, Run, WebhookFact};
 use crate::record::Record;
 
 /// Why an intent was not granted. None of these may be sent.
@@ -27,12 +29,14 @@ pub enum Refusal {
     RunNotOpen,
     /// The ledger does not know the delivery.
     NoDelivery,
+    /// The store may have forgotten answers: see [`crate::LedgerError::Fenced`].
+    Fenced,
 }
 
 /// Leases a due delivery. False when it is not there to be had.
 pub fn claim(record: &mut Record, run: &Run, now: Timestamp) -> bool {
     let due = record.state.is_waiting() && record.next_at <= now;
-    if !due || run.phase != Phase::Open || now >= run.header.stop_at {
+    if !due || run.phase != Phase::Open || now >= run.stop_at() {
         return false;
     }
     record.fence += 1;
@@ -58,9 +62,6 @@ pub fn intent(
     {
         return Ok(()); // the same request again: its first answer was lost
     }
-    if run.phase != Phase::Open {
-        return Err(Refusal::RunNotOpen);
-    }
     if record.state != State::Leased {
         return Err(Refusal::State(record.state));
     }
@@ -70,7 +71,10 @@ pub fn intent(
     if attempts_spent(&record.facts) >= run.header.policy.attempts_max {
         return Err(Refusal::Spent);
     }
-    if now >= run.header.stop_at {
+    if run.phase != Phase::Open {
+        return Err(Refusal::RunNotOpen);
+    }
+    if now >= run.stop_at() {
         return Err(Refusal::TooLate);
     }
     record.facts.merge_attempt(&Attempt { intent_at: Some(now), ..Attempt::new(nonce) });
@@ -122,7 +126,12 @@ fn merge(
     if !record.facts.merge_attempt(news) {
         return false;
     }
-    record.settle(&run.header.policy);
+    settle(record, run, before);
+    if record.state == State::Intent {
+        // An attempt that nobody looks after any more comes to light when another fails.
+        doubt_lost_intents(&mut record.facts, run, now);
+        settle(record, run, State::Intent);
+    }
     if record.state == State::RetryWait && before != State::RetryWait {
         record.next_at = retry_at.unwrap_or(record.next_at);
     }
@@ -130,35 +139,188 @@ fn merge(
     true
 }
 
+/// Recomputes the state; a new doubt is looked at when silence about it means something.
+fn settle(record: &mut Record, run: &Run, before: State) {
+    let policy = &run.header.policy;
+    record.settle(policy);
+    if record.state == State::Ambiguous && before != State::Ambiguous {
+        record.next_at = match policy.on_ambiguous {
+            OnAmbiguous::Hold => run.close_at(),
+            OnAmbiguous::Evidence => ripe_at(record, &policy.evidence).min(run.close_at()),
+        };
+    }
+}
+
+/// What the ledger knows besides the record when it judges a doubt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Witness(
+    /// The latest send of the lane that a webhook has spoken of.
+    pub Option<Timestamp>,
+);
+
+/// When the send happened of which a webhook has spoken; it may bear witness.
+pub fn witness(record: &Record, nonce: Nonce) -> Option<Timestamp> {
+    let attempt = record.facts.attempt(nonce)?;
+    let spoken_of = attempt.left_at().is_some() || attempt.failed.is_some();
+    spoken_of.then(|| sent_at(attempt)).flatten()
+}
+
+/// By the store's clock where it can be: the request follows the intent at once, or never.
+fn sent_at(attempt: &Attempt) -> Option<Timestamp> {
+    attempt.intent_at.or(attempt.dispatched_at)
+}
+
+/// The doubtful attempts of a record, each with its send and the silence that it needs.
+fn doubts(record: &Record, evidence: &Evidence) -> Vec<(Timestamp, Duration)> {
+    let doubt = |attempt: &Attempt| match (&attempt.http, standing(attempt)) {
+        (Http::Ambiguous(doubt), Standing::Doubtful) => {
+            let sent = sent_at(attempt).unwrap_or(record.next_at);
+            Some((sent, evidence.wait(*doubt)))
+        }
+        _ => None,
+    };
+    record.facts.attempts.iter().filter_map(doubt).collect()
+}
+
+fn ripe_at(record: &Record, evidence: &Evidence) -> Timestamp {
+    let ripe = doubts(record, evidence).into_iter().map(|(sent, wait)| sent + wait).max();
+    ripe.unwrap_or(record.next_at)
+}
+
 /// What a sweep found to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sweep {
     pub lease_expired: bool,
     pub intent_lost: bool,
+    /// A doubt was resolved by evidence.
+    pub written_off: bool,
+    /// The doubt was about a lost answer, which has a budget.
+    pub lost_answer: bool,
+    /// There is no evidence yet: it will be looked for again.
+    pub looked: bool,
     pub ended: bool,
 }
 
 impl Sweep {
     pub fn changed(self) -> bool {
-        self.lease_expired || self.intent_lost || self.ended
+        self.lease_expired || self.intent_lost || self.written_off || self.looked || self.ended
     }
 }
 
-/// Frees an expired lease, doubts a lost intent, ends what may not be tried any more.
-pub fn sweep(record: &mut Record, run: &Run, now: Timestamp) -> Sweep {
+/// Frees an expired lease, doubts a lost intent, writes off a doubt that evidence
+/// resolves, ends what may not be tried any more.
+pub fn sweep(record: &mut Record, run: &Run, now: Timestamp, witness: Witness) -> Sweep {
     let policy = &run.header.policy;
     let mut done = Sweep::default();
     if record.state == State::Leased && record.lease_until.is_none_or(|until| until <= now) {
         record.lease_until = None;
+        record.lost_leases += 1;
         done.lease_expired = true;
     }
     if record.state == State::Intent && record.oldest_intent() + policy.intent_timeout <= now {
-        doubt_lost_intents(&mut record.facts, now, policy.intent_timeout);
+        doubt_lost_intents(&mut record.facts, run, now);
         done.intent_lost = true;
     }
-    record.settle(policy);
+    let before = record.state;
+    settle(record, run, before);
     done.ended = end_if_over(record, run, now);
+    if record.state == State::Ambiguous && record.next_at <= now {
+        weigh(record, run, now, witness, &mut done);
+    }
     done
+}
+
+/// Looks for evidence that a doubtful attempt did not go; without it, looks again later.
+fn weigh(record: &mut Record, run: &Run, now: Timestamp, witness: Witness, done: &mut Sweep) {
+    let policy = &run.header.policy;
+    let evidence = &policy.evidence;
+    let doubts = doubts(record, evidence);
+    let silent = |(sent, wait): &(Timestamp, Duration)| {
+        let witnessed = witness.0.is_some_and(|at| at >= *sent + *wait / 2);
+        *sent + *wait <= now && witnessed
+    };
+    let lost = doubts.iter().any(|(_, wait)| *wait == evidence.lost_wait);
+    let affordable = !lost || run.lost_resends < evidence.lost_max(run.header.total);
+    let resend = policy.on_ambiguous == OnAmbiguous::Evidence
+        && !doubts.is_empty()
+        && doubts.iter().all(silent)
+        && affordable
+        && attempts_spent(&record.facts) < policy.attempts_max
+        && now < run.stop_at();
+    if resend {
+        write_off(&mut record.facts, now);
+        record.next_at = now;
+        record.settle(policy);
+        (done.written_off, done.lost_answer) = (true, lost);
+    } else {
+        let again = (evidence.error_wait / 10).max(LOOK_AGAIN_MIN);
+        record.next_at = (now + again).min(run.close_at()).max(now + LOOK_AGAIN_MIN);
+        done.looked = true;
+    }
+}
+
+/// How soon evidence is looked for again at the earliest.
+const LOOK_AGAIN_MIN: Duration = Duration::from_millis(50);
+
+fn write_off(facts: &mut Facts, now: Timestamp) {
+    for attempt in &mut facts.attempts {
+        if standing(attempt) == Standing::Doubtful {
+            attempt.written_off_at = Some(now);
+        }
+    }
+}
+
+/// Changes a delivery by hand. False when its state does not allow that; the record is
+/// unchanged then.
+pub fn amend(record: &mut Record, run: &Run, change: Change, now: Timestamp) -> bool {
+    let undecided = matches!(record.state, State::Unknown | State::Ambiguous);
+    let dead = matches!(record.state, State::Failed | State::Expired | State::Quarantined);
+    let before = record.state;
+    match change {
+        Change::Resolve(resolution) if undecided => record.facts.resolved = Some(resolution),
+        Change::Resend if undecided && run.phase != Phase::Cancelled => {
+            write_off(&mut record.facts, now);
+            put_back(record, now);
+        }
+        Change::Requeue if dead && run.phase != Phase::Cancelled => {
+            // One that a person said was not delivered may still be in doubt.
+            write_off(&mut record.facts, now);
+            put_back(record, now);
+        }
+        Change::Strike if record.state.is_waiting() || record.state == State::Leased => {
+            record.strikes += 1;
+            record.lease_until = None;
+            record.next_at = now + STRIKE_PAUSE;
+            // The first time nobody knew whom to blame.
+            let strikes = record.strikes + u32::from(record.lost_leases > 0);
+            if strikes >= run.header.policy.strikes_max {
+                record.facts.ended = record.facts.ended.max(Some(Ended::Quarantined));
+            }
+        }
+        Change::Suspect
+            if (record.state.is_waiting() || record.state == State::Leased)
+                && record.due_at <= now =>
+        {
+            record.lease_until = None;
+            record.facts.suspect = true;
+        }
+        _ => return false,
+    }
+    settle(record, run, before);
+    end_if_over(record, run, now);
+    true
+}
+
+/// What took a worker down is not handed to the next one at once.
+const STRIKE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Our own decision to end is the one thing that is taken back.
+fn put_back(record: &mut Record, now: Timestamp) {
+    record.facts.ended = None;
+    record.facts.resolved = None;
+    record.facts.requeued_at = Some(now);
+    (record.strikes, record.lost_leases) = (0, 0);
+    record.next_at = now;
 }
 
 fn end_if_over(record: &mut Record, run: &Run, now: Timestamp) -> bool {
@@ -172,18 +334,24 @@ fn end_if_over(record: &mut Record, run: &Run, now: Timestamp) -> bool {
 /// Whether, and how, sending is over for this record.
 fn must_end(record: &Record, run: &Run, now: Timestamp) -> Option<Ended> {
     let cancelled = run.phase == Phase::Cancelled;
+    // A closed run stays over, even by a clock that was put back.
+    let closed = run.phase == Phase::Closed;
     let over = match record.state {
-        State::Planned | State::RetryWait | State::Leased => cancelled || now >= run.header.stop_at,
-        State::Ambiguous => now >= run.header.close_at,
+        State::Planned | State::RetryWait | State::Leased => {
+            cancelled || closed || now >= run.stop_at()
+        }
+        State::Ambiguous => closed || now >= run.close_at(),
         _ => false,
     };
     over.then_some(if cancelled { Ended::Cancelled } else { Ended::Closed })
 }
 
-fn doubt_lost_intents(facts: &mut Facts, now: Timestamp, timeout: std::time::Duration) {
+/// In a closed run no attempt is under way.
+fn doubt_lost_intents(facts: &mut Facts, run: &Run, now: Timestamp) {
+    let timeout = run.header.policy.intent_timeout;
     for attempt in &mut facts.attempts {
         let lost = attempt.intent_at.is_none_or(|at| at + timeout <= now);
-        if attempt.http == Http::None && lost {
+        if standing(attempt) == Standing::InFlight && (lost || run.phase == Phase::Closed) {
             attempt.http = Http::Ambiguous(Doubt::Crash);
         }
     }

@@ -78,6 +78,11 @@ impl LaneBackend {
         LaneBackend { jobs, stop, closing: Closing::Open(Some(handle)), ledger }
     }
 
+    /// The next claim, for those who drive a lane without apalis.
+    pub async fn next(&mut self) -> Option<Job> {
+        self.jobs.recv().await
+    }
+
     /// Ends the claim loop and gives back what it had claimed and no worker took.
     fn drain(
         &mut self,
@@ -182,6 +187,7 @@ impl Claimer {
     async fn run(self, stop: CancellationToken) {
         loop {
             let slot = tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 slot = Arc::clone(&self.slots).acquire_owned() => slot,
                 () = tokio::time::sleep(IDLE_MAX) => {
@@ -193,6 +199,8 @@ impl Claimer {
             // A claim is never cut short: what it leased is either pushed or given back.
             let pause = match self.round(slot).await {
                 Ok(pause) => pause,
+                // Said once, by whoever takes part in the recovery.
+                Err(LedgerError::Fenced { .. }) => STORE_PAUSE,
                 Err(error) => {
                     let number = self.lane.number();
                     tracing::warn!(lane = %number, error = %error, "claim from lane {number}: {error}");
@@ -204,6 +212,7 @@ impl Claimer {
                 continue;
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = self.lane.wake().notified() => {}
                 () = tokio::time::sleep(pause) => {}

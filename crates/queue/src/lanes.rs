@@ -52,10 +52,14 @@ pub async fn run_lanes(
 /// All workers of a monitor share one task; each delivery gets a task of its own, so that
 /// lanes use every core.
 async fn handle(lane: Arc<dyn Lane>, task: Task<Job>) -> Result<(), BoxError> {
-    let job = task.args;
-    let work = tokio::spawn(async move {
-        let Job { claim, slot: _slot } = job;
-        lane.deliver(claim).await
-    });
-    work.await?
+    tokio::spawn(deliver(lane, task.args)).await?
+}
+
+/// Handles one claim; its slot is free afterwards.
+///
+/// # Errors
+/// What the lane could not do.
+pub async fn deliver(lane: Arc<dyn Lane>, job: Job) -> Result<(), BoxError> {
+    let Job { claim, slot: _slot } = job;
+    lane.deliver(claim).await
 }

@@ -1,22 +1,19 @@
-//! The layer that sees how a job ended: whatever failed before an intent was granted goes
-//! back to its lane. After an intent the ledger refuses the release, and the sweeper takes
-//! over; so this layer cannot cause a second send.
+//! The layer that sees how a job ended. One that panicked, ran out of time or failed before
+//! an intent was granted goes back to its lane with a strike; too many, and it is
+//! quarantined. After an intent the ledger refuses the strike, and the sweeper takes over;
+//! so this layer cannot cause a second send.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use apalis_core::task::Task;
-use ledger::{Ledger, Release};
+use ledger::{Amendment, Change, Ledger};
 use tower::{Layer, Service};
 
 use crate::BoxError;
 use crate::backend::Job;
-
-/// What failed once is not tried again at once: a defect must not spin.
-const AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 pub struct SettleLayer {
@@ -52,19 +49,15 @@ where
     }
 
     fn call(&mut self, task: Task<Job>) -> Self::Future {
-        let claim = &task.args.claim;
-        let (id, fence) = (claim.id.clone(), claim.fence);
+        let id = task.args.claim.id.clone();
         let ledger = Arc::clone(&self.ledger);
         let handled = self.inner.call(task);
         Box::pin(async move {
             let Err(error) = handled.await else { return Ok(()) };
             let error: BoxError = error.into();
-            tracing::warn!(delivery.id = %id, error = %error, "delivery {id} was not handled: {error}");
-            let released = async {
-                let next_at = ledger.now().await? + AGAIN;
-                ledger.release(&[Release { id: id.clone(), fence, next_at }]).await
-            };
-            if let Err(lost) = released.await {
+            tracing::error!(delivery.id = %id, error = %error, "delivery {id} was not handled: {error}");
+            let strike = Amendment { id: id.clone(), change: Change::Strike, note: None };
+            if let Err(lost) = ledger.amend(&[strike]).await {
                 tracing::warn!(delivery.id = %id, error = %lost, "delivery {id} waits for its lease to end: {lost}");
             }
             Ok(())

@@ -144,4 +144,32 @@ mod tests {
             }
         }
     }
+
+    /// Every IANA zone, every date of ten years, and an opening that falls into most gaps
+    /// and overlaps there are: each date that exists has one window, in order, on its date.
+    #[test]
+    fn ten_years_in_every_zone_have_one_run_per_civil_date() {
+        let (first, last): (NaiveDate, NaiveDate) =
+            ("2020-01-01".parse().unwrap(), "2029-12-31".parse().unwrap());
+        for zone in chrono_tz::TZ_VARIANTS {
+            for opens in ["02:15:00", "00:00:30"] {
+                let daily = daily(zone, opens);
+                let (mut date, mut before) = (first, Timestamp::MIN);
+                while date <= last {
+                    let window = daily.window.on(date);
+                    let window = window.unwrap_or_else(|| panic!("{zone} has no {date}"));
+                    assert!(window.opens > before, "{zone} {date}: two windows at once");
+                    assert_eq!(daily.window.date_at(window.opens), date, "{zone}");
+                    before = window.opens;
+                    // Asked while it is open, that date and no other is due, until it is done.
+                    let due = daily.due(window.opens, |done| done < date);
+                    assert!(matches!(due, Due::Now { date: d, .. } if d == date), "{zone} {date}");
+                    let next = daily.due(window.opens, |done| done <= date);
+                    let other = matches!(next, Due::Wait { date: d, .. } if d > date);
+                    assert!(other, "{zone} {date}: {next:?}");
+                    date = date.succ_opt().unwrap();
+                }
+            }
+        }
+    }
 }

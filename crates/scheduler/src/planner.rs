@@ -54,6 +54,10 @@ pub enum PlanError {
     Nobody(RunId),
     #[error("run {0} is not planned: nothing can be sent to anybody; `subah plan` says why")]
     NothingToSend(RunId),
+    #[error(
+        "run {0} is not planned: it was sent from this host, and the ledger does not know it; is this the right store, and was it emptied?"
+    )]
+    Forgotten(RunId),
     #[error("run {0} was just begun by another planner from other files: try again")]
     Overtaken(RunId),
 }

@@ -7,7 +7,7 @@
 //! | halted | refused, unspent | the thing's breaker opens; later |
 //! | rejected | refused | failed for good |
 //! | not sent | not sent, unspent | later |
-//! | ambiguous | ambiguous | nothing: `hold` never resends without evidence |
+//! | ambiguous | ambiguous | nothing: what follows doubt is the ledger's to say |
 
 use std::time::Duration;
 

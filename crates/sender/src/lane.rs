@@ -11,6 +11,7 @@ use quality::{Breaker, BreakerState, Pace, Throughput};
 use queue::{BoxError, Lane, Room};
 use tokio::sync::Notify;
 
+use crate::monotonic;
 use crate::sender::Shared;
 use crate::worker;
 
@@ -31,7 +32,7 @@ impl NumberLane {
     pub fn new(number: &BusinessNumber, shared: Arc<Shared>) -> Self {
         NumberLane {
             number: number.id.clone(),
-            throughput: Throughput::new(number.throughput, shared.options.compress, Instant::now()),
+            throughput: Throughput::new(number.throughput, shared.options.compress, monotonic()),
             breaker: Mutex::new(Breaker::new(shared.options.compress)),
             wake: Arc::default(),
             waiting: AtomicUsize::new(0),
@@ -111,8 +112,11 @@ impl Lane for NumberLane {
     }
 
     fn room(&self) -> Room {
+        if let Some(wait) = self.shared.gate.closed(&self.number, monotonic()) {
+            return Room::Wait(wait);
+        }
         let waiting = self.waiting.load(Ordering::SeqCst);
-        match self.with_breaker(|breaker| breaker.state(Instant::now())) {
+        match self.with_breaker(|breaker| breaker.state(monotonic())) {
             BreakerState::Open => Room::Wait(AHEAD),
             BreakerState::HalfOpen if waiting > 0 => Room::Wait(AHEAD),
             BreakerState::HalfOpen => Room::UpTo(1),
@@ -130,9 +134,9 @@ impl Lane for NumberLane {
         let in_flight =
             self.shared.metrics.lane_in_flight.with_label_values(&[self.number.as_str()]);
         in_flight.inc();
-        let done = worker::deliver(self, claim).await;
+        worker::deliver(self, claim).await;
         in_flight.dec();
-        done
+        Ok(())
     }
 
     fn wake(&self) -> &Arc<Notify> {
@@ -143,6 +147,6 @@ impl Lane for NumberLane {
         let now = self.shared.clock.now();
         self.shared.metrics.loop_success.with_label_values(&["sender"]).set(now.secs_f64());
         self.shared.progress.store(now.micros(), Ordering::Relaxed);
-        self.export(Instant::now());
+        self.export(monotonic());
     }
 }

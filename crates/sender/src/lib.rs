@@ -1,14 +1,27 @@
 //! Sends what is due, once.
 //!
 //! [`Sender`] runs one `lane` per business number. A delivery's way through `worker`:
-//! permit → intent (a compare-and-set in the ledger) → POST → [`decide`] → result. The
-//! decision is a pure function; the loop around it is thin.
+//! permit → [`journal`] → intent (a compare-and-set in the ledger) → POST → [`decide`] →
+//! result. The decision is a pure function; the loop around it is thin.
 
 pub mod decide;
+mod failpoint;
+mod gate;
+pub mod journal;
 mod lane;
+mod leases;
 pub mod options;
+mod recovery;
 mod sender;
+mod transport;
 mod worker;
 
+pub use journal::{FileJournal, Journal};
 pub use options::Options;
-pub use sender::Sender;
+pub use sender::{Running, Sender};
+pub use transport::Transport;
+
+/// The monotonic clock, which a paused test runtime can move.
+fn monotonic() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
+}

@@ -23,6 +23,9 @@ pub struct Options {
     pub compress: f64,
     /// How long deliveries under way may take after a stop.
     pub grace: Duration,
+    /// The ledger is on another machine or may lose its latest writes, so each intent is
+    /// synced to this host's own disk first.
+    pub ledger_forgets: bool,
 }
 
 impl Default for Options {
@@ -40,6 +43,7 @@ impl Default for Options {
             },
             compress: 1.0,
             grace: Duration::from_secs(12),
+            ledger_forgets: false,
         }
     }
 }

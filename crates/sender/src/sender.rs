@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use cloud_api::CloudApi;
 use domain::callback::CallbackKey;
-use domain::{BusinessNumber, Clock};
+use domain::{BusinessNumber, Clock, NumberId};
 use ledger::{Ledger, Phase};
 use quality::{Breaker, PairRate};
 use queue::{Lane, LaneOptions, run_lanes};
@@ -15,8 +14,14 @@ use rand::rngs::StdRng;
 use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
+use crate::gate::Gate;
+use crate::journal::Journal;
 use crate::lane::NumberLane;
+use crate::leases;
+use crate::monotonic;
 use crate::options::Options;
+use crate::recovery;
+use crate::transport::Transport;
 
 /// How often new runs are taken up.
 const TAKE_UP: Duration = Duration::from_millis(500);
@@ -26,7 +31,11 @@ const FORGET: Duration = Duration::from_secs(60);
 /// What all lanes of a process share.
 pub(crate) struct Shared {
     pub ledger: Arc<dyn Ledger>,
-    pub api: CloudApi,
+    pub transport: Arc<dyn Transport>,
+    pub journal: Arc<dyn Journal>,
+    pub gate: Gate,
+    /// Names this host among those that share the ledger.
+    pub host: String,
     pub clock: Arc<dyn Clock>,
     pub callback_key: CallbackKey,
     pub metrics: Arc<Metrics>,
@@ -53,7 +62,10 @@ impl Shared {
 /// Everything a sender needs from outside.
 pub struct Sender {
     pub ledger: Arc<dyn Ledger>,
-    pub api: CloudApi,
+    pub transport: Arc<dyn Transport>,
+    pub journal: Arc<dyn Journal>,
+    /// Names this host among those that share the ledger; the same after a restart.
+    pub host: String,
     pub clock: Arc<dyn Clock>,
     pub callback_key: CallbackKey,
     pub metrics: Arc<Metrics>,
@@ -67,6 +79,13 @@ pub struct Sender {
     pub progress: Arc<AtomicI64>,
 }
 
+/// The lanes of a sender and what keeps them honest, to be driven by `queue` or a test.
+pub struct Running {
+    pub lanes: Vec<Arc<dyn Lane>>,
+    shared: Arc<Shared>,
+    numbers: Vec<NumberId>,
+}
+
 impl Sender {
     /// Sends until `stop`; then waits for what is under way, at most the grace.
     pub async fn run(self, stop: CancellationToken) {
@@ -74,33 +93,69 @@ impl Sender {
             concurrency: self.options.concurrency,
             timeout: self.options.handling_timeout,
         };
-        let (boot, grace) = (self.boot, self.options.grace);
+        let (boot, grace) = (self.boot.clone(), self.options.grace);
+        let ledger = Arc::clone(&self.ledger);
+        let running = self.prepare();
+        running.settle_the_past(&stop).await;
+        let lanes = running.lanes.clone();
+        let done = CancellationToken::new();
+        let keeping = tokio::spawn(running.keep(stop.clone(), done.clone()));
+        run_lanes(ledger, lanes, lane_options, &boot, stop, grace).await;
+        done.cancel();
+        let _ = keeping.await; // it ends with the same stop
+    }
+
+    /// Makes the lanes without running them.
+    pub fn prepare(self) -> Running {
         let shared = Arc::new(Shared {
-            ledger: Arc::clone(&self.ledger),
-            api: self.api,
+            ledger: self.ledger,
+            transport: self.transport,
+            journal: self.journal,
+            gate: Gate::default(),
+            host: self.host,
             clock: self.clock,
             callback_key: self.callback_key,
             metrics: self.metrics,
             options: self.options,
-            pairs: PairRate::new(Instant::now()),
+            pairs: PairRate::new(monotonic()),
             progress: self.progress,
             rng: Mutex::new(self.rng),
             templates: Mutex::default(),
         });
-        let mut lanes: Vec<Arc<dyn Lane>> = Vec::new();
-        for number in &self.numbers {
-            lanes.push(Arc::new(NumberLane::new(number, Arc::clone(&shared))));
-        }
-        let taker = tokio::spawn(take_up(Arc::clone(&shared), stop.clone()));
-        run_lanes(self.ledger, lanes, lane_options, &boot, stop, grace).await;
-        let _ = taker.await; // it ends with the same stop
+        let lane = |number: &BusinessNumber| {
+            Arc::new(NumberLane::new(number, Arc::clone(&shared))) as Arc<dyn Lane>
+        };
+        let lanes = self.numbers.iter().map(lane).collect();
+        let numbers = self.numbers.iter().map(|number| number.id.clone()).collect();
+        Running { lanes, shared, numbers }
+    }
+}
+
+impl Running {
+    /// Gives the ledger what earlier processes of this host left behind. First of all.
+    pub async fn settle_the_past(&self, stop: &CancellationToken) {
+        recovery::settle_the_past(&self.shared, stop).await;
+    }
+
+    /// Keeps lanes, takes up runs and joins recoveries until `stop`; frees the lanes once
+    /// `done` says that nothing is under way any more.
+    pub async fn keep(self, stop: CancellationToken, done: CancellationToken) {
+        let shared = &self.shared;
+        tokio::join!(
+            biased;
+            recovery::recover(shared, &stop),
+            leases::keep_lanes(shared, &self.numbers, &stop),
+            take_up(shared, &stop),
+        );
+        done.cancelled().await;
+        leases::free_lanes(shared).await;
     }
 }
 
 /// Notes that open runs have a sender, so that "did it start?" has an answer, and forgets
 /// recipients whose allowance is whole again.
-async fn take_up(shared: Arc<Shared>, stop: CancellationToken) {
-    let mut forgotten = Instant::now();
+async fn take_up(shared: &Shared, stop: &CancellationToken) {
+    let mut forgotten = monotonic();
     loop {
         if let Ok(runs) = shared.ledger.active_runs().await {
             for run in runs.iter().filter(|r| r.phase == Phase::Open && r.started_at.is_none()) {
@@ -113,11 +168,12 @@ async fn take_up(shared: Arc<Shared>, stop: CancellationToken) {
                 }
             }
         }
-        if forgotten.elapsed() > FORGET {
+        if monotonic() - forgotten > FORGET {
             shared.pairs.forget_idle();
-            forgotten = Instant::now();
+            forgotten = monotonic();
         }
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(TAKE_UP) => {}
         }

@@ -1,8 +1,8 @@
-//! One delivery's way: permit → intent → POST → decide → result.
+//! One delivery's way: permit → journal → intent → POST → decide → result.
 //!
-//! Invariants: nothing is written to the network before the ledger granted this nonce; an
-//! intent that was refused, unanswered or too old is not sent; whatever the far side said
-//! is recorded, however long the store takes to come back.
+//! Invariants: nothing is written to the network before this host has noted it and the
+//! ledger has granted this nonce; an intent that was refused, unanswered or too old is not
+//! sent; whatever the far side said is recorded, however long the store takes to come back.
 
 use std::time::{Duration, Instant};
 
@@ -14,63 +14,145 @@ use domain::hash::stable64;
 use domain::{Http, Nonce, State};
 use ledger::{AttemptResult, Claim, IntentAnswer, IntentRequest, Release};
 use quality::Pace;
-use queue::BoxError;
 use templates::TemplateCall;
 
 use crate::decide::{Decision, Effect, Spent, decide};
+use crate::gate::JOURNAL_PAUSE;
+use crate::journal::{Entry, Sync};
 use crate::lane::NumberLane;
+use crate::{failpoint, monotonic};
 
 /// First and longest pause while the store does not take a result.
 const STORE_PAUSE: Duration = Duration::from_millis(50);
 const STORE_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// A body that cannot be read is a defect: looked at again when a fixed version runs.
 const DEFECT_PAUSE: Duration = Duration::from_secs(30);
+/// Before another look at what is due only by a clock that jumped.
+const EARLY_PAUSE: Duration = Duration::from_millis(500);
 
-pub async fn deliver(lane: &NumberLane, claim: Claim) -> Result<(), BoxError> {
-    let call: TemplateCall = match serde_json::from_str(&claim.body) {
-        Ok(call) => call,
-        Err(error) => {
-            tracing::error!(delivery.id = %claim.id, "content of {} cannot be read: line {}, column {}", claim.id, error.line(), error.column());
-            return give_back(lane, &claim, DEFECT_PAUSE).await;
-        }
-    };
+pub async fn deliver(lane: &NumberLane, claim: Claim) {
+    let shared = &lane.shared;
+    if shared.gate.is_early(claim.due_at, monotonic()) {
+        return give_back(lane, &claim, EARLY_PAUSE).await;
+    }
+    let nonce = shared.with_rng(Nonce::new);
+    let Some(prepared) = prepare(lane, &claim, nonce).await else { return };
     lane.permit_wanted();
-    let permit = permit(lane, &claim, &call).await;
+    let permit = permit(lane, &claim, &prepared.call).await;
     lane.permit_settled();
     if let Err(hold) = permit {
         return give_back(lane, &claim, hold).await;
     }
-    let nonce = lane.shared.with_rng(Nonce::new);
-    let intended = Instant::now();
+    let intended = monotonic();
+    if !journal_intent(lane, &claim, nonce).await {
+        return give_back(lane, &claim, JOURNAL_PAUSE).await;
+    }
+    failpoint::pass("intent");
     let request = IntentRequest { id: claim.id.clone(), fence: claim.fence, nonce };
-    match lane.shared.ledger.intent(&[request]).await.as_deref() {
+    match shared.ledger.intent(&[request]).await.as_deref() {
         Ok([IntentAnswer::Granted]) => {}
         Ok([IntentAnswer::Refused(refusal)]) => {
-            lane.shared.metrics.intents_refused.inc();
+            shared.metrics.intents_refused.inc();
             tracing::debug!(delivery.id = %claim.id, ?refusal, "delivery {} was not ours to send", claim.id);
-            return Ok(());
+            note(lane, &Entry::Result(aborted(lane, &claim, nonce))).await;
+            return;
         }
         Ok(_) | Err(_) => {
             // It may have been granted without our hearing of it: close it by its nonce.
-            lane.shared.metrics.ledger_errors.inc();
+            shared.metrics.ledger_errors.inc();
             return abort(lane, &claim, nonce).await;
         }
     }
-    if intended.elapsed() > lane.shared.options.budget {
+    failpoint::pass("granted");
+    let noted = note(lane, &Entry::Write { nonce }).await;
+    let late = monotonic() - intended > shared.options.budget;
+    if late || !noted {
         return abort(lane, &claim, nonce).await;
     }
-    attempt(lane, &claim, &call, nonce).await
+    failpoint::pass("write");
+    attempt(lane, &claim, prepared, nonce).await
+}
+
+/// A delivery that can go: what the breakers ask about, and the bytes.
+struct Prepared {
+    call: TemplateCall,
+    body: Vec<u8>,
+}
+
+/// Builds the body. A delivery that may have taken a worker down is built between two
+/// notes, so that the next process knows which one it was. `None`: it cannot be read.
+async fn prepare(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> Option<Prepared> {
+    let id = &claim.id;
+    if claim.suspicious {
+        note(lane, &Entry::Handling { id: id.clone() }).await;
+    }
+    let prepared = build(lane, claim, nonce);
+    if claim.suspicious {
+        note(lane, &Entry::Handled { id: id.clone() }).await;
+    }
+    match prepared {
+        Ok(prepared) => Some(prepared),
+        Err(error) => {
+            tracing::error!(delivery.id = %id, "content of {id} cannot be read: line {}, column {}", error.line(), error.column());
+            give_back(lane, claim, DEFECT_PAUSE).await;
+            None
+        }
+    }
+}
+
+fn build(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> serde_json::Result<Prepared> {
+    failpoint::pass(format_args!("prepare#{}", claim.id.index));
+    let call: TemplateCall = serde_json::from_str(&claim.body)?;
+    let callback = Callback { delivery: claim.id.clone(), nonce }.encode(&lane.shared.callback_key);
+    let body = serde_json::to_vec(&template_message(&claim.message.to, &call, &callback))?;
+    Ok(Prepared { call, body })
+}
+
+/// Notes that the ledger will be asked. A store that may forget needs the note on the
+/// disk first; one that cannot is its own note. False: the journal cannot be written, so
+/// nothing may be sent.
+async fn journal_intent(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> bool {
+    let shared = &lane.shared;
+    let entry = Entry::Intent {
+        id: claim.id.clone(),
+        nonce,
+        at: shared.clock.now(),
+        boot: shared.journal.boot().to_owned(),
+    };
+    let sync = if shared.options.ledger_forgets { Sync::Yes } else { Sync::No };
+    append(lane, &entry, sync).await
+}
+
+/// A note that need not survive the machine.
+async fn note(lane: &NumberLane, entry: &Entry) -> bool {
+    append(lane, entry, Sync::No).await
+}
+
+async fn append(lane: &NumberLane, entry: &Entry, sync: Sync) -> bool {
+    let shared = &lane.shared;
+    let written = shared.journal.append(entry, sync).await;
+    let blocked = shared.metrics.sending_blocked.with_label_values(&["journal"]);
+    match &written {
+        Ok(()) if shared.gate.journal_works() => blocked.set(0),
+        Ok(()) => {}
+        Err(error) => {
+            shared.gate.journal_failed(monotonic());
+            blocked.set(1);
+            tracing::error!(error = %error, "nothing is sent while the journal cannot be written: {error}");
+        }
+    }
+    written.is_ok()
 }
 
 /// Waits for rate and pair permits. Err: a breaker holds, or the wait would eat the lease.
 async fn permit(lane: &NumberLane, claim: &Claim, call: &TemplateCall) -> Result<(), Duration> {
-    let until = Instant::now() + claim.header.policy.lease / 2;
+    let until = monotonic() + claim.header.policy.lease / 2;
     let pair = stable64(&[lane.number.as_str(), claim.message.recipient.as_str()]);
-    if let Pace::Wait(wait) | Pace::Hold(wait) = lane.shared.pairs.check(pair, Instant::now()) {
+    if let Pace::Wait(wait) | Pace::Hold(wait) = lane.shared.pairs.check(pair, monotonic()) {
         return Err(wait);
     }
     loop {
-        let now = Instant::now();
+        let now = monotonic();
         match lane.throughput.check(now) {
             Pace::Go => break,
             Pace::Wait(wait) | Pace::Hold(wait) if now + wait > until => return Err(wait),
@@ -78,24 +160,18 @@ async fn permit(lane: &NumberLane, claim: &Claim, call: &TemplateCall) -> Result
         }
     }
     // Last, because a breaker that is half-open hands out its one probe here.
-    match lane.breakers(&call.name, Instant::now()) {
+    match lane.breakers(&call.name, monotonic()) {
         Pace::Go => Ok(()),
         Pace::Wait(wait) | Pace::Hold(wait) => Err(wait),
     }
 }
 
-async fn attempt(
-    lane: &NumberLane,
-    claim: &Claim,
-    call: &TemplateCall,
-    nonce: Nonce,
-) -> Result<(), BoxError> {
+async fn attempt(lane: &NumberLane, claim: &Claim, prepared: Prepared, nonce: Nonce) {
     let shared = &lane.shared;
-    let callback = Callback { delivery: claim.id.clone(), nonce }.encode(&shared.callback_key);
-    let body = serde_json::to_vec(&template_message(&claim.message.to, call, &callback))?;
     let dispatched_at = shared.clock.now();
-    let started = Instant::now();
-    let outcome = shared.api.send(&lane.number, body).await;
+    let started = monotonic();
+    let outcome = shared.transport.send(&lane.number, prepared.body).await;
+    failpoint::pass("answered");
     measure(lane, claim, &outcome, dispatched_at.millis_after(claim.due_at) / 1e3, started);
 
     let spent = Spent { attempts: claim.attempts_spent, defers: claim.defers_spent };
@@ -103,17 +179,17 @@ async fn attempt(
         let now = shared.clock.now();
         shared.with_rng(|rng| decide(outcome, spent, now, &shared.options, rng))
     };
-    react(lane, call, &decision);
+    react(lane, &prepared.call, &decision);
     let Decision { http, accepted_at, retry_at, .. } = decision;
     let dispatched_at = Some(dispatched_at).filter(|_| !matches!(http, Http::NotSent(_)));
     let id = claim.id.clone();
-    record(lane, AttemptResult { id, nonce, http, dispatched_at, accepted_at, retry_at }).await;
-    Ok(())
+    let result = AttemptResult { id, nonce, http, dispatched_at, accepted_at, retry_at };
+    settle(lane, result).await;
 }
 
 /// What the outcome means for the number, the template and the account.
 fn react(lane: &NumberLane, call: &TemplateCall, decision: &Decision) {
-    let now = Instant::now();
+    let now = monotonic();
     match decision.effect {
         Effect::None => {}
         Effect::Flows => lane.flows(&call.name, now),
@@ -140,7 +216,7 @@ fn measure(lane: &NumberLane, claim: &Claim, outcome: &Outcome, late: f64, start
         Outcome::NotSent(_) => "not_sent",
     };
     metrics.attempts.with_label_values(&[label]).inc();
-    let took = started.elapsed().as_secs_f64();
+    let took = (monotonic() - started).as_secs_f64();
     metrics.attempt_duration.with_label_values(&[label]).observe(took);
     if claim.attempts_spent + claim.defers_spent == 0 {
         metrics.lateness.observe(late);
@@ -152,30 +228,42 @@ fn measure(lane: &NumberLane, claim: &Claim, outcome: &Outcome, late: f64, start
 }
 
 /// Closes an intent that was not used.
-async fn abort(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> Result<(), BoxError> {
+async fn abort(lane: &NumberLane, claim: &Claim, nonce: Nonce) {
+    settle(lane, aborted(lane, claim, nonce)).await;
+}
+
+fn aborted(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> AttemptResult {
     let now = lane.shared.clock.now();
     let wait = lane.shared.with_rng(|rng| lane.shared.options.defer.delay(1, rng));
-    let result = AttemptResult {
+    AttemptResult {
         id: claim.id.clone(),
         nonce,
         http: Http::NotSent(NotSent::Aborted),
         dispatched_at: None,
         accepted_at: None,
         retry_at: Some(now + wait),
-    };
-    record(lane, result).await;
-    Ok(())
+    }
 }
 
-async fn give_back(lane: &NumberLane, claim: &Claim, wait: Duration) -> Result<(), BoxError> {
+/// A claim that cannot be given back waits for its lease to end.
+async fn give_back(lane: &NumberLane, claim: &Claim, wait: Duration) {
     let next_at = lane.shared.clock.now() + wait;
     let release = Release { id: claim.id.clone(), fence: claim.fence, next_at };
-    lane.shared.ledger.release(&[release]).await?;
-    Ok(())
+    if let Err(error) = lane.shared.ledger.release(&[release]).await {
+        lane.shared.metrics.ledger_errors.inc();
+        tracing::warn!(delivery.id = %claim.id, error = %error, "delivery {} waits for its lease to end: {error}", claim.id);
+    }
 }
 
-/// Repeats until the store has it. If this process dies first, the sweeper turns the
-/// intent into doubt, which is the truth then.
+/// Notes the outcome here, then records it.
+async fn settle(lane: &NumberLane, result: AttemptResult) {
+    note(lane, &Entry::Result(result.clone())).await;
+    failpoint::pass("noted");
+    record(lane, result).await;
+}
+
+/// Repeats until the store has it. If this process dies first, the next one finds the
+/// outcome in the journal.
 async fn record(lane: &NumberLane, result: AttemptResult) {
     let results = [result];
     let mut pause = STORE_PAUSE;

@@ -39,6 +39,7 @@ pub struct Shared {
 pub fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/oracle", get(oracle))
+        .route("/oracle/deliveries", get(oracle_deliveries))
         .route("/{version}/{id}", get(read_object))
         .route("/{version}/{id}/messages", post(send))
         .route("/{version}/{id}/media", post(upload))
@@ -281,6 +282,11 @@ async fn oracle(State(shared): Sim) -> Response {
     let tally = shared.oracle.tally();
     let pending = shared.courier.pending();
     (StatusCode::OK, Json(json!({"oracle": tally, "webhooks_pending": pending}))).into_response()
+}
+
+/// Every accepted message by delivery: for harnesses that hold a ledger against it.
+async fn oracle_deliveries(State(shared): Sim) -> Response {
+    Json(shared.oracle.deliveries()).into_response()
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ struct Seen {
 }
 
 /// One accepted message.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Accepted {
     pub nonce: String,
     /// False when its story ends in a `failed` status: nobody ever has it, so another

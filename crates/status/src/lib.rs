@@ -6,6 +6,7 @@
 
 pub mod applier;
 pub mod inbox;
+pub mod merger;
 pub mod receiver;
 pub mod report;
 pub mod sla;
@@ -13,5 +14,6 @@ pub mod sweeper;
 
 pub use applier::Applier;
 pub use inbox::Inbox;
+pub use merger::Merger;
 pub use report::Report;
 pub use sweeper::Sweeper;

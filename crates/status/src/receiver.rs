@@ -105,7 +105,7 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Sta
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inbox::Position;
+    use crate::inbox::{Source, Tail};
     use axum::body::Body;
     use axum::http;
     use domain::SystemClock;
@@ -113,7 +113,7 @@ mod tests {
 
     fn receiver(dir: &std::path::Path) -> Router {
         router(Receiver {
-            inbox: Inbox::open(dir).unwrap(),
+            inbox: Inbox::open(dir, u64::MAX).unwrap(),
             clock: Arc::new(SystemClock),
             metrics: Arc::default(),
             app_secrets: vec![SecretString::from("app")],
@@ -143,8 +143,7 @@ mod tests {
         let huge = vec![b' '; BODY_BYTES_MAX + 1];
         let signed = signature::sign(&secret, &huge);
         assert_eq!(post(&app, huge, Some(signed)).await, StatusCode::PAYLOAD_TOO_LARGE);
-        let mut reader = crate::inbox::Reader::open(dir.path()).unwrap();
-        let (records, _) = reader.next_batch(Position { segment: u64::MAX, offset: 0 }).unwrap();
+        let records = Tail::from_start(dir.path()).next_batch().unwrap();
         assert_eq!(records.len(), 1, "the accepted body and no other");
         assert_eq!(records[0].body, odd);
     }

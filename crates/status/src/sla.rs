@@ -46,6 +46,7 @@ pub fn miss(delivery: &DeliveryView, deadline: Timestamp) -> Option<&'static str
         State::Held => Some("held_for_quality"),
         State::Unknown => Some("unanswered"),
         State::Cancelled => Some("cancelled"),
+        State::Quarantined => Some("quarantined"),
         State::Failed | State::Expired => Some(failed_cause(delivery)),
         State::Planned | State::Leased | State::Intent | State::Ambiguous | State::RetryWait => {
             Some("pending")

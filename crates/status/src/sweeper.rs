@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Clock, State};
+use domain::{Clock, State, StepWatch};
 use ledger::{Ledger, LedgerError, Phase, Run};
 use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
@@ -22,8 +22,9 @@ pub struct Sweeper {
 
 impl Sweeper {
     pub async fn run(self, stop: CancellationToken) {
+        let mut watch = StepWatch::default();
         loop {
-            match self.round().await {
+            match self.steady_round(&mut watch).await {
                 Ok(()) => {
                     let now = self.clock.now().secs_f64();
                     self.metrics.loop_success.with_label_values(&["sweeper"]).set(now);
@@ -34,10 +35,21 @@ impl Sweeper {
                 }
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(self.every) => {}
             }
         }
+    }
+
+    /// Sweeps, but not by a clock that jumped: it would end a morning that has not begun.
+    async fn steady_round(&self, watch: &mut StepWatch) -> Result<(), LedgerError> {
+        let now = self.ledger.now().await?;
+        if watch.observe(now, self.clock.now(), tokio::time::Instant::now().into_std()) {
+            tracing::error!("the store's clock stepped: nothing is swept until it is steady");
+            return Ok(());
+        }
+        self.round().await
     }
 
     /// Sweeps every run that is not over.
@@ -46,7 +58,7 @@ impl Sweeper {
     /// When the ledger does not answer.
     pub async fn round(&self) -> Result<(), LedgerError> {
         for mut run in self.ledger.active_runs().await? {
-            if run.phase == Phase::Planning && self.ledger.now().await? >= run.header.stop_at {
+            if run.phase == Phase::Planning && self.ledger.now().await? >= run.stop_at() {
                 let id = &run.header.id;
                 tracing::error!(run = %id, "run {id} was never planned to its end: cancelled");
                 run = self.ledger.set_phase(id, Phase::Cancelled).await?;
@@ -65,11 +77,15 @@ impl Sweeper {
             if swept.intents_lost > 0 {
                 tracing::warn!(run = %id, "run {id}: {} attempts have no outcome and count as ambiguous", swept.intents_lost);
             }
+            if swept.written_off > 0 {
+                self.metrics.written_off.inc_by(u64::from(swept.written_off));
+                tracing::warn!(run = %id, "run {id}: {} attempts without an answer show every sign of not having gone and may be sent again", swept.written_off);
+            }
             if !swept.more {
                 break;
             }
         }
-        if self.ledger.now().await? >= run.header.close_at {
+        if self.ledger.now().await? >= run.close_at() {
             let counts = self.ledger.counts(id).await?;
             if counts.open() == 0 && run.phase != Phase::Closed {
                 self.ledger.set_phase(id, Phase::Closed).await?;

@@ -27,7 +27,7 @@ impl Cli {
     /// What is logged when nobody asked: the daemon talks, short commands do not.
     pub fn log_default(&self) -> &'static str {
         match self.command {
-            Command::Serve | Command::Run(_) | Command::Simulate(_) => "info",
+            Command::Serve { .. } | Command::Run(_) | Command::Simulate(_) => "info",
             _ => "error",
         }
     }
@@ -60,8 +60,17 @@ pub enum Command {
     Plan(PlanArgs),
     /// Plan and send one date's run in the foreground
     Run(RunArgs),
-    /// Daily loop, senders, receiver and metrics in one process
-    Serve,
+    /// Daily loop, senders, receiver and metrics in one process, or some of them
+    Serve {
+        /// What this process does; several hosts over one Redis may share the roles
+        #[arg(
+            long,
+            value_enum,
+            value_delimiter = ',',
+            default_value = "scheduler,sender,receiver"
+        )]
+        role: Vec<Role>,
+    },
     /// Where the latest run stands
     Status {
         #[command(flatten)]
@@ -84,8 +93,24 @@ pub enum Command {
     /// Webhook bodies
     #[command(subcommand)]
     Webhooks(Webhooks),
+    /// After a Redis was restarted or replaced: who has merged, and who is waited for
+    Recover(RecoverArgs),
     /// Run the simulated Cloud API alone, for any WhatsApp client
     Simulate(SimulateArgs),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Plans each day's run
+    Scheduler,
+    /// Sends what is due
+    Sender,
+    /// Takes webhooks and merges them
+    Receiver,
+}
+
+impl Role {
+    pub const ALL: [Role; 3] = [Role::Scheduler, Role::Sender, Role::Receiver];
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -277,6 +302,17 @@ pub enum Deliveries {
         #[arg(long)]
         reveal: bool,
     },
+    /// Say how an undecided delivery ended, when you have found out
+    Resolve {
+        #[command(flatten)]
+        act: ActArgs,
+        #[arg(long = "as", value_enum)]
+        resolved: Resolved,
+    },
+    /// Send undecided deliveries once more, although the first try may have arrived
+    Resend(SendAgainArgs),
+    /// Put dead letters (failed, expired, quarantined) back with fresh limits
+    Requeue(SendAgainArgs),
     /// One delivery with all its attempts, e.g. daily-pack@2026-11-21#417
     Show {
         id: String,
@@ -285,12 +321,65 @@ pub enum Deliveries {
     },
 }
 
+/// An act on deliveries by hand. Without `--yes` it only says what would happen.
+#[derive(Args)]
+pub struct ActArgs {
+    /// Deliveries, e.g. daily-pack@2026-11-21#417
+    #[arg(required = true)]
+    pub ids: Vec<String>,
+    /// Kept with the delivery
+    #[arg(long)]
+    pub reason: String,
+    /// Do it
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Args)]
+pub struct SendAgainArgs {
+    #[command(flatten)]
+    pub act: ActArgs,
+    /// When the run's time is over: nothing starts after this local time of today
+    /// [default: ten minutes from now]
+    #[arg(long, value_name = "HH:MM")]
+    pub until: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Resolved {
+    Delivered,
+    NotDelivered,
+}
+
+#[derive(Args)]
+pub struct RecoverArgs {
+    /// A host that will not come back: go on without its journal and inbox
+    #[arg(long, value_name = "HOST", requires = "reason")]
+    pub without: Option<String>,
+    /// Kept with the decision
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// The store itself lost nothing (same disk, appendfsync always), so no delivery is
+    /// suspected of having been sent by the lost host without the store's knowledge
+    #[arg(long, requires = "without")]
+    pub store_intact: bool,
+    /// Do it; without it only what would happen is said
+    #[arg(long, requires = "without")]
+    pub yes: bool,
+}
+
 #[derive(Subcommand)]
 pub enum Webhooks {
     /// Say in words what webhook bodies hold, one line a file; no signature is needed
     Read {
         #[arg(required = true)]
         files: Vec<PathBuf>,
+    },
+    /// Merge all bodies that are kept (8 days) into the ledger once more; repeats do no harm
+    Replay {
+        /// Only those received since this civil date
+        #[arg(long, value_name = "DATE")]
+        since: Option<String>,
     },
 }
 

@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod amend;
 mod check;
 mod content;
 mod deliveries;
@@ -7,6 +8,7 @@ mod demo;
 mod init;
 mod plan;
 mod recipients;
+mod recover;
 mod report;
 mod run;
 mod serve;
@@ -16,7 +18,7 @@ mod webhooks;
 use anyhow::{Context, Result};
 use ledger::{Ledger, Run};
 
-use crate::cli::{Cli, Command, RehearseArgs};
+use crate::cli::{Cli, Command, RehearseArgs, Webhooks};
 use crate::config::Config;
 use crate::exit::Answer;
 use crate::files::{self, Files};
@@ -28,14 +30,18 @@ pub async fn run(cli: Cli) -> Result<Answer> {
         Command::Demo(args) => demo::run(&args).await,
         Command::Init { dir } => init::run(&dir),
         Command::Simulate(args) => simulate::run(&args).await,
-        Command::Webhooks(command) => webhooks::run(&command),
+        Command::Webhooks(Webhooks::Read { files }) => webhooks::read(&files),
+        Command::Webhooks(Webhooks::Replay { since }) => {
+            webhooks::replay(&config()?, since.as_deref()).await
+        }
         Command::Rehearse(args) => rehearse(config()?, &args).await,
         Command::Check { offline } => check::run(&config()?, offline).await,
         Command::Recipients(command) => recipients::run(&config()?, &command),
         Command::Content(command) => content::run(&config()?, &command),
         Command::Plan(args) => plan::run(&config()?, &args).await,
         Command::Run(args) => run::run(&config()?, &args).await,
-        Command::Serve => serve::run(&config()?).await,
+        Command::Serve { role } => serve::run(&config()?, &role).await,
+        Command::Recover(args) => recover::run(&config()?, &args).await,
         Command::Status { format } => report::status(&config()?, format.format).await,
         Command::Report { date, format, html } => {
             report::run(&config()?, date.as_deref(), format.format, html.as_deref()).await

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use chrono::NaiveTime;
 use cloud_api::Options as CloudApi;
-use domain::{BusinessNumber, Policy, WindowSpec};
+use domain::{BusinessNumber, Evidence, OnAmbiguous, Policy, WindowSpec};
 use scheduler::Campaign;
 use scheduler::daily::Daily;
 use sender::Options as Sender;
@@ -25,8 +25,16 @@ use crate::config::secrets::CredentialFiles;
 /// Which ledger to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Store {
-    Sqlite { path: PathBuf },
-    Redis { url: String, prefix: String, accept_risk: bool },
+    Sqlite {
+        path: PathBuf,
+    },
+    Redis {
+        url: String,
+        prefix: String,
+        accept_risk: bool,
+        ca_file: Option<PathBuf>,
+        replicas: u32,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -34,11 +42,15 @@ pub struct Config {
     /// The file it came from; relative paths in it start at its folder.
     pub file: PathBuf,
     pub state_dir: PathBuf,
+    /// Names this machine among those that share the ledger.
+    pub host: String,
     pub store: Store,
     pub cloud_api: CloudApi,
     pub waba_id: Option<String>,
     pub credentials: CredentialFiles,
     pub receiver: SocketAddr,
+    /// Webhook bodies that are kept on the disk, at most.
+    pub inbox_bytes_max: u64,
     pub metrics: SocketAddr,
     pub sender: Sender,
     pub policy: Policy,
@@ -79,13 +91,18 @@ impl Config {
         let system = file.starts_with("/etc");
         let default_state = PathBuf::from(if system { "/var/lib/subah" } else { "state" });
         let state_dir = home.join(root.path("state_dir").unwrap_or(default_state));
+        let host = read_host(root);
         let store = read_store(&mut root.section("store"), &state_dir);
         let mut section = root.section("cloud_api");
         let cloud_api = read_cloud_api(&mut section);
         let waba_id = section.text("waba_id");
         drop(section);
         let credentials = read_credentials(&mut root.section("credentials"), &home);
-        let receiver = root.section("receiver").address("listen", ([127, 0, 0, 1], 8080).into());
+        let mut section = root.section("receiver");
+        let receiver = section.address("listen", ([127, 0, 0, 1], 8080).into());
+        let inbox_bytes_max =
+            u64::from(section.integer("inbox_mib_max", 8_192, 1..=1_000_000)) * 1024 * 1024;
+        drop(section);
         let metrics = root.section("metrics").address("listen", ([127, 0, 0, 1], 9464).into());
         let (sender, policy) = read_sender(&mut root.section("sender"), &cloud_api);
         let numbers = read_numbers(root);
@@ -96,11 +113,13 @@ impl Config {
         Config {
             file: file.to_owned(),
             state_dir,
+            host,
             store,
             cloud_api,
             waba_id,
             credentials,
             receiver,
+            inbox_bytes_max,
             metrics,
             sender,
             policy,
@@ -120,14 +139,31 @@ impl Config {
     }
 }
 
+/// By default what the machine calls itself.
+fn read_host(root: &mut Section) -> String {
+    let machine = || std::fs::read_to_string("/etc/hostname").ok();
+    let host = root.text("host").or_else(machine).unwrap_or_default();
+    let host = host.trim();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if host.is_empty() {
+        return "subah".to_owned();
+    }
+    if !host.chars().all(plain) {
+        root.problem("host", host, "letters, digits, - _ and .");
+    }
+    host.to_owned()
+}
+
 fn read_store(section: &mut Section, state_dir: &Path) -> Store {
     let engine = section.one_of("engine", &["sqlite", "redis"], "sqlite");
     let path = section.path("path").unwrap_or("ledger.db".into());
     let url = section.text("redis_url").unwrap_or("redis://127.0.0.1:6379/0".to_owned());
     let prefix = section.text("redis_prefix").unwrap_or("subah".to_owned());
     let accept_risk = section.flag("accept_risk", false);
+    let ca_file = section.path("redis_ca");
+    let replicas = section.integer("redis_replicas", 0, 0..=10);
     match engine {
-        "redis" => Store::Redis { url, prefix, accept_risk },
+        "redis" => Store::Redis { url, prefix, accept_risk, ca_file, replicas },
         _ => Store::Sqlite { path: state_dir.join(path) },
     }
 }
@@ -170,9 +206,22 @@ fn read_sender(section: &mut Section, cloud_api: &CloudApi) -> (Sender, Policy) 
         defers_max: section.integer("defers_max", policy.defers_max, 0..=1_000),
         lease: section.duration("lease", policy.lease),
         intent_timeout: section.duration("intent_timeout", policy.intent_timeout),
-        ..policy
+        strikes_max: section.integer("strikes_max", policy.strikes_max, 1..=100),
+        on_ambiguous: match section.one_of("on_ambiguous", &["evidence", "hold"], "evidence") {
+            "hold" => OnAmbiguous::Hold,
+            _ => OnAmbiguous::Evidence,
+        },
+        evidence: Evidence {
+            error_wait: section.duration("evidence_error_wait", policy.evidence.error_wait),
+            lost_wait: section.duration("evidence_lost_wait", policy.evidence.lost_wait),
+            lost_budget: section.number("evidence_lost_budget", 0.005, 0.0..=1.0),
+        },
     };
-    section.one_of("on_ambiguous", &["hold"], "hold");
+    if policy.evidence.lost_wait <= policy.intent_timeout {
+        let seen = format!("{:?}", policy.evidence.lost_wait);
+        let wanted = format!("more than intent_timeout = {:?}", policy.intent_timeout);
+        section.problem("evidence_lost_wait", &seen, &wanted);
+    }
     let sender = Sender {
         concurrency: section.integer("concurrency", 200, 1..=10_000) as usize,
         budget: section.duration("budget", sender.budget),

@@ -2,7 +2,6 @@
 
 mod cli;
 mod commands;
-mod config;
 mod exit;
 mod files;
 mod html;
@@ -19,6 +18,7 @@ mod wire;
 use std::process::ExitCode;
 
 use clap::Parser;
+use subah::config;
 
 fn main() -> ExitCode {
     exit::quietly_when_the_reader_is_gone();

@@ -7,6 +7,7 @@ use anyhow::Result;
 use domain::{RunId, State};
 use indicatif::{ProgressBar, ProgressStyle};
 use ledger::{Counts, LedgerError, Phase, Run};
+use status::inbox::Tail;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -25,24 +26,25 @@ pub struct Loops {
     stop_sending: CancellationToken,
     /// Stops listening, after the senders are done.
     stop_listening: CancellationToken,
-    sender: JoinHandle<()>,
+    sender: Option<JoinHandle<()>>,
     listening: Vec<JoinHandle<()>>,
 }
 
 impl Loops {
-    /// Starts all of them. `listener` takes webhooks; without it, or without an inbox of our
-    /// own, statuses are left to the process that has them.
+    /// Starts those that the process has the parts for. `listener` takes webhooks; without
+    /// an inbox of our own, statuses are left to the process that has it.
     pub fn start(parts: &Parts, listener: Option<TcpListener>) -> Result<Self> {
         let (stop_sending, stop_listening) = (CancellationToken::new(), CancellationToken::new());
-        let sender = tokio::spawn(parts.sender()?.run(stop_sending.clone()));
+        let sender = match &parts.journal {
+            Some(journal) => Some(tokio::spawn(parts.sender(journal)?.run(stop_sending.clone()))),
+            None => None,
+        };
         let mut listening = vec![tokio::spawn(parts.sweeper().run(stop_listening.clone()))];
         if let Some(inbox) = &parts.inbox {
-            let (applier, stop) = (parts.applier(inbox)?, stop_listening.clone());
-            listening.push(tokio::spawn(async move {
-                if let Err(error) = applier.run(stop).await {
-                    tracing::error!(error = %error, "applier stopped: {error}");
-                }
-            }));
+            let (applier, stop) = (parts.applier()?, stop_listening.clone());
+            let mut tail = Tail::resume(inbox);
+            listening.push(tokio::spawn(async move { applier.run(&mut tail, stop).await }));
+            listening.push(tokio::spawn(parts.merger(inbox)?.run(stop_listening.clone())));
             if let Some(listener) = listener {
                 let (router, stop) = (parts.receiver(inbox), stop_listening.clone());
                 listening.push(tokio::spawn(crate::http::serve(listener, router, stop)));
@@ -54,7 +56,9 @@ impl Loops {
     /// Stops in order: no new sends, what is under way, then the listeners.
     pub async fn stop(self) {
         self.stop_sending.cancel();
-        let _ = self.sender.await; // a panic was logged where it happened
+        if let Some(sender) = self.sender {
+            let _ = sender.await; // a panic was logged where it happened
+        }
         self.stop_listening.cancel();
         for task in self.listening {
             let _ = task.await;

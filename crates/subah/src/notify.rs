@@ -4,7 +4,7 @@
 //! a store that is down is not a wedge.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use domain::Clock;
@@ -46,6 +46,14 @@ pub async fn feed_watchdog(
             () = stop.cancelled() => return,
             () = tokio::time::sleep(every) => {}
         }
+    }
+}
+
+/// Shows progress for a process without claim loops.
+pub async fn pulse(progress: Arc<AtomicI64>, clock: Arc<dyn Clock>) {
+    loop {
+        progress.store(clock.now().micros(), Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 

@@ -19,7 +19,7 @@ use status::Report;
 use status::report::Oracle;
 use tokio::net::TcpListener;
 
-use crate::cli::{Engine, RehearsalArgs, ReportFormat};
+use crate::cli::{Engine, RehearsalArgs, ReportFormat, Role};
 use crate::config::secrets::Credentials;
 use crate::config::{Config, Store};
 use crate::exit::{Answer, Unavailable};
@@ -60,11 +60,11 @@ pub async fn rehearse(
         app_secrets: vec![secret],
         verify_token: SecretString::from("rehearsal"),
     };
-    let mut parts = Parts::new(&config, credentials).await?;
+    let mut parts = Parts::new(&config, credentials, &Role::ALL).await?;
     parts.compress(by);
 
     let run = RunId::new(&config.campaign.id, date);
-    let window = real.compressed_to(SystemClock.now() + lead(&snapshot), args.window);
+    let window = real.compressed_to(SystemClock.now() + lead(&snapshot, engine), args.window);
     plan(&config, &parts, &snapshot, &run, window).await?;
 
     let loops = Loops::start(&parts, Some(receiver))?;
@@ -121,13 +121,19 @@ async fn choose_store(
             (Some(own), url)
         }
     };
-    config.store = Store::Redis { url, prefix, accept_risk: args.redis_url.is_some() };
+    config.store = Store::Redis {
+        url,
+        prefix,
+        accept_risk: args.redis_url.is_some(),
+        ca_file: None,
+        replicas: 0,
+    };
     Ok(own)
 }
 
 /// Leaves nothing behind on a server that is someone else's.
 async fn forget(store: &Store) -> Result<()> {
-    if let Store::Redis { url, prefix, accept_risk } = store {
+    if let Store::Redis { url, prefix, accept_risk, .. } = store {
         let options = ledger::redis::Options::new(url, prefix, *accept_risk);
         ledger::Redis::connect(&options).await?.forget_all().await?;
     }
@@ -145,6 +151,10 @@ fn compress(config: &mut Config, by: f64) {
     config.policy.lease = shorter(config.policy.lease, 3_000);
     let longest = config.sender.budget + config.cloud_api.total_timeout;
     config.policy.intent_timeout = longest + longest / 5;
+    let evidence = &mut config.policy.evidence;
+    let timeout_ms = u64::try_from(config.cloud_api.total_timeout.as_millis()).unwrap_or(1_500);
+    evidence.error_wait = shorter(evidence.error_wait, timeout_ms);
+    evidence.lost_wait = shorter(evidence.lost_wait, timeout_ms * 3);
     config.sender.handling_timeout = config.policy.lease / 2 + config.policy.intent_timeout;
 }
 
@@ -168,9 +178,10 @@ async fn start_simulator(
     Ok(Simulator::start(options, std::sync::Arc::new(SystemClock)).await?)
 }
 
-/// Planning must be over when the window opens.
-fn lead(snapshot: &Snapshot) -> Duration {
-    Duration::from_secs(1)
+/// Planning must be over when the window opens; and over Redis, a sender that nobody knew
+/// waits before it sends.
+fn lead(snapshot: &Snapshot, engine: Engine) -> Duration {
+    Duration::from_secs(if engine == Engine::Redis { 3 } else { 1 })
         + Duration::from_micros(60) * u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX)
 }
 

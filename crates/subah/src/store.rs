@@ -1,17 +1,14 @@
 //! Opens the ledger that the configuration names.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
+use domain::clock::APART_MAX;
 use domain::{Clock, SystemClock};
 use ledger::{Ledger, Redis, Sqlite};
 
 use crate::config::{Config, Store};
 use crate::exit::Unavailable;
-
-/// Deliveries are due by the store's clock and judged by Meta's: they must agree.
-const CLOCKS_APART_MAX: Duration = Duration::from_secs(5);
 
 /// Whether there can be anything in it: an embedded ledger that was never opened is no file.
 pub fn exists(config: &Config) -> bool {
@@ -32,13 +29,15 @@ pub async fn open(config: &Config) -> Result<Arc<dyn Ledger>> {
                 .with_context(|| format!("open {}", path.display()))?;
             Ok(Arc::new(ledger))
         }
-        Store::Redis { url, prefix, accept_risk } => {
-            let options = ledger::redis::Options::new(url, prefix, *accept_risk);
+        Store::Redis { url, prefix, accept_risk, ca_file, replicas } => {
+            let mut options = ledger::redis::Options::new(url, prefix, *accept_risk);
+            (options.ca_file, options.replicas) = (ca_file.clone(), *replicas);
             let open = || "open the Redis ledger (store.redis_url)";
             let ledger = Redis::connect(&options).await.with_context(open)?;
             let (there, here) = (ledger.now().await.with_context(open)?, SystemClock.now());
             let apart = there.since(here).max(here.since(there));
-            if apart > CLOCKS_APART_MAX {
+            // Deliveries are due by the store's clock and judged by Meta's.
+            if apart > APART_MAX {
                 return Err(Unavailable(format!("the clocks of this host and of Redis are {apart:?} apart: set them by NTP before anything is sent")).into());
             }
             Ok(Arc::new(ledger))

@@ -1,5 +1,6 @@
 //! Puts the parts together: who gets which ledger, client, key and options.
 
+use std::path::PathBuf;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,14 +15,15 @@ use rand::rngs::{StdRng, SysRng};
 use scheduler::planner::{Frame, PlannedRun, Planner};
 use scheduler::{PlanError, Snapshot};
 use secrecy::{ExposeSecret, SecretString};
-use sender::Sender;
-use status::inbox::InboxError;
+use sender::{FileJournal, Journal, Sender};
+use status::inbox::LogError;
 use status::receiver::Receiver;
-use status::{Applier, Inbox, Sweeper};
+use status::{Applier, Inbox, Merger, Sweeper};
 use telemetry::Metrics;
 
-use crate::config::Config;
+use crate::cli::Role;
 use crate::config::secrets::Credentials;
+use crate::config::{Config, Store};
 use crate::store;
 
 /// Everything that the loops of one process share.
@@ -30,8 +32,12 @@ pub struct Parts {
     pub api: CloudApi,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
-    /// `None` while another process has it: statuses are left to that one.
+    /// `None` without the role, or while another process has it or sends: statuses are left
+    /// to that.
     pub inbox: Option<Inbox>,
+    /// `None` without the role, or while another process sends from here.
+    pub journal: Option<Arc<FileJournal>>,
+    host: String,
     pub progress: Arc<AtomicI64>,
     /// By app secret, the present one first.
     callback_keys: Vec<CallbackKey>,
@@ -43,20 +49,23 @@ pub struct Parts {
 }
 
 impl Parts {
-    pub async fn new(config: &Config, credentials: Credentials) -> Result<Self> {
+    pub async fn new(config: &Config, credentials: Credentials, roles: &[Role]) -> Result<Self> {
         let ledger = store::open(config).await?;
-        let inbox = match Inbox::open(&config.state_dir.join("inbox")) {
-            Ok(inbox) => Some(inbox),
-            Err(InboxError::Locked { .. }) => None,
-            Err(error) => return Err(error).context("open the webhook inbox"),
-        };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let machine = FileJournal::machine_boot(&boot(clock.as_ref()));
+        let journal = || FileJournal::open(&journal_dir(config), &machine);
+        let sends = roles.contains(&Role::Sender);
+        let journal = if_ours(sends, journal)?;
+        // In this order: of two that start at once, one must get both, or neither sends.
+        let listens = roles.contains(&Role::Receiver) && (journal.is_some() || !sends);
+        let inbox = || Inbox::open(&inbox_dir(config), config.inbox_bytes_max);
+        let inbox = if_ours(listens, inbox)?;
         let api = CloudApi::new(&config.cloud_api, credentials.meta_token.clone())
             .context("set up the Cloud API client")?;
         let metrics = Arc::new(Metrics::new());
         let numbers: Vec<&str> = config.numbers().iter().map(|n| n.id.as_str()).collect();
         let states: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
         metrics.configure(&[config.campaign.id.as_str()], &numbers, &states);
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         metrics.start.set(clock.now().secs_f64());
         let derive = |secret: &SecretString| CallbackKey::derive(secret.expose_secret().as_bytes());
         Ok(Parts {
@@ -65,7 +74,12 @@ impl Parts {
             verify_token: credentials.verify_token,
             progress: Arc::new(AtomicI64::new(clock.now().micros())),
             numbers: config.numbers().to_vec(),
-            sender: config.sender.clone(),
+            sender: sender::Options {
+                ledger_forgets: matches!(config.store, Store::Redis { .. }),
+                ..config.sender.clone()
+            },
+            journal: journal.map(Arc::new),
+            host: config.host.clone(),
             sweep_every: Duration::from_secs(1),
             ledger,
             api,
@@ -81,10 +95,12 @@ impl Parts {
         self.sweep_every = Duration::from_secs(1).div_f64(by).max(Duration::from_millis(50));
     }
 
-    pub fn sender(&self) -> Result<Sender> {
+    pub fn sender(&self, journal: &Arc<FileJournal>) -> Result<Sender> {
         Ok(Sender {
             ledger: Arc::clone(&self.ledger),
-            api: self.api.clone(),
+            transport: Arc::new(self.api.clone()),
+            journal: Arc::clone(journal) as Arc<dyn Journal>,
+            host: self.host.clone(),
             clock: Arc::clone(&self.clock),
             callback_key: self.callback_keys[0].clone(),
             metrics: Arc::clone(&self.metrics),
@@ -106,6 +122,12 @@ impl Parts {
         stop_at: Timestamp,
         progress: &(dyn Fn(u32) + Sync),
     ) -> Result<PlannedRun, PlanError> {
+        // A ledger that has forgotten a run which was sent from here is not the right one.
+        let forgotten = self.ledger.run(run).await?.is_none()
+            && FileJournal::has_sent(&journal_dir(config), run).unwrap_or(true);
+        if forgotten {
+            return Err(PlanError::Forgotten(run.clone()));
+        }
         let planner = Planner {
             ledger: Arc::clone(&self.ledger),
             api: self.api.clone(),
@@ -133,9 +155,12 @@ impl Parts {
         })
     }
 
-    pub fn applier(&self, inbox: &Inbox) -> Result<Applier> {
+    pub fn merger(&self, inbox: &Inbox) -> Result<Merger> {
+        Ok(Merger { applier: self.applier()?, inbox: inbox.clone(), host: self.host.clone() })
+    }
+
+    pub fn applier(&self) -> Result<Applier> {
         Ok(Applier {
-            inbox: inbox.clone(),
             ledger: Arc::clone(&self.ledger),
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
@@ -157,6 +182,26 @@ impl Parts {
     /// Seeded by the system: nonces of two processes must never meet.
     fn rng(&self) -> Result<StdRng> {
         StdRng::try_from_rng(&mut SysRng).context("read the system's random source")
+    }
+}
+
+pub fn inbox_dir(config: &Config) -> PathBuf {
+    config.state_dir.join("inbox")
+}
+
+pub fn journal_dir(config: &Config) -> PathBuf {
+    config.state_dir.join("journal")
+}
+
+/// Opens what the role needs; `None` while another process has it.
+fn if_ours<T>(wanted: bool, open: impl FnOnce() -> Result<T, LogError>) -> Result<Option<T>> {
+    if !wanted {
+        return Ok(None);
+    }
+    match open() {
+        Ok(opened) => Ok(Some(opened)),
+        Err(LogError::Locked { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

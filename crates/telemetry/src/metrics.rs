@@ -21,6 +21,8 @@ pub const WEBHOOK_RESULTS: &[&str] =
 pub const STATUSES: &[&str] = &["sent", "delivered", "read", "failed", "other"];
 pub const VERDICTS: &[&str] = &["changed", "noted", "stale", "unknown", "foreign", "forged"];
 pub const BREAKER_STATES: &[&str] = &["closed", "half_open", "open"];
+/// Why nothing may be claimed.
+const BLOCKED: [&str; 3] = ["fence", "journal", "clock"];
 /// The loops whose last success is exported.
 pub const LOOPS: &[&str] = &["scheduler", "sender", "applier", "sweeper", "sampler"];
 
@@ -43,6 +45,9 @@ pub struct Metrics {
     pub webhooks: IntCounterVec,
     pub status_reports: IntCounterVec,
     pub webhook_lag: Histogram,
+    pub parked: Gauge,
+    pub sending_blocked: IntGaugeVec,
+    pub written_off: IntCounter,
     pub run_deliveries: IntGaugeVec,
     pub run_recipients: IntGaugeVec,
     pub run_scheduled: GaugeVec,
@@ -127,6 +132,26 @@ impl Metrics {
                 "subah_status_reports_total",
                 "Status reports by what they said and what they changed",
                 &["status", "verdict"],
+            ),
+            parked: register(
+                r,
+                Gauge::new(
+                    "subah_parked_facts",
+                    "Status reports about deliveries that the ledger does not know, kept for a day",
+                ),
+            ),
+            sending_blocked: gauges(
+                r,
+                "subah_sending_blocked",
+                "1 while nothing is claimed for this reason: fence, journal, clock",
+                &["reason"],
+            ),
+            written_off: register(
+                r,
+                IntCounter::new(
+                    "subah_doubts_written_off_total",
+                    "Undecided attempts that evidence let be followed by another",
+                ),
             ),
             webhook_lag: histogram(
                 r,
@@ -217,6 +242,9 @@ impl Metrics {
             for verdict in VERDICTS {
                 self.status_reports.with_label_values(&[status, verdict]);
             }
+        }
+        for reason in BLOCKED {
+            self.sending_blocked.with_label_values(&[reason]);
         }
         for name in LOOPS {
             self.loop_success.with_label_values(&[name]);

@@ -61,7 +61,7 @@ fn answers_are_read_by_code_and_content() {
         ("paused", 400, error(132_015), refused(132_015, FailureClass::Halted, Scope::Template)),
         ("token", 401, error(190), refused(190, FailureClass::Halted, Scope::Auth)),
         ("banned", 403, error(368), refused(368, FailureClass::Halted, Scope::Account)),
-        ("something went wrong", 500, error(131_000), doubt(Doubt::ServerError, 131_000, "AbC")),
+        ("something went wrong", 500, error(131_000), doubt(Doubt::GraphError, 131_000, "AbC")),
         ("unknown code, 5xx", 503, error(777), doubt(Doubt::ServerError, 777, "AbC")),
         (
             "unknown code, 4xx",

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::failure::{FailureClass, Scope};
-use crate::state::{Policy, state};
+use crate::state::{Policy, Standing, State, standing, state};
 
 fn instant() -> impl Strategy<Value = Option<Timestamp>> {
     proptest::option::of((0i64..50).prop_map(Timestamp::from_secs))
@@ -36,11 +36,17 @@ fn http() -> impl Strategy<Value = Http> {
 
 fn attempt() -> impl Strategy<Value = Attempt> {
     let failed = proptest::option::of((0i64..50, failure()));
-    (0u64..4, http(), [instant(), instant(), instant(), instant(), instant(), instant()], failed)
+    (
+        0u64..4,
+        http(),
+        [instant(), instant(), instant(), instant(), instant(), instant(), instant()],
+        failed,
+    )
         .prop_map(|(nonce, http, at, failed)| Attempt {
             nonce: nonce.into(),
             intent_at: at[0],
             dispatched_at: at[1],
+            written_off_at: at[6],
             http,
             accepted_at: at[2],
             sent_at: at[3],
@@ -49,6 +55,22 @@ fn attempt() -> impl Strategy<Value = Attempt> {
             failed: failed
                 .map(|(at, failure)| ReportedFailure { at: Timestamp::from_secs(at), failure }),
         })
+}
+
+/// What we ourselves add to a delivery.
+type Ours = (Option<Ended>, Option<Resolution>, Option<Timestamp>, bool);
+
+fn ours() -> impl Strategy<Value = Ours> {
+    let ended = proptest::option::of(prop_oneof![
+        Just(Ended::Closed),
+        Just(Ended::Cancelled),
+        Just(Ended::Quarantined)
+    ]);
+    let resolved = proptest::option::of(prop_oneof![
+        Just(Resolution::Delivered),
+        Just(Resolution::NotDelivered)
+    ]);
+    (ended, resolved, instant(), any::<bool>())
 }
 
 fn fold<'a>(news: impl IntoIterator<Item = &'a Attempt>) -> Facts {
@@ -79,12 +101,35 @@ proptest! {
         a in proptest::collection::vec(attempt(), 0..4),
         b in proptest::collection::vec(attempt(), 0..4),
         c in proptest::collection::vec(attempt(), 0..4),
+        ours in [ours(), ours(), ours()],
     ) {
-        let (a, b, c) = (fold(&a), fold(&b), fold(&c));
+        let whole = |news: &[Attempt], (ended, resolved, requeued_at, suspect)| {
+            Facts { ended, resolved, requeued_at, suspect, ..fold(news) }
+        };
+        let (a, b, c) = (whole(&a, ours[0]), whole(&b, ours[1]), whole(&c, ours[2]));
         let join = |x: &Facts, y: &Facts| { let mut x = x.clone(); x.merge(y); x };
         prop_assert_eq!(join(&a, &b), join(&b, &a));
         prop_assert_eq!(join(&join(&a, &b), &c), join(&a, &join(&b, &c)));
         prop_assert_eq!(join(&a, &a), a);
+    }
+
+    #[test]
+    fn news_never_lowers_what_a_person_sees(
+        news in proptest::collection::vec(attempt(), 1..8),
+    ) {
+        let rank = |facts: &Facts| {
+            let best = facts.attempts.iter().map(standing).filter_map(|s| match s {
+                Standing::Taken(state @ (State::Delivered | State::Read)) => Some(state),
+                _ => None,
+            });
+            best.max()
+        };
+        let mut facts = Facts::default();
+        for attempt in &news {
+            let before = rank(&facts);
+            facts.merge_attempt(attempt);
+            prop_assert!(rank(&facts) >= before, "a message was un-received");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::clock::Timestamp;
-use crate::facts::{Doubt, NotSent};
+use crate::facts::{Doubt, NotSent, Resolution};
 use crate::failure::{Failure, ReportedFailure, Scope};
 
 fn attempt(nonce: u64, http: Http) -> Attempt {
@@ -11,6 +11,11 @@ fn attempt(nonce: u64, http: Http) -> Attempt {
 
 fn refused(class: FailureClass) -> Http {
     Http::Refused(Failure { code: 1, class, scope: Scope::Message })
+}
+
+fn written_off(nonce: u64) -> Attempt {
+    let written_off_at = Some(Timestamp::from_secs(2));
+    Attempt { written_off_at, ..attempt(nonce, Http::Ambiguous(Doubt::Timeout)) }
 }
 
 fn accepted() -> Http {
@@ -23,7 +28,7 @@ fn failed(class: FailureClass) -> Option<ReportedFailure> {
 }
 
 fn facts(attempts: Vec<Attempt>, ended: Option<Ended>) -> Facts {
-    Facts { attempts, ended }
+    Facts { attempts, ended, ..Facts::default() }
 }
 
 #[test]
@@ -116,6 +121,54 @@ fn every_set_of_facts_has_the_state_a_person_would_name() {
             ),
             State::Delivered,
         ),
+        ("no answer, written off", facts(vec![written_off(1)], None), State::RetryWait),
+        ("written off, window over", facts(vec![written_off(1)], closed), State::Unknown),
+        (
+            "written off, then refused to the end: the first may still have gone",
+            facts(
+                vec![
+                    written_off(1),
+                    attempt(2, refused(Retryable)),
+                    attempt(3, refused(Retryable)),
+                ],
+                None,
+            ),
+            State::Unknown,
+        ),
+        (
+            "written off, and it went after all",
+            facts(vec![Attempt { delivered_at: at, ..written_off(1) }], closed),
+            State::Delivered,
+        ),
+        (
+            "stopped its worker again and again",
+            facts(vec![], Some(Ended::Quarantined)),
+            State::Quarantined,
+        ),
+        (
+            "unknown, and an operator asked the recipient",
+            Facts {
+                resolved: Some(Resolution::Delivered),
+                ..facts(vec![attempt(1, doubt())], closed)
+            },
+            State::Delivered,
+        ),
+        (
+            "refused for good, and put back",
+            Facts {
+                requeued_at: Some(Timestamp::from_secs(8)),
+                ..facts(vec![attempt(1, refused(Rejected))], None)
+            },
+            State::RetryWait,
+        ),
+        (
+            "in doubt, and put back: doubt is not set aside",
+            Facts {
+                requeued_at: Some(Timestamp::from_secs(8)),
+                ..facts(vec![attempt(1, doubt())], None)
+            },
+            State::Ambiguous,
+        ),
         (
             "refused later, may try again",
             facts(vec![Attempt { failed: failed(Retryable), ..attempt(1, accepted()) }], None),
@@ -125,6 +178,35 @@ fn every_set_of_facts_has_the_state_a_person_would_name() {
     for (name, facts, want) in cases {
         assert_eq!(state(&facts, false, &Policy::default()), want, "{name}");
     }
+}
+
+#[test]
+fn a_suspect_is_in_doubt_only_for_those_who_hold() {
+    let suspect = Facts { suspect: true, ..Facts::default() };
+    let hold = Policy { on_ambiguous: OnAmbiguous::Hold, ..Policy::default() };
+    assert_eq!(state(&suspect, false, &hold), State::Ambiguous);
+    assert_eq!(state(&suspect, false, &Policy::default()), State::Planned);
+    assert!(!suspect.possible_duplicate(), "nothing was sent yet");
+    let sent = Facts { suspect: true, ..facts(vec![attempt(1, accepted())], None) };
+    assert!(sent.possible_duplicate());
+}
+
+#[test]
+fn what_is_sent_again_without_proof_is_marked() {
+    let again = |second| facts(vec![written_off(1), second], None);
+    let later = Attempt { intent_at: Some(Timestamp::from_secs(3)), ..attempt(2, accepted()) };
+    assert!(again(later.clone()).possible_duplicate());
+    let refused = Attempt { http: refused(FailureClass::Rejected), ..later.clone() };
+    assert!(!again(refused).possible_duplicate(), "only the first may have gone");
+    assert!(!facts(vec![written_off(1)], None).possible_duplicate(), "nothing was sent again");
+    let both = facts(
+        vec![
+            Attempt { sent_at: Some(Timestamp::from_secs(4)), ..written_off(1) },
+            Attempt { read_at: Some(Timestamp::from_secs(5)), ..later },
+        ],
+        None,
+    );
+    assert_eq!(both.proven_duplicates(), 1);
 }
 
 #[test]

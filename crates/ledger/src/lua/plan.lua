@@ -1,11 +1,11 @@
 -- Inserts planned deliveries and moves the cursor, in one step. Answers the cursor.
 -- KEYS meta, records, messages, bodies, counts, look, due-prefix
--- ARGV from, body count, (hash, body)*, then per row: record, message, state, lane, due, look
+-- ARGV time, from, body count, (hash, body)*, then per row: record, message, state, lane, due, look
 --   (due or look is a score, the other one is empty)
 local cursor = tonumber(redis.call('HGET', KEYS[1], 'cursor'))
 if redis.call('HGET', KEYS[1], 'phase') ~= 'planning' then return cursor end
-local from, bodies = tonumber(ARGV[1]), tonumber(ARGV[2])
-local at = 3
+local from, bodies = tonumber(ARGV[2]), tonumber(ARGV[3])
+local at = 4
 for _ = 1, bodies do
   redis.call('HSETNX', KEYS[4], ARGV[at], ARGV[at + 1])
   at = at + 2

@@ -1,28 +1,35 @@
 -- Begins, reads or changes a run. Answers {created, phase, cursor, sealed_at, started_at,
--- header, now}; phase is false when there is no such run.
--- KEYS meta · ARGV operation, value
---   begin <header>   insert if absent
+-- until, lost_resends, fenced, header, now}; phase is false when there is no such run.
+-- KEYS meta · ARGV time, operation, value
+--   begin <header>       insert if absent
 --   read
---   seal <total>     planning -> open, when the cursor has reached the total
---   start            note the first sender
+--   seal <total>         planning -> open, when the cursor has reached the total
+--   start                note the first sender
 --   phase <name>
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-local text = string.format('%.0f', now)
-local op, value = ARGV[1], ARGV[2]
+--   reopen <until>       a run that is over goes on until then
+--   lift <incarnation>   sends may go on under it, if it still is the store's
+local op, value = ARGV[2], ARGV[3]
 local created = 0
+local function get(field) return redis.call('HGET', KEYS[1], field) end
+local function set(...) redis.call('HSET', KEYS[1], ...) end
 if op == 'begin' and redis.call('EXISTS', KEYS[1]) == 0 then
-  redis.call('HSET', KEYS[1], 'header', value, 'phase', 'planning', 'cursor', 0)
+  set('header', value, 'phase', 'planning', 'cursor', 0, 'incarnation', incarnation())
   created = 1
 elseif redis.call('EXISTS', KEYS[1]) == 1 then
-  if op == 'seal' and redis.call('HGET', KEYS[1], 'phase') == 'planning'
-     and redis.call('HGET', KEYS[1], 'cursor') == value then
-    redis.call('HSET', KEYS[1], 'phase', 'open', 'sealed_at', text)
+  if op == 'seal' and get('phase') == 'planning' and get('cursor') == value then
+    set('phase', 'open', 'sealed_at', now_text)
   elseif op == 'start' then
-    redis.call('HSETNX', KEYS[1], 'started_at', text)
+    redis.call('HSETNX', KEYS[1], 'started_at', now_text)
   elseif op == 'phase' then
-    redis.call('HSET', KEYS[1], 'phase', value)
+    set('phase', value)
+  elseif op == 'reopen' then
+    set('phase', 'open', 'until', value)
+  elseif op == 'lift' and incarnation() == value then
+    set('incarnation', value)
   end
 end
-local row = redis.call('HMGET', KEYS[1], 'phase', 'cursor', 'sealed_at', 'started_at', 'header')
-return {created, row[1], row[2], row[3], row[4], row[5], text}
+local row = redis.call('HMGET', KEYS[1], 'phase', 'cursor', 'sealed_at', 'started_at', 'until',
+  'lost_resends', 'incarnation', 'header')
+local fenced = 0
+if row[7] ~= incarnation() then fenced = 1 end
+return {created, row[1], row[2], row[3], row[4], row[5], row[6], fenced, row[8], now_text}

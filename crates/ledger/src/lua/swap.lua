@@ -1,28 +1,37 @@
 -- Compares whole records and swaps them, with their counters and indexes. This is the
--- ledger's guard: a record that changed meanwhile is not touched.
--- KEYS meta, records, counts, look, due-prefix
--- ARGV phase that the run must be in ('' for any), then per item:
---   index, expected, new, state before, state after, lane, due, look, not after ('' for never)
--- Answers {phase, now, per item: 'ok' | 'late' | 'phase' | '=' .. the record as it is | 'gone'}.
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-local phase = redis.call('HGET', KEYS[1], 'phase') or ''
-local answer = {phase, string.format('%.0f', now)}
-for at = 2, #ARGV, 9 do
-  local index, expected = ARGV[at], ARGV[at + 1]
+-- ledger's guard: a record that changed meanwhile is not touched, and nothing is sent from
+-- a store that may have forgotten what it answered.
+-- KEYS meta, records, counts, look, due-prefix, witnesses
+-- ARGV time, phase that the run was taken to be in, '1' when it must not be fenced, per item:
+--   index, expected, new, state before, state after, lane, due, look, not after ('' for
+--   never), witness ('' for none), most resends after lost answers ('' when it is none)
+-- Answers {phase, now, per item: 'ok' | 'late' | 'phase' | 'fenced' | 'budget' | 'gone' |
+--   '=' .. the record as it is}.
+local meta = redis.call('HMGET', KEYS[1], 'phase', 'incarnation')
+local phase = meta[1] or ''
+local fenced = ARGV[3] == '1' and meta[2] ~= incarnation()
+local answer = {phase, now_text}
+for at = 4, #ARGV, 11 do
+  local index, expected, lane = ARGV[at], ARGV[at + 1], ARGV[at + 5]
+  local not_after, witness, lost_max = ARGV[at + 8], ARGV[at + 9], ARGV[at + 10]
   local held = redis.call('HGET', KEYS[2], index)
+  local lost = lost_max ~= '' and tonumber(redis.call('HGET', KEYS[1], 'lost_resends') or 0)
   local verdict
   if not held then
     verdict = 'gone'
   elseif held ~= expected then
     verdict = '=' .. held
-  elseif ARGV[1] ~= '' and phase ~= ARGV[1] then
+  elseif fenced then
+    verdict = 'fenced'
+  elseif phase ~= ARGV[2] then
     verdict = 'phase'
-  elseif ARGV[at + 8] ~= '' and now >= tonumber(ARGV[at + 8]) then
+  elseif not_after ~= '' and now >= tonumber(not_after) then
     verdict = 'late'
+  elseif lost and lost >= tonumber(lost_max) then
+    verdict = 'budget'
   else
     verdict = 'ok'
-    local was, is, lane = ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
+    local was, is = ARGV[at + 3], ARGV[at + 4]
     redis.call('HSET', KEYS[2], index, ARGV[at + 2])
     if was ~= is then
       redis.call('HINCRBY', KEYS[3], was, -1)
@@ -39,6 +48,11 @@ for at = 2, #ARGV, 9 do
       else
         redis.call('ZREM', KEYS[4], index)
       end
+    end
+    if lost then redis.call('HINCRBY', KEYS[1], 'lost_resends', 1) end
+    if witness ~= '' then
+      local seen = tonumber(redis.call('HGET', KEYS[6], lane) or 0)
+      if tonumber(witness) > seen then redis.call('HSET', KEYS[6], lane, witness) end
     end
   end
   answer[#answer + 1] = verdict

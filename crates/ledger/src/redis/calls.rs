@@ -6,16 +6,17 @@ use async_trait::async_trait;
 use domain::{NumberId, RunId, State, Timestamp};
 use redis::AsyncCommands;
 
-use super::{PAGE, Redis, decode, encode, failed, preflight, scores, swap};
+use super::{Found, PAGE, Peeked, Redis, failed, preflight, scores, swap};
 use crate::api::{
-    Applied, AttemptResult, Begun, Claim, Counts, DeliveryView, Filter, Health, IntentAnswer,
-    IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run, RunHeader, Swept, WebhookFact,
+    Amended, Amendment, Applied, AttemptResult, Begun, Claim, Counts, DeliveryView, Filter, Health,
+    IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run, RunHeader, Swept,
+    WebhookFact,
 };
-use crate::core::{lane_index, new_record, note, unplanned_from};
+use crate::core::{amend_one, lane_index, new_record, note, reopened, unplanned_from};
 use crate::error::LedgerError;
 use crate::model::view;
-use crate::record::Record;
-use crate::transition::{self, Refusal};
+use crate::record::{Record, decode, encode};
+use crate::transition::{self, Refusal, Witness};
 
 #[async_trait]
 impl Ledger for Redis {
@@ -24,6 +25,9 @@ impl Ledger for Redis {
     }
 
     async fn now(&self) -> Result<Timestamp> {
+        if let Some(clock) = &self.clock {
+            return Ok(clock.now());
+        }
         let mut con = self.con();
         let (secs, micros): (i64, i64) =
             redis::cmd("TIME").query_async(&mut con).await.map_err(|e| failed("read time", e))?;
@@ -38,8 +42,8 @@ impl Ledger for Redis {
         let () = con.sadd(self.keys.active(), id).await.map_err(|e| failed(doing, e))?;
         let begun = self.run_script(doing, &header.id, "begin", &encode(header)).await?;
         match begun {
-            Some((true, run)) => Ok(Begun::Created(run)),
-            Some((false, run)) => Ok(Begun::Exists(run)),
+            Some(Found { created: true, run, .. }) => Ok(Begun::Created(run)),
+            Some(Found { run, .. }) => Ok(Begun::Exists(run)),
             None => Err(LedgerError::NoRun(header.id.clone())),
         }
     }
@@ -53,7 +57,7 @@ impl Ledger for Redis {
         let mut call = self.scripts.plan.key(self.keys.meta(id));
         call.key(self.keys.records(id)).key(self.keys.messages(id)).key(self.keys.bodies(id));
         call.key(self.keys.counts(id)).key(self.keys.look(id)).key(self.keys.due_prefix(id));
-        call.arg(chunk.from).arg(chunk.bodies.len());
+        call.arg(self.test_time()).arg(chunk.from).arg(chunk.bodies.len());
         for (hash, body) in &chunk.bodies {
             call.arg(hash).arg(&**body);
         }
@@ -94,15 +98,11 @@ impl Ledger for Redis {
     }
 
     async fn run(&self, id: &RunId) -> Result<Option<Run>> {
-        Ok(self.run_script("read run", id, "read", "").await?.map(|(_, run)| run))
+        Ok(self.run_script("read run", id, "read", "").await?.map(|found| found.run))
     }
 
     async fn runs(&self) -> Result<Vec<Run>> {
-        let mut con = self.con();
-        let ids: Vec<String> =
-            con.smembers(self.keys.runs()).await.map_err(|e| failed("list runs", e))?;
-        let ids = ids.iter().filter_map(|id| id.parse().ok()).collect();
-        self.read_runs(ids).await
+        self.read_runs(self.all_ids().await?).await
     }
 
     async fn active_runs(&self) -> Result<Vec<Run>> {
@@ -126,8 +126,9 @@ impl Ledger for Redis {
         for id in self.active_ids().await? {
             let Some(run) = self.remembered(&id).await? else { continue };
             let Some(at) = lane_index(&run.header, lane) else { continue };
-            let (phase, _, next, _) = self.peek(&id, at, 0).await?;
-            let next = next.filter(|n| phase == Some(Phase::Open) && *n < run.header.stop_at);
+            let Peeked { phase, until, next, .. } = self.peek(&id, at, 0).await?;
+            let stop_at = Run { until, ..run }.stop_at();
+            let next = next.filter(|n| phase == Some(Phase::Open) && *n < stop_at);
             earliest = [earliest, next].into_iter().flatten().min();
         }
         Ok(earliest)
@@ -137,13 +138,16 @@ impl Ledger for Redis {
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests {
             let step = |record: &mut Record, run: &Run, now: Timestamp| {
-                let not_after = record.lease_until;
+                let guards = swap::Guards { not_after: record.lease_until, ..Default::default() };
                 match transition::intent(record, run, request.fence, request.nonce, now) {
-                    Ok(()) => swap::Step::Put(IntentAnswer::Granted, not_after),
+                    Ok(()) => swap::Step::Put(IntentAnswer::Granted, guards),
                     Err(refusal) => swap::Step::Keep(IntentAnswer::Refused(refusal)),
                 }
             };
-            let answer = self.update(&request.id, Some(Phase::Open), step).await?;
+            let answer = match self.update(&request.id, swap::Fence::Durable, step).await {
+                Err(LedgerError::Fenced { .. }) => Some(IntentAnswer::Refused(Refusal::Fenced)),
+                answer => answer?,
+            };
             answers.push(answer.unwrap_or(IntentAnswer::Refused(Refusal::NoDelivery)));
         }
         Ok(answers)
@@ -154,9 +158,9 @@ impl Ledger for Redis {
         for result in results {
             let step = |record: &mut Record, run: &Run, now: Timestamp| {
                 transition::result(record, run, result, now);
-                swap::Step::Put(record.state, None)
+                swap::Step::Put(record.state, swap::Guards::default())
             };
-            let state = self.update(&result.id, None, step).await?;
+            let state = self.update(&result.id, swap::Fence::Ignored, step).await?;
             states.push(state.ok_or_else(|| LedgerError::NoRun(result.id.run.clone()))?);
         }
         Ok(states)
@@ -170,10 +174,10 @@ impl Ledger for Redis {
                 release.fence,
                 release.next_at,
             ) {
-                true => swap::Step::Put((), None),
+                true => swap::Step::Put((), swap::Guards::default()),
                 false => swap::Step::Keep(()),
             };
-            self.update(&release.id, None, step).await?;
+            self.update(&release.id, swap::Fence::Ignored, step).await?;
         }
         Ok(())
     }
@@ -186,27 +190,75 @@ impl Ledger for Redis {
                     record, run, &fact, now,
                 ) {
                     Applied::Stale => swap::Step::Keep(Applied::Stale),
-                    applied => swap::Step::Put(applied, None),
+                    applied => {
+                        let witness = transition::witness(record, fact.news.nonce);
+                        let guards = swap::Guards { witness, ..Default::default() };
+                        swap::Step::Put(applied, guards)
+                    }
                 };
-                Ok(self.update(&fact.id, None, step).await?.unwrap_or(Applied::Unknown))
+                Ok(self
+                    .update(&fact.id, swap::Fence::Ignored, step)
+                    .await?
+                    .unwrap_or(Applied::Unknown))
             }
         };
         // Together on one connection, so that they share round trips and syncs.
         futures::future::join_all(facts.iter().map(one)).await.into_iter().collect()
     }
 
+    async fn amend(&self, amendments: &[Amendment]) -> Result<Vec<Amended>> {
+        let mut amended = Vec::with_capacity(amendments.len());
+        for amendment in amendments {
+            let Some(run) = self.run(&amendment.id.run).await? else {
+                amended.push(Amended::Unknown);
+                continue;
+            };
+            let step = |record: &mut Record, _: &Run, now: Timestamp| {
+                let was = record.state;
+                if amend_one(record, &run, amendment, now) {
+                    swap::Step::Put(Amended::Done(record.state), swap::Guards::default())
+                } else {
+                    swap::Step::Keep(Amended::Refused(was))
+                }
+            };
+            let answer = self.update(&amendment.id, swap::Fence::Ignored, step).await?;
+            amended.push(answer.unwrap_or(Amended::Unknown));
+        }
+        Ok(amended)
+    }
+
+    async fn reopen(&self, id: &RunId, until: Timestamp) -> Result<Run> {
+        let doing = "reopen run";
+        let mut run = self.existing(doing, id, "read", "").await?;
+        if !reopened(&mut run, until, self.reckoned()) {
+            return Ok(run);
+        }
+        let mut con = self.con();
+        let () = con.sadd(self.keys.active(), id.as_str()).await.map_err(|e| failed(doing, e))?;
+        self.existing(doing, id, "reopen", &until.micros().to_string()).await
+    }
+
     async fn sweep(&self, id: &RunId, limit: usize) -> Result<Swept> {
         let run = self.existing("sweep run", id, "read", "").await?;
         let found = self.due_for_sweep(&run, limit).await?;
         let mut swept = Swept { more: found.len() >= limit, ..Swept::default() };
+        if found.is_empty() {
+            return Ok(swept);
+        }
+        let witnesses = self.witnesses(id).await?;
+        let lost_max = run.header.policy.evidence.lost_max(run.header.total);
         for index in found {
             let delivery = domain::DeliveryId { run: id.clone(), index };
             let step = |record: &mut Record, assumed: &Run, now: Timestamp| {
-                let run = Run { phase: run.phase, ..assumed.clone() };
-                let did = transition::sweep(record, &run, now);
-                if did.changed() { swap::Step::Put(did, None) } else { swap::Step::Keep(did) }
+                let lost_resends = run.lost_resends.max(assumed.lost_resends);
+                let run = Run { lost_resends, ..run.clone() };
+                let witness = Witness(witnesses.get(&record.lane).copied());
+                let did = transition::sweep(record, &run, now, witness);
+                let lost_max = did.lost_answer.then_some(lost_max);
+                let guards = swap::Guards { lost_max, ..Default::default() };
+                if did.changed() { swap::Step::Put(did, guards) } else { swap::Step::Keep(did) }
             };
-            if let Some(did) = self.update(&delivery, None, step).await? {
+            if let Some(did) = self.update(&delivery, swap::Fence::Ignored, step).await? {
                 note(&mut swept, did);
             }
         }
@@ -257,8 +309,10 @@ impl Ledger for Redis {
                 con.hmget(self.keys.messages(id), &indexes).await.map_err(list)?;
             for ((index, record), message) in indexes.iter().zip(records).zip(messages) {
                 let (Some(record), Some(message)) = (record, message) else { continue };
-                let (record, message) =
-                    (decode(id, *index, &record)?, decode(id, *index, &message)?);
+                let (record, message) = (
+                    decode(id, || format!("delivery {index}"), &record)?,
+                    decode(id, || format!("message {index}"), &message)?,
+                );
                 let view = view(&run.header, *index, record, message);
                 if filter.admits(&view) && views.len() < limit {
                     views.push(view);
@@ -270,6 +324,53 @@ impl Ledger for Redis {
     }
 
     async fn health(&self) -> Result<Health> {
-        preflight::inspect(&mut self.con()).await.map_err(|e| failed("inspect the server", e))
+        preflight::inspect(&mut self.con(), self.replicas)
+            .await
+            .map_err(|e| failed("inspect the server", e))
+    }
+
+    async fn incarnation(&self) -> Result<Option<String>> {
+        let mut con = self.con();
+        let info: String = redis::cmd("INFO")
+            .query_async(&mut con)
+            .await
+            .map_err(|e| failed("read the server's run id", e))?;
+        let id = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        // As the scripts put it together.
+        let (run_id, replication) = (id("run_id:"), id("master_replid:"));
+        Ok(run_id.zip(replication).map(|(run_id, replication)| format!("{run_id}-{replication}")))
+    }
+
+    async fn fenced_runs(&self) -> Result<Vec<RunId>> {
+        let mut fenced = Vec::new();
+        for id in self.all_ids().await? {
+            let found = self.run_script("look for fenced runs", &id, "read", "").await?;
+            let recoverable = |found: &Found| found.run.is_recoverable(self.reckoned());
+            if found.is_some_and(|found| found.fenced && recoverable(&found)) {
+                fenced.push(id);
+            }
+        }
+        Ok(fenced)
+    }
+
+    async fn lift_fence(&self, incarnation: &str) -> Result<()> {
+        for id in self.all_ids().await? {
+            self.run_script("let sending go on", &id, "lift", incarnation).await?;
+        }
+        Ok(())
+    }
+
+    async fn read_cell(&self, name: &str) -> Result<Option<String>> {
+        let mut con = self.con();
+        con.get(self.keys.cell(name)).await.map_err(|e| failed("read cell", e))
+    }
+
+    async fn swap_cell(&self, name: &str, expected: Option<&str>, new: &str) -> Result<bool> {
+        let mut con = self.con();
+        let mut call = self.scripts.cell.key(self.keys.cell(name));
+        let expected = expected.map(|text| format!("={text}")).unwrap_or_default();
+        let call = call.arg(self.test_time()).arg(expected).arg(new);
+        let done: i64 = call.invoke_async(&mut con).await.map_err(|e| failed("change cell", e))?;
+        Ok(done == 1)
     }
 }

@@ -5,13 +5,15 @@
 //! | `<p>:runs` | set | ids of all runs |
 //! | `<p>:active` | set | ids of runs that may not be closed; a hint, the meta hash decides |
 //! | `<p>:schema` | string | version of this layout |
-//! | `<p>:{run}:meta` | hash | header, phase, cursor, sealed_at, started_at |
+//! | `<p>:{run}:meta` | hash | header, phase, cursor, sealed_at, started_at, until, lost_resends, incarnation |
 //! | `<p>:{run}:d` | hash | index → record (JSON) |
 //! | `<p>:{run}:m` | hash | index → message (JSON, personal data) |
 //! | `<p>:{run}:b` | hash | body hash → body |
 //! | `<p>:{run}:due:<lane>` | sorted set | waiting deliveries by the instant they may go |
 //! | `<p>:{run}:look` | sorted set | leased, intent, ambiguous, by when the sweeper looks |
 //! | `<p>:{run}:c` | hash | state → count |
+//! | `<p>:{run}:w` | hash | lane → the latest send that a webhook has spoken of |
+//! | `<p>:cell:<name>` | string | small texts that processes share |
 //!
 //! A run's keys share one hash tag, so that a chunk, its cursor and its counters are one
 //! atomic step. Scores are microseconds since 1970.
@@ -67,6 +69,14 @@ impl Keys {
 
     pub fn counts(&self, run: &RunId) -> String {
         self.of(run, "c")
+    }
+
+    pub fn witnesses(&self, run: &RunId) -> String {
+        self.of(run, "w")
+    }
+
+    pub fn cell(&self, name: &str) -> String {
+        format!("{}:cell:{name}", self.prefix)
     }
 
     /// The lane's number is appended, here or in Lua.

@@ -1,16 +1,51 @@
 //! Read, step, compare, swap: how one record changes in Redis.
 
 use domain::{DeliveryId, RunId, State, Timestamp};
+use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, RedisResult};
 
-use super::{CACHE_MAX, Redis, decode, encode, failed, scores, unexpected};
+use super::{CACHE_MAX, Redis, failed, scores, unexpected};
 use crate::api::{Phase, Result, Run};
-use crate::record::Record;
+use crate::error::LedgerError;
+use crate::record::{Record, decode, encode};
+
+/// Far below the budget from intent to write.
+const REPLICAS_WITHIN_MS: u32 = 1_000;
+
+/// Whether a step may only be taken while the run may be sent from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fence {
+    Checked,
+    /// Checked, and the change must be where a lost server cannot take it along.
+    Durable,
+    /// Facts are taken at any time.
+    Ignored,
+}
+
+impl Fence {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Fence::Checked | Fence::Durable => "1",
+            Fence::Ignored => "",
+        }
+    }
+}
+
+/// What else must hold when a record is stored, and what is stored with it.
+#[derive(Clone, Copy, Default)]
+pub struct Guards {
+    /// Not at or after this instant.
+    pub not_after: Option<Timestamp>,
+    /// A send that a webhook has spoken of.
+    pub witness: Option<Timestamp>,
+    /// It resends after a lost answer, of which a run may have so many.
+    pub lost_max: Option<u32>,
+}
 
 /// What a pure step wants.
 pub enum Step<T> {
-    /// Store the changed record, but not at or after the instant.
-    Put(T, Option<Timestamp>),
+    /// Store the changed record.
+    Put(T, Guards),
     /// Leave it as it is.
     Keep(T),
 }
@@ -26,6 +61,8 @@ pub struct Swap {
     due: String,
     look: String,
     not_after: String,
+    witness: String,
+    lost_max: String,
     keep: bool,
 }
 
@@ -36,9 +73,10 @@ impl Swap {
         expected: String,
         was: State,
         record: &Record,
-        not_after: Option<Timestamp>,
+        guards: Guards,
     ) -> Self {
         let (due, look) = scores(run, record);
+        let micros = |at: Option<Timestamp>| at.map(|at| at.micros().to_string());
         Swap {
             index,
             expected,
@@ -48,7 +86,9 @@ impl Swap {
             lane: record.lane,
             due,
             look,
-            not_after: not_after.map(|at| at.micros().to_string()).unwrap_or_default(),
+            not_after: micros(guards.not_after).unwrap_or_default(),
+            witness: micros(guards.witness).unwrap_or_default(),
+            lost_max: guards.lost_max.map(|max| max.to_string()).unwrap_or_default(),
             keep: record.state.is_open(),
         }
     }
@@ -63,6 +103,10 @@ pub enum Verdict {
     Late,
     /// The run is in this phase.
     Phase(Option<Phase>),
+    /// The store may have forgotten what it answered.
+    Fenced,
+    /// The run has no resends after lost answers left.
+    Budget,
     Gone,
 }
 
@@ -71,20 +115,23 @@ impl Redis {
     pub(super) async fn swap(
         &self,
         id: &RunId,
-        guard: Option<Phase>,
+        phase: Phase,
+        fence: Fence,
         swaps: &[Swap],
     ) -> Result<Vec<Verdict>> {
         if swaps.is_empty() {
             return Ok(Vec::new());
         }
-        let mut con = self.con();
+        let waits = fence == Fence::Durable && self.replicas > 0;
+        let mut con = if waits { self.link.waiting() } else { self.con() };
         let mut call = self.scripts.swap.key(self.keys.meta(id));
         call.key(self.keys.records(id)).key(self.keys.counts(id));
-        call.key(self.keys.look(id)).key(self.keys.due_prefix(id));
-        call.arg(guard.map_or("", Phase::as_str));
+        call.key(self.keys.look(id)).key(self.keys.due_prefix(id)).key(self.keys.witnesses(id));
+        call.arg(self.test_time()).arg(phase.as_str()).arg(fence.as_str());
         for s in swaps {
             call.arg(s.index).arg(&s.expected).arg(&s.new).arg(s.was.as_str()).arg(s.is.as_str());
             call.arg(s.lane).arg(&s.due).arg(&s.look).arg(&s.not_after);
+            call.arg(&s.witness).arg(&s.lost_max);
         }
         let answer: RedisResult<Vec<String>> = call.invoke_async(&mut con).await;
         let answer = answer.map_err(|e| failed("change deliveries", e))?;
@@ -92,6 +139,9 @@ impl Redis {
             return Err(unexpected("change deliveries", "swap.lua", answer.len()));
         };
         self.heard(now);
+        if waits {
+            self.wait_for_replicas(&mut con).await?;
+        }
         let phase = Phase::parse(phase);
         let verdicts: Vec<Verdict> = verdicts.iter().map(|text| verdict(text, phase)).collect();
         self.with_cache(|cache| {
@@ -111,10 +161,13 @@ impl Redis {
 
     /// Takes a step on one record until it is stored or refused; `None` when there is no
     /// such delivery. Each repetition means that someone else's step went through.
+    ///
+    /// # Errors
+    /// [`LedgerError::Fenced`] only when the `fence` is checked.
     pub(super) async fn update<T>(
         &self,
         id: &DeliveryId,
-        guard: Option<Phase>,
+        fence: Fence,
         step: impl Fn(&mut Record, &Run, Timestamp) -> Step<T>,
     ) -> Result<Option<T>> {
         let Some(mut run) = self.remembered(&id.run).await? else { return Ok(None) };
@@ -129,10 +182,10 @@ impl Redis {
                     None => return Ok(None),
                 },
             };
-            let mut record: Record = decode(&id.run, id.index, &text)?;
+            let mut record: Record = decode(&id.run, || format!("delivery {}", id.index), &text)?;
             let was = record.state;
-            let (value, not_after) = match step(&mut record, &run, now) {
-                Step::Put(value, not_after) => (value, not_after),
+            let (value, guards) = match step(&mut record, &run, now) {
+                Step::Put(value, guards) => (value, guards),
                 Step::Keep(value) => {
                     // A refusal must be based on the record as it is, not on a guess.
                     if self.with_cache(|cache| cache.records.remove(&key)).is_some() {
@@ -141,16 +194,37 @@ impl Redis {
                     return Ok(Some(value));
                 }
             };
-            let swap = Swap::new(&run, id.index, text, was, &record, not_after);
-            let verdicts = self.swap(&id.run, guard, &[swap]).await?;
+            let swap = Swap::new(&run, id.index, text.clone(), was, &record, guards);
+            let verdicts = self.swap(&id.run, run.phase, fence, &[swap]).await?;
             match verdicts.into_iter().next() {
                 Some(Verdict::Done) => return Ok(Some(value)),
                 Some(Verdict::Changed(current)) => guess = Some(current),
                 Some(Verdict::Late) => now = self.reckoned(),
                 Some(Verdict::Phase(phase)) => run.phase = phase.unwrap_or(Phase::Closed),
+                Some(Verdict::Fenced) => {
+                    return Err(LedgerError::Fenced { engine: "redis", run: id.run.clone() });
+                }
+                Some(Verdict::Budget) => (run.lost_resends, guess) = (u32::MAX, Some(text)),
                 Some(Verdict::Gone) | None => return Ok(None),
             }
         }
+    }
+
+    /// Returns once the replicas have everything that this connection wrote. Without them
+    /// nobody may rely on it: the caller is told that there was no answer.
+    async fn wait_for_replicas(&self, con: &mut ConnectionManager) -> Result<()> {
+        let doing = "wait for replicas";
+        let have: u32 = redis::cmd("WAIT")
+            .arg(self.replicas)
+            .arg(REPLICAS_WITHIN_MS)
+            .query_async(con)
+            .await
+            .map_err(|e| failed(doing, e))?;
+        if have < self.replicas {
+            let source = format!("{have} of {} replicas have it", self.replicas).into();
+            return Err(LedgerError::Unavailable { engine: "redis", doing, source });
+        }
+        Ok(())
     }
 
     async fn read(&self, id: &DeliveryId) -> Result<Option<String>> {
@@ -165,6 +239,8 @@ fn verdict(text: &str, phase: Option<Phase>) -> Verdict {
         "ok" => Verdict::Done,
         "late" => Verdict::Late,
         "phase" => Verdict::Phase(phase),
+        "fenced" => Verdict::Fenced,
+        "budget" => Verdict::Budget,
         "gone" => Verdict::Gone,
         changed => Verdict::Changed(changed.strip_prefix('=').unwrap_or(changed).to_owned()),
     }

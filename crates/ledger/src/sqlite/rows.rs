@@ -11,8 +11,9 @@ use crate::api::{Counts, DeliveryView, Filter, Phase, Result, Run, RunHeader};
 use crate::core::Rows;
 use crate::error::LedgerError;
 use crate::model::view;
-use crate::record::{Message, Record, Schedule};
+use crate::record::{Message, Record, Schedule, decode, encode};
 use crate::sqlite::failed;
+use crate::transition::Witness;
 
 /// What never changes once written: headers and bodies. Everything else is read afresh,
 /// because another process may have changed it.
@@ -37,7 +38,7 @@ pub struct SqlRows<'a> {
     cache: &'a mut Cache,
 }
 
-type RunRow = (i64, String, u32, Option<i64>, Option<i64>);
+type RunRow = (String, u32, Option<i64>, Option<i64>, Option<i64>, u32);
 
 impl<'a> SqlRows<'a> {
     pub fn new(conn: &'a Connection, cache: &'a mut Cache) -> Self {
@@ -165,37 +166,50 @@ impl<'a> SqlRows<'a> {
 
 impl Rows for SqlRows<'_> {
     fn run(&mut self, id: &RunId) -> Result<Option<Run>> {
-        let sql = "SELECT key, phase, cursor, sealed_at, started_at FROM runs WHERE id = ?1";
-        let columns =
-            |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?));
+        let sql = "SELECT phase, cursor, sealed_at, started_at, until, lost_resends
+                   FROM runs WHERE id = ?1";
+        let columns = |row: &Row<'_>| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+        };
         let found: Option<RunRow> = self.one("read run", sql, [id.as_str()], columns)?;
-        let Some((_, phase, cursor, sealed_at, started_at)) = found else { return Ok(None) };
+        let Some((phase, cursor, sealed_at, started_at, until, lost_resends)) = found else {
+            return Ok(None);
+        };
         let phase = Phase::parse(&phase).ok_or_else(|| LedgerError::Corrupt {
             run: id.clone(),
             what: "phase".to_owned(),
             why: format!("unknown phase {phase:?}"),
         })?;
         let (_, header) = self.header(id)?;
-        let sealed_at = sealed_at.map(Timestamp::from_micros);
-        let started_at = started_at.map(Timestamp::from_micros);
-        Ok(Some(Run { header, phase, cursor, sealed_at, started_at }))
+        Ok(Some(Run {
+            header,
+            phase,
+            cursor,
+            sealed_at: sealed_at.map(Timestamp::from_micros),
+            started_at: started_at.map(Timestamp::from_micros),
+            until: until.map(Timestamp::from_micros),
+            lost_resends,
+        }))
     }
 
     fn put_run(&mut self, run: &Run) -> Result<()> {
-        let sql = "INSERT INTO runs (id, header, phase, cursor, sealed_at, started_at)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        let sql = "INSERT INTO runs
+                       (id, header, phase, cursor, sealed_at, started_at, until, lost_resends)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                    ON CONFLICT (id) DO UPDATE SET phase = excluded.phase,
                        cursor = excluded.cursor, sealed_at = excluded.sealed_at,
-                       started_at = excluded.started_at";
-        let (sealed, started) =
-            (run.sealed_at.map(Timestamp::micros), run.started_at.map(Timestamp::micros));
+                       started_at = excluded.started_at, until = excluded.until,
+                       lost_resends = excluded.lost_resends";
+        let micros = |at: Option<Timestamp>| at.map(Timestamp::micros);
         let row = params![
             run.header.id.as_str(),
             encode(&*run.header),
             run.phase.as_str(),
             run.cursor,
-            sealed,
-            started
+            micros(run.sealed_at),
+            micros(run.started_at),
+            micros(run.until),
+            run.lost_resends,
         ];
         self.change("write run", sql, row).map(drop)
     }
@@ -304,29 +318,42 @@ impl Rows for SqlRows<'_> {
         })?;
         Ok(found.flatten().map(Timestamp::from_micros))
     }
+
+    fn witness(&mut self, run: &RunId, lane: u16) -> Result<Witness> {
+        let key = self.key(run)?;
+        let sql = "SELECT at FROM witnesses WHERE run = ?1 AND lane = ?2";
+        let found: Option<i64> =
+            self.one("look for evidence", sql, [key, lane.into()], |row| row.get(0))?;
+        Ok(Witness(found.map(Timestamp::from_micros)))
+    }
+
+    fn put_witness(&mut self, run: &RunId, lane: u16, at: Timestamp) -> Result<()> {
+        let key = self.key(run)?;
+        let sql = "INSERT INTO witnesses (run, lane, at) VALUES (?1, ?2, ?3)
+                   ON CONFLICT DO UPDATE SET at = max(at, excluded.at)";
+        self.change("note evidence", sql, params![key, lane, at.micros()]).map(drop)
+    }
+
+    /// What was answered is on the disk: this store forgets nothing.
+    fn fenced(&mut self, _: &RunId) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn cell(&mut self, name: &str) -> Result<Option<String>> {
+        self.one("read cell", "SELECT text FROM cells WHERE name = ?1", [name], |row| row.get(0))
+    }
+
+    fn put_cell(&mut self, name: &str, text: &str) -> Result<()> {
+        let sql = "INSERT INTO cells (name, text) VALUES (?1, ?2)
+                   ON CONFLICT DO UPDATE SET text = excluded.text";
+        self.change("change cell", sql, params![name, text]).map(drop)
+    }
 }
 
 fn indexes(run: &Run, record: &Record) -> (Option<i64>, Option<i64>) {
-    match record.schedule(&run.header.policy, run.header.close_at) {
+    match record.schedule(&run.header.policy) {
         Schedule::Due(at) => (Some(at.micros()), None),
         Schedule::Look(at) => (None, Some(at.micros())),
         Schedule::Done => (None, None),
     }
-}
-
-fn encode(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).expect("ledger types have no maps with odd keys")
-}
-
-fn decode<T: serde::de::DeserializeOwned>(
-    run: &RunId,
-    what: impl FnOnce() -> String,
-    text: &str,
-) -> Result<T> {
-    let corrupt = |e: serde_json::Error| LedgerError::Corrupt {
-        run: run.clone(),
-        what: what(),
-        why: e.to_string(),
-    };
-    serde_json::from_str(text).map_err(corrupt)
 }

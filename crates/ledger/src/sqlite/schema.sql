@@ -9,7 +9,9 @@ CREATE TABLE IF NOT EXISTS runs (
     phase      TEXT NOT NULL,             -- planning, open, paused, cancelled, closed
     cursor     INTEGER NOT NULL,          -- deliveries planned so far
     sealed_at  INTEGER,
-    started_at INTEGER
+    started_at INTEGER,
+    until      INTEGER,                   -- set when an operator opened it once more
+    lost_resends INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- Message bodies, once per distinct text.
@@ -41,4 +43,18 @@ CREATE TABLE IF NOT EXISTS counts (
     state TEXT NOT NULL,
     n     INTEGER NOT NULL,
     PRIMARY KEY (run, state)
+) STRICT, WITHOUT ROWID;
+
+-- The latest send of each lane that a webhook has spoken of: evidence needs a witness.
+CREATE TABLE IF NOT EXISTS witnesses (
+    run  INTEGER NOT NULL,
+    lane INTEGER NOT NULL,
+    at   INTEGER NOT NULL,
+    PRIMARY KEY (run, lane)
+) STRICT, WITHOUT ROWID;
+
+-- Small named texts: what processes share beside deliveries.
+CREATE TABLE IF NOT EXISTS cells (
+    name TEXT PRIMARY KEY,
+    text TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -1,6 +1,8 @@
 //! Goal: a body that was accepted is read back exactly once per position, whatever
 //! happened to the file's tail.
 
+use ledger::WebhookFact;
+
 use super::*;
 
 fn at(n: i64) -> Timestamp {
@@ -8,18 +10,24 @@ fn at(n: i64) -> Timestamp {
 }
 
 async fn fill(dir: &Path, bodies: &[&'static str]) {
-    let inbox = Inbox::open(dir).unwrap();
+    let inbox = Inbox::open(dir, u64::MAX).unwrap();
     for (n, body) in bodies.iter().enumerate() {
         inbox.append(at(n as i64), Bytes::from_static(body.as_bytes())).await.unwrap();
     }
 }
 
-const EVERYTHING: Position = Position { segment: u64::MAX, offset: 0 };
+fn first_segment(dir: &Path) -> std::path::PathBuf {
+    dir.join("inbox-00000001.log")
+}
 
-fn read_all(reader: &mut Reader) -> Vec<String> {
+fn resume(dir: &Path) -> Tail {
+    Tail::resume(&Inbox::open(dir, u64::MAX).unwrap())
+}
+
+fn read_all(tail: &mut Tail) -> Vec<String> {
     let mut bodies = Vec::new();
     loop {
-        let (records, _) = reader.next_batch(EVERYTHING).unwrap();
+        let records = tail.next_batch().unwrap();
         if records.is_empty() {
             return bodies;
         }
@@ -31,26 +39,27 @@ fn read_all(reader: &mut Reader) -> Vec<String> {
 async fn what_was_appended_is_read_once_and_again_until_it_is_noted() {
     let dir = tempfile::tempdir().unwrap();
     fill(dir.path(), &["a", "b"]).await;
-    let mut reader = Reader::open(dir.path()).unwrap();
-    assert_eq!(read_all(&mut reader), ["a", "b"]);
-    let mut again = Reader::open(dir.path()).unwrap();
+    assert_eq!(read_all(&mut resume(dir.path())), ["a", "b"]);
+    let mut again = resume(dir.path());
     assert_eq!(read_all(&mut again), ["a", "b"], "a crash before the note repeats");
-    again.applied(again.position()).unwrap();
+    again.applied().unwrap();
+    drop(again);
     fill(dir.path(), &["c"]).await;
-    assert_eq!(read_all(&mut Reader::open(dir.path()).unwrap()), ["c"]);
+    assert_eq!(read_all(&mut resume(dir.path())), ["c"]);
+    assert_eq!(read_all(&mut Tail::from_start(dir.path())), ["a", "b", "c"], "replayed");
 }
 
 #[tokio::test]
 async fn every_torn_tail_is_cut_off_and_the_rest_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     fill(dir.path(), &["first", "second"]).await;
-    let path = segment_path(dir.path(), 1);
+    let path = first_segment(dir.path());
     let whole = std::fs::read(&path).unwrap();
-    let first = Record::decode(&whole).unwrap().1;
+    let first = segment_log::decode(&whole).unwrap().1;
     for cut in first + 1..whole.len() {
         std::fs::write(&path, &whole[..cut]).unwrap();
         fill(dir.path(), &["third"]).await;
-        let bodies = read_all(&mut Reader::open(dir.path()).unwrap());
+        let bodies = read_all(&mut resume(dir.path()));
         assert_eq!(bodies, ["first", "third"], "cut at {cut}");
     }
 }
@@ -59,48 +68,50 @@ async fn every_torn_tail_is_cut_off_and_the_rest_is_kept() {
 async fn damage_in_a_closed_segment_costs_only_what_was_damaged() {
     let dir = tempfile::tempdir().unwrap();
     fill(dir.path(), &["first", "second"]).await;
-    let path = segment_path(dir.path(), 1);
+    let path = first_segment(dir.path());
     let mut bytes = std::fs::read(&path).unwrap();
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     std::fs::write(&path, &bytes).unwrap();
     let mut next = Vec::new();
-    Record { received_at: at(9), body: Bytes::from_static(b"third") }.encode(&mut next);
-    std::fs::write(segment_path(dir.path(), 2), next).unwrap();
-    assert_eq!(read_all(&mut Reader::open(dir.path()).unwrap()), ["first", "third"]);
-}
-
-#[test]
-fn no_bytes_can_panic_the_decoder() {
-    let mut bytes = Vec::new();
-    Record { received_at: at(1), body: Bytes::from_static(b"body") }.encode(&mut bytes);
-    for cut in 0..bytes.len() {
-        assert!(Record::decode(&bytes[..cut]).is_err());
-        for bit in 0..8 {
-            let mut flipped = bytes.clone();
-            flipped[cut] ^= 1 << bit;
-            assert!(Record::decode(&flipped).is_err(), "byte {cut}, bit {bit}");
-        }
-    }
+    let third = Record { received_at: at(9), body: Bytes::from_static(b"third") };
+    segment_log::encode(&third.encode(), &mut next);
+    std::fs::write(dir.path().join("inbox-00000002.log"), next).unwrap();
+    assert_eq!(read_all(&mut resume(dir.path())), ["first", "third"]);
 }
 
 #[test]
 fn two_processes_never_write_one_inbox() {
     let dir = tempfile::tempdir().unwrap();
-    let first = Inbox::open(dir.path()).unwrap();
-    assert!(matches!(Inbox::open(dir.path()), Err(InboxError::Locked { .. })));
+    let first = Inbox::open(dir.path(), u64::MAX).unwrap();
+    assert!(matches!(Inbox::open(dir.path(), u64::MAX), Err(LogError::Locked { .. })));
     drop(first);
-    assert!(Inbox::open(dir.path()).is_ok());
+    assert!(Inbox::open(dir.path(), u64::MAX).is_ok());
 }
 
 #[tokio::test]
-async fn what_is_not_surely_on_the_disk_is_not_read() {
+async fn a_full_inbox_refuses_and_keeps_what_it_has() {
     let dir = tempfile::tempdir().unwrap();
-    fill(dir.path(), &["first", "second"]).await;
-    let first = Record::decode(&std::fs::read(segment_path(dir.path(), 1)).unwrap()).unwrap().1;
-    let mut reader = Reader::open(dir.path()).unwrap();
-    let synced = Position { segment: 1, offset: first as u64 };
-    let (records, position) = reader.next_batch(synced).unwrap();
-    assert_eq!((records.len(), position), (1, synced));
-    assert!(reader.next_batch(synced).unwrap().0.is_empty());
+    let inbox = Inbox::open(dir.path(), 40).unwrap();
+    let body = || Bytes::from_static(b"a body of some length, more than the quota");
+    inbox.append(at(1), body()).await.unwrap();
+    let refused = inbox.append(at(2), body()).await;
+    assert!(matches!(refused, Err(LogError::Full { .. })), "{refused:?}");
+    assert_eq!(read_all(&mut Tail::resume(&inbox)).len(), 1);
+}
+
+#[test]
+fn parked_facts_survive_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut tail = resume(dir.path());
+    assert!(tail.parked().is_empty());
+    let fact = WebhookFact {
+        id: "daily-pack@2026-11-21#7".parse().unwrap(),
+        news: domain::Attempt::new(7.into()),
+        retry_at: None,
+    };
+    let parked = vec![Parked { until: at(5), fact }];
+    tail.park(&parked);
+    drop(tail);
+    assert_eq!(resume(dir.path()).parked(), parked);
 }

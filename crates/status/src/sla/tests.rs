@@ -35,17 +35,11 @@ fn run() -> Run {
         policy: Policy::default(),
         target_ratio: 0.99,
     };
-    Run {
-        header: Arc::new(header),
-        phase: Phase::Closed,
-        cursor: 0,
-        sealed_at: None,
-        started_at: None,
-    }
+    Run { phase: Phase::Closed, ..Run::new(Arc::new(header)) }
 }
 
 fn delivery(attempts: Vec<Attempt>, ended: Option<Ended>) -> DeliveryView {
-    let facts = Facts { attempts, ended };
+    let facts = Facts { attempts, ended, ..Facts::default() };
     DeliveryView {
         id: "daily-pack@2026-11-21#0".parse().unwrap(),
         lane: NumberId::try_new("1065").unwrap(),
@@ -58,6 +52,8 @@ fn delivery(attempts: Vec<Attempt>, ended: Option<Ended>) -> DeliveryView {
             to: Address::Phone(Phone::try_new("+919876543210").unwrap()),
             body: String::new(),
         },
+        strikes: 0,
+        notes: Vec::new(),
     }
 }
 

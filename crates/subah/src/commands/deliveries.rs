@@ -1,13 +1,13 @@
-//! `deliveries list|show`.
+//! `deliveries list|show`; acts on them are in `amend.rs`.
 
 use anyhow::{Context, Result};
 use chrono_tz::Tz;
 use domain::{Address, Attempt, DeliveryId, State, Timestamp};
-use ledger::{DeliveryView, Filter};
+use ledger::{Change, DeliveryView, Filter};
 use serde_json::json;
 use status::sla::miss;
 
-use super::find_run;
+use super::{amend, find_run};
 use crate::cli::Deliveries;
 use crate::config::Config;
 use crate::exit::Answer;
@@ -46,6 +46,15 @@ pub async fn run(config: &Config, command: &Deliveries) -> Result<Answer> {
             output::rows(format.format, &columns, &rows)?;
             Ok(Answer::Yes)
         }
+        Deliveries::Resolve { act, resolved } => {
+            amend::resolve(ledger.as_ref(), act, *resolved).await
+        }
+        Deliveries::Resend(args) => {
+            amend::send_again(config, ledger.as_ref(), args, Change::Resend).await
+        }
+        Deliveries::Requeue(args) => {
+            amend::send_again(config, ledger.as_ref(), args, Change::Requeue).await
+        }
         Deliveries::Show { id, reveal } => {
             audit(*reveal);
             let id: DeliveryId =
@@ -74,6 +83,7 @@ fn shown(delivery: &DeliveryView, zone: Tz, reveal: bool) -> serde_json::Value {
             "nonce": attempt.nonce.to_string(),
             "intent_at": at(attempt.intent_at),
             "dispatched_at": at(attempt.dispatched_at),
+            "written_off_at": at(attempt.written_off_at),
             "accepted_at": at(attempt.accepted_at),
             "sent_at": at(attempt.sent_at),
             "delivered_at": at(attempt.delivered_at),
@@ -88,6 +98,13 @@ fn shown(delivery: &DeliveryView, zone: Tz, reveal: bool) -> serde_json::Value {
         "delivery": delivery.id.to_string(),
         "state": delivery.state.as_str(),
         "ended": delivery.facts.ended,
+        "resolved": delivery.facts.resolved,
+        "possible_duplicate": delivery.facts.possible_duplicate(),
+        "proven_duplicates": delivery.facts.proven_duplicates(),
+        "strikes": delivery.strikes,
+        "notes": delivery.notes.iter().map(|note| json!({
+            "at": note.at.rfc3339(zone), "by": note.by, "change": note.change, "why": note.why,
+        })).collect::<Vec<_>>(),
         "number": delivery.lane.as_str(),
         "recipient": delivery.message.recipient.tag(),
         "to": address(&delivery.message.to, reveal),

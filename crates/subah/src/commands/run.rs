@@ -7,7 +7,7 @@ use ledger::{Phase, Run};
 use scheduler::capacity::Capacity;
 use scheduler::{Plan, Snapshot};
 
-use crate::cli::{ReportFormat, RunArgs};
+use crate::cli::{ReportFormat, Role, RunArgs};
 use crate::config::secrets::Credentials;
 use crate::config::{Config, parse_time};
 use crate::exit::Answer;
@@ -19,7 +19,7 @@ use crate::{http, output};
 pub async fn run(config: &Config, args: &RunArgs) -> Result<Answer> {
     let date = files::date(&args.date, config)?;
     let id = RunId::new(&config.campaign.id, date);
-    let parts = Parts::new(config, Credentials::load(&config.credentials)?).await?;
+    let parts = Parts::new(config, Credentials::load(&config.credentials)?, &Role::ALL).await?;
     let now = parts.ledger.now().await?;
     let zone = config.daily.window.zone;
     tracing::info!(run = %id, "run {id}: it is {} in {zone}", now.rfc3339(zone));
@@ -80,13 +80,16 @@ fn warn_of_capacity(snapshot: &Snapshot, id: &RunId, window: Window, now: Timest
 
 async fn send(config: &Config, parts: &Parts, run: &Run, format: ReportFormat) -> Result<Answer> {
     let id = &run.header.id;
-    if parts.inbox.is_none() {
+    if parts.journal.is_none() {
         // Two senders would each use a number's whole rate; the one that runs takes it up.
         println!("{id} is planned; another subah is running here and sends it");
         return Ok(Answer::Yes);
     }
-    let listener = http::bind(config.receiver, "receiver.listen").await?;
-    let loops = Loops::start(parts, Some(listener))?;
+    let listener = match parts.inbox {
+        Some(_) => Some(http::bind(config.receiver, "receiver.listen").await?),
+        None => None, // a receiver of its own runs beside us
+    };
+    let loops = Loops::start(parts, listener)?;
     let ended = follow(parts, id, Until::Settled, interrupted()).await;
     loops.stop().await;
     if ended == Ended::Interrupted {

@@ -12,6 +12,7 @@ use scheduler::daily::Due;
 use tokio_util::sync::CancellationToken;
 
 use super::run::plan;
+use crate::cli::Role;
 use crate::config::Config;
 use crate::config::secrets::Credentials;
 use crate::exit::{Answer, Unavailable};
@@ -25,12 +26,18 @@ const LOOK_MAX: Duration = Duration::from_secs(20);
 /// Pause after a plan that failed: the morning is short.
 const AGAIN: Duration = Duration::from_secs(5);
 
-pub async fn run(config: &Config) -> Result<Answer> {
+pub async fn run(config: &Config, roles: &[Role]) -> Result<Answer> {
     let credentials = Credentials::load(&config.credentials)?;
-    let receiver = http::bind(config.receiver, "receiver.listen").await?;
+    let has = |role: Role| roles.contains(&role);
+    let receiver = match has(Role::Receiver) {
+        true => Some(http::bind(config.receiver, "receiver.listen").await?),
+        false => None,
+    };
     let watch = http::bind(config.metrics, "metrics.listen").await?;
-    let parts = Parts::new(config, credentials).await?;
-    if parts.inbox.is_none() {
+    let parts = Parts::new(config, credentials, roles).await?;
+    let missing = (has(Role::Receiver) && parts.inbox.is_none())
+        || (has(Role::Sender) && parts.journal.is_none());
+    if missing {
         let dir = config.state_dir.display();
         return Err(Unavailable(format!("{dir} belongs to another subah that is running")).into());
     }
@@ -45,19 +52,31 @@ pub async fn run(config: &Config) -> Result<Answer> {
     };
     let sampling = tokio::spawn(sampler.run(stop.clone()));
     let (progress, clock) = (Arc::clone(&parts.progress), Arc::clone(&parts.clock));
+    if !has(Role::Sender) {
+        // Only claim loops show progress; without them the runtime itself is watched.
+        tokio::spawn(notify::pulse(Arc::clone(&progress), Arc::clone(&clock)));
+    }
     let feeding = tokio::spawn(notify::feed_watchdog(progress, clock, stop.clone()));
-    let loops = Loops::start(&parts, Some(receiver))?;
-    notify::ready("up; the daily loop begins");
+    let loops = Loops::start(&parts, receiver)?;
+    notify::ready("up; the loops begin");
+    let names: Vec<String> = roles.iter().map(|role| format!("{role:?}").to_lowercase()).collect();
     tracing::info!(
-        "subah {} serves: webhooks on {}, metrics on {}",
+        "subah {} serves as {}: webhooks on {}, metrics on {}",
         env!("CARGO_PKG_VERSION"),
+        names.join(", "),
         config.receiver,
         config.metrics
     );
 
+    let planning = async {
+        match has(Role::Scheduler) {
+            true => mornings(config, &parts).await,
+            false => std::future::pending().await,
+        }
+    };
     tokio::select! {
         () = interrupted() => {}
-        () = mornings(config, &parts) => {}
+        () = planning => {}
     }
     tracing::info!("stopping: deliveries under way finish, the rest stays in the ledger");
     notify::stopping();

@@ -1,13 +1,19 @@
-//! `webhooks read`: bodies in words.
+//! `webhooks read`: bodies in words. `webhooks replay`: merges what the inbox keeps again.
+
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use cloud_api::webhooks;
+use domain::Timestamp;
+use status::inbox::Tail;
 
-use crate::cli::Webhooks;
+use crate::config::Config;
+use crate::config::secrets::Credentials;
 use crate::exit::Answer;
+use crate::files;
+use crate::wire::{Parts, inbox_dir};
 
-pub fn run(command: &Webhooks) -> Result<Answer> {
-    let Webhooks::Read { files } = command;
+pub fn read(files: &[PathBuf]) -> Result<Answer> {
     let mut answer = Answer::Yes;
     for file in files {
         let body = std::fs::read(file).with_context(|| format!("read {}", file.display()))?;
@@ -24,4 +30,28 @@ pub fn run(command: &Webhooks) -> Result<Answer> {
         }
     }
     Ok(answer)
+}
+
+/// Beside a running subah too: facts are merged, and nothing else is touched.
+pub async fn replay(config: &Config, since: Option<&str>) -> Result<Answer> {
+    let zone = config.daily.window.zone;
+    let since = match since {
+        None => Timestamp::MIN,
+        Some(text) => {
+            let midnight = files::date(text, config)?.and_time(chrono::NaiveTime::MIN);
+            let begins = midnight.and_local_timezone(zone).earliest();
+            begins.context("the zone has no such date")?.into()
+        }
+    };
+    let parts = Parts::new(config, Credentials::load(&config.credentials)?, &[]).await?;
+    let mut tail = Tail::from_start(&inbox_dir(config));
+    let replayed = parts.applier()?.replay(&mut tail, since).await?;
+    println!(
+        "{} status reports were merged again; what was known already changed nothing",
+        replayed.facts
+    );
+    for run in replayed.strangers {
+        println!("{run}: some are about deliveries that the ledger does not hold");
+    }
+    Ok(Answer::Yes)
 }

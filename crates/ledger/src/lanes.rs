@@ -1,0 +1,134 @@
+//! Which process sends from which number. A number belongs to one process at a time, so
+//! that its rate can be kept there exactly; nothing depends on it but the rate, because
+//! the intent alone decides who may send a delivery.
+//!
+//! Each process beats: it renews what it holds, gives up what is more than its share, and
+//! takes what is free. Shares are equal, so a process that comes gets lanes within two
+//! beats, and those of one that dies are free when its leases end. Pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use domain::{NumberId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// The cell that holds it.
+pub const CELL: &str = "lanes";
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lanes {
+    held: BTreeMap<NumberId, Lease>,
+    /// Processes that send, and until when they count without another beat.
+    senders: BTreeMap<String, Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    pub owner: String,
+    pub until: Timestamp,
+}
+
+impl Lanes {
+    /// One beat of `owner`, who would send from `wanted`. Returns the lanes that are its
+    /// own until `now + ttl`.
+    pub fn beat(
+        &mut self,
+        owner: &str,
+        wanted: &[NumberId],
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Vec<NumberId> {
+        self.senders.retain(|_, until| *until > now);
+        self.senders.insert(owner.to_owned(), now + ttl);
+        self.held.retain(|_, lease| lease.until > now);
+        let share = self.share(owner, wanted.len());
+        let mut mine: Vec<NumberId> =
+            wanted.iter().filter(|lane| self.owner(lane) == Some(owner)).cloned().collect();
+        for surplus in mine.split_off(share.min(mine.len())) {
+            self.held.remove(&surplus);
+        }
+        let free = wanted.iter().filter(|lane| self.owner(lane).is_none() && !mine.contains(lane));
+        let room = share - mine.len();
+        let taken: Vec<NumberId> = free.take(room).cloned().collect();
+        mine.extend(taken);
+        for lane in &mine {
+            let lease = Lease { owner: owner.to_owned(), until: now + ttl };
+            self.held.insert(lane.clone(), lease);
+        }
+        mine
+    }
+
+    /// As equal as can be; what is left over goes to the first by name.
+    fn share(&self, owner: &str, lanes: usize) -> usize {
+        let (senders, rank) = (self.senders.len(), self.senders.range(..owner.to_owned()).count());
+        lanes / senders + usize::from(rank < lanes % senders)
+    }
+
+    /// The owner stops: its lanes are free at once.
+    pub fn leave(&mut self, owner: &str) {
+        self.senders.remove(owner);
+        self.held.retain(|_, lease| lease.owner != owner);
+    }
+
+    pub fn owner(&self, lane: &NumberId) -> Option<&str> {
+        self.held.get(lane).map(|lease| lease.owner.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(8);
+
+    fn numbers(n: usize) -> Vec<NumberId> {
+        (0..n).map(|i| NumberId::try_new(format!("10{i}")).unwrap()).collect()
+    }
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    #[test]
+    fn lanes_are_shared_and_belong_to_one_each() {
+        let (mut lanes, wanted) = (Lanes::default(), numbers(4));
+        assert_eq!(lanes.beat("a", &wanted, TTL, at(0)).len(), 4, "alone, it takes all");
+        assert_eq!(lanes.beat("b", &wanted, TTL, at(1)).len(), 0, "none is free yet");
+        assert_eq!(lanes.beat("a", &wanted, TTL, at(2)).len(), 2, "it gives up its surplus");
+        let b = lanes.beat("b", &wanted, TTL, at(3));
+        let a = lanes.beat("a", &wanted, TTL, at(4));
+        assert_eq!((a.len(), b.len()), (2, 2));
+        assert!(a.iter().all(|lane| !b.contains(lane)));
+    }
+
+    #[test]
+    fn nobody_goes_without_while_there_is_one_for_each() {
+        let (mut lanes, wanted) = (Lanes::default(), numbers(4));
+        let mut held = [0; 3];
+        for turn in 0..4 {
+            for (n, owner) in ["a", "b", "c"].into_iter().enumerate() {
+                held[n] = lanes.beat(owner, &wanted, TTL, at(turn)).len();
+            }
+        }
+        assert_eq!(held, [2, 1, 1]);
+    }
+
+    #[test]
+    fn lanes_of_a_dead_process_are_taken_over_when_its_leases_end() {
+        let (mut lanes, wanted) = (Lanes::default(), numbers(4));
+        lanes.beat("a", &wanted, TTL, at(0));
+        lanes.beat("b", &wanted, TTL, at(0));
+        lanes.beat("a", &wanted, TTL, at(1));
+        lanes.beat("b", &wanted, TTL, at(1));
+        assert_eq!(lanes.beat("b", &wanted, TTL, at(8)).len(), 2, "a may still be alive");
+        assert_eq!(lanes.beat("b", &wanted, TTL, at(9)).len(), 4);
+    }
+
+    #[test]
+    fn a_process_that_leaves_frees_its_lanes_at_once() {
+        let (mut lanes, wanted) = (Lanes::default(), numbers(3));
+        lanes.beat("a", &wanted, TTL, at(0));
+        lanes.leave("a");
+        assert_eq!(lanes.beat("b", &wanted, TTL, at(0)).len(), 3);
+    }
+}

@@ -1,0 +1,115 @@
+//! Who has something that the ledger may have forgotten: the hosts whose journals and
+//! inboxes must be merged before a restarted store is sent from again.
+//!
+//! A member is one role of one host with one disk, such as `host-1/sender/5f0c…`: a host
+//! that comes back with an empty disk is another, and what it knew is waited for. It joins
+//! when it starts, merges what it has whenever the store has a new incarnation, and reports that. When all
+//! have reported, the fence is lifted. A host that never comes back is excused by an
+//! operator, with a reason that is kept.
+
+use std::collections::BTreeMap;
+
+use domain::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::api::{Ledger, Result};
+use crate::cell;
+
+const CELL: &str = "members";
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Members {
+    pub members: BTreeMap<String, Member>,
+    pub excused: Vec<Excused>,
+    /// The incarnation that is being recovered from, and since when.
+    pub recovering: Option<(String, Timestamp)>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    pub joined_at: Timestamp,
+    /// The incarnation whose ledger has all that it knows; none before the first recovery.
+    pub merged: Option<String>,
+}
+
+/// A host that was left out of a recovery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Excused {
+    pub host: String,
+    pub at: Timestamp,
+    pub by: String,
+    pub why: String,
+}
+
+/// The member that `role` of `host` is, with what it keeps on `disk`.
+pub fn name(host: &str, role: &str, disk: &str) -> String {
+    format!("{host}/{role}/{disk}")
+}
+
+impl Members {
+    /// Members that have not merged into `incarnation`.
+    pub fn missing(&self, incarnation: &str) -> Vec<String> {
+        let behind = self.members.iter().filter(|(_, m)| m.merged.as_deref() != Some(incarnation));
+        behind.map(|(name, _)| name.clone()).collect()
+    }
+}
+
+/// Makes the member known; again does no harm. Returns since when it is: a store that
+/// loses its latest writes must not forget a member that has sent, so nothing is sent in a
+/// member's first seconds.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn join(ledger: &dyn Ledger, name: &str, now: Timestamp) -> Result<Timestamp> {
+    let join = |members: &mut Members| {
+        let fresh = Member { joined_at: now, merged: None };
+        members.members.entry(name.to_owned()).or_insert(fresh).joined_at
+    };
+    cell::update(ledger, CELL, join).await
+}
+
+/// Notes that the member's knowledge is in the ledger of `incarnation`. Returns everyone
+/// as they stand then.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn report(
+    ledger: &dyn Ledger,
+    name: &str,
+    incarnation: &str,
+    now: Timestamp,
+) -> Result<Members> {
+    let report = |members: &mut Members| {
+        let fresh = Member { joined_at: now, merged: None };
+        let member = members.members.entry(name.to_owned()).or_insert(fresh);
+        member.merged = Some(incarnation.to_owned());
+        if members.recovering.as_ref().is_none_or(|(name, _)| name != incarnation) {
+            members.recovering = Some((incarnation.to_owned(), now));
+        }
+        members.clone()
+    };
+    cell::update(ledger, CELL, report).await
+}
+
+/// Leaves a host out for good: its members are waited for no more. Returns them.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn excuse(ledger: &dyn Ledger, excused: &Excused) -> Result<Vec<String>> {
+    let excuse = |members: &mut Members| {
+        let of_host = |name: &String| name.split('/').next() == Some(&excused.host);
+        let gone: Vec<String> = members.members.keys().filter(|m| of_host(m)).cloned().collect();
+        members.members.retain(|name, _| !of_host(name));
+        if !gone.is_empty() {
+            members.excused.push(excused.clone());
+        }
+        gone
+    };
+    cell::update(ledger, CELL, excuse).await
+}
+
+/// # Errors
+/// When the ledger does not answer.
+pub async fn read(ledger: &dyn Ledger) -> Result<Members> {
+    cell::read(ledger, CELL).await
+}

@@ -1,0 +1,162 @@
+//! From a restarted store to sending again: merge, report, lift the fence.
+//!
+//! Every member runs this loop: when runs are fenced it merges what it knows, reports, and
+//! the last one to report lifts the fence. Under `hold` a member that is missing is waited
+//! for until an operator excuses its host. Under `evidence` the rest go on after a while;
+//! deliveries that the missing host may have tried are marked as suspects, so that a
+//! duplicate is flagged.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use domain::{OnAmbiguous, RunId, State};
+
+use crate::api::{Amendment, Change, Filter, Ledger, Note, Phase, Result};
+use crate::members;
+
+/// How long a missing member holds up a run that may resend on evidence.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Deliveries in one call.
+const PAGE: usize = 500;
+
+/// One member's part in recoveries.
+pub struct Recoverer {
+    member: String,
+    /// The incarnation that has all we know.
+    merged: Option<String>,
+    /// The incarnation under which nothing is left to do: nothing will be, before the next.
+    clear: Option<String>,
+}
+
+/// What there is to recover.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    pub incarnation: String,
+    /// Runs of the last days: what is known about them is merged, if it was not yet. A
+    /// member that comes late does so even when the others have gone on without it.
+    pub merge: Option<Vec<RunId>>,
+    /// Runs that are refused to send from.
+    pub fenced: Vec<RunId>,
+}
+
+/// Where a recovery stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// All that was known is merged; sending is allowed.
+    Open,
+    WaitingFor(Vec<String>),
+    /// The store forgot a part of this run's plan; what is known about that part can only
+    /// be merged when a scheduler has written it again from its snapshot.
+    WaitingForPlan(RunId),
+}
+
+impl Recoverer {
+    pub fn new(member: &str) -> Self {
+        Recoverer { member: member.to_owned(), merged: None, clear: None }
+    }
+
+    /// What this member has to do now, if anything.
+    ///
+    /// # Errors
+    /// When the ledger does not answer.
+    pub async fn due(&mut self, ledger: &dyn Ledger) -> Result<Option<Job>> {
+        let Some(incarnation) = ledger.incarnation().await? else { return Ok(None) };
+        if self.clear.as_ref() == Some(&incarnation) {
+            return Ok(None);
+        }
+        if self.merged.as_ref() != Some(&incarnation) {
+            let members = members::read(ledger).await?;
+            self.merged = members.members.get(&self.member).and_then(|m| m.merged.clone());
+        }
+        let must_merge = self.merged.as_ref() != Some(&incarnation);
+        let fenced = ledger.fenced_runs().await?;
+        if !must_merge && fenced.is_empty() {
+            self.clear = Some(incarnation);
+            return Ok(None);
+        }
+        let merge = if must_merge { Some(recent(ledger).await?) } else { None };
+        Ok(Some(Job { incarnation, merge, fenced }))
+    }
+
+    /// Reports that all this member knows is in the ledger, and lifts the fence if it was
+    /// the last to be waited for. `strangers` are the runs of facts whose delivery the
+    /// ledger did not know.
+    ///
+    /// # Errors
+    /// When the ledger does not answer.
+    pub async fn merged(
+        &mut self,
+        ledger: &dyn Ledger,
+        job: &Job,
+        strangers: &BTreeSet<RunId>,
+    ) -> Result<Progress> {
+        for id in strangers {
+            if ledger.run(id).await?.is_some_and(|run| run.phase == Phase::Planning) {
+                return Ok(Progress::WaitingForPlan(id.clone()));
+            }
+        }
+        let now = ledger.now().await?;
+        if ledger.incarnation().await?.as_ref() != Some(&job.incarnation) {
+            // What was merged may be forgotten again.
+            return Ok(Progress::WaitingFor(vec![self.member.clone()]));
+        }
+        let members = members::report(ledger, &self.member, &job.incarnation, now).await?;
+        self.merged = Some(job.incarnation.clone());
+        if job.fenced.is_empty() {
+            return Ok(Progress::Open);
+        }
+        let missing = members.missing(&job.incarnation);
+        if !missing.is_empty() {
+            let since = members.recovering.map_or(now, |(_, since)| since);
+            if now.since(since) < PATIENCE || !all_on_evidence(ledger, &job.fenced).await? {
+                return Ok(Progress::WaitingFor(missing));
+            }
+            for run in &job.fenced {
+                suspect(ledger, run, None).await?;
+            }
+        }
+        ledger.lift_fence(&job.incarnation).await?;
+        Ok(Progress::Open)
+    }
+}
+
+async fn recent(ledger: &dyn Ledger) -> Result<Vec<RunId>> {
+    let now = ledger.now().await?;
+    let runs = ledger.runs().await?.into_iter().filter(|run| run.is_recoverable(now));
+    Ok(runs.map(|run| run.header.id.clone()).collect())
+}
+
+async fn all_on_evidence(ledger: &dyn Ledger, runs: &[RunId]) -> Result<bool> {
+    for id in runs {
+        let run = ledger.run(id).await?;
+        let policy = run.map(|run| run.header.policy.on_ambiguous);
+        if policy.is_some_and(|on_ambiguous| on_ambiguous != OnAmbiguous::Evidence) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Marks every delivery that was due and still waits to be sent: a lost host may have tried
+/// it, for the first time or once more. Under `hold` they end as `Unknown`; under `evidence`
+/// they are sent, flagged. Returns how many.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn suspect(ledger: &dyn Ledger, run: &RunId, note: Option<&Note>) -> Result<usize> {
+    let states = vec![State::Planned, State::RetryWait, State::Leased];
+    let filter = Filter { states, lane: None };
+    let now = ledger.now().await?;
+    let (mut after, mut marked) = (None, 0);
+    loop {
+        let page = ledger.list(run, &filter, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(marked) };
+        after = Some(last.id.index);
+        let due = page.iter().filter(|d| d.due_at <= now);
+        let amendments: Vec<Amendment> = due
+            .map(|d| Amendment { id: d.id.clone(), change: Change::Suspect, note: note.cloned() })
+            .collect();
+        marked += amendments.len();
+        ledger.amend(&amendments).await?;
+    }
+}

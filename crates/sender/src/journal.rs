@@ -1,0 +1,84 @@
+//! What this host is about to do, is doing and has done, on its own disk.
+//!
+//! The ledger knows that an attempt was granted; only the sender knows whether its request
+//! was written. Three records per attempt tell: *intent* before the ledger is asked,
+//! *write* before the first byte goes out, *result* after the answer. After a crash they
+//! tell "never written" (tried again at once) from "maybe written" (in doubt), and give
+//! answers to the ledger that it had not taken yet. After a store that lost its latest
+//! writes they give it back what it forgot. Nothing is sent that cannot be noted here.
+
+mod file;
+mod replay;
+
+pub use file::{FileJournal, decode};
+pub use replay::{Replay, replay};
+
+use async_trait::async_trait;
+use domain::{DeliveryId, Nonce, Timestamp};
+use ledger::AttemptResult;
+use segment_log::LogError;
+use serde::{Deserialize, Serialize};
+
+/// One record. Stored as JSON; holds no name or text, but Meta's message ids, which are
+/// personal: the journal is as private as the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    /// The ledger will be asked whether this may go. `boot` names the machine's start:
+    /// after a power cut the records behind this one may be missing.
+    Intent { id: DeliveryId, nonce: Nonce, at: Timestamp, boot: String },
+    /// The request is about to be written.
+    Write { nonce: Nonce },
+    /// What became of it, or that it was not used.
+    Result(AttemptResult),
+    /// A delivery that may have taken a worker down is being handled …
+    Handling { id: DeliveryId },
+    /// … and the worker lived.
+    Handled { id: DeliveryId },
+}
+
+/// An entry, and which process start wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    pub entry: Entry,
+    /// Written by the process that reads it.
+    pub own: bool,
+}
+
+/// Whether the disk is waited for.
+pub use segment_log::Sync;
+
+#[async_trait]
+pub trait Journal: Send + std::marker::Sync {
+    /// Appends one entry.
+    ///
+    /// # Errors
+    /// When it could not be written: nothing may be sent then.
+    async fn append(&self, entry: &Entry, sync: Sync) -> Result<(), LogError>;
+
+    /// Everything that is kept, oldest first; with `Unmerged`, only what processes before
+    /// this one left behind and nobody has given to the ledger yet.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    async fn read(&self, which: Which) -> Result<Vec<Read>, LogError>;
+
+    /// Notes that all that earlier processes left behind is in the ledger.
+    ///
+    /// # Errors
+    /// When the note cannot be written; then it is only merged once more.
+    async fn merged(&self) -> Result<(), LogError>;
+
+    /// Names this start of the machine.
+    fn boot(&self) -> &str;
+
+    /// Names what it is kept on: a host that comes back with an empty disk knows nothing
+    /// of what it did before.
+    fn disk(&self) -> &str;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    All,
+    Unmerged,
+}

@@ -1,0 +1,77 @@
+//! Keeps this process's lanes: a beat renews them, and tells the gate what is ours.
+
+use std::time::{Duration, Instant};
+
+use domain::NumberId;
+use ledger::lanes::Lanes;
+use ledger::{LedgerError, cell, lanes, members};
+use tokio_util::sync::CancellationToken;
+
+use crate::monotonic;
+use crate::recovery::member;
+use crate::sender::Shared;
+
+/// Another process takes over at most this long after the last beat of a dead one.
+const TTL: Duration = Duration::from_secs(8);
+const BEAT: Duration = Duration::from_secs(2);
+/// A beat that is late by this much is not relied upon: the lease may be another's.
+const MARGIN: Duration = Duration::from_secs(2);
+/// A member sends nothing before the ledger has known it for so long: a store that loses
+/// its latest second must not forget who has sent.
+const KNOWN_AFTER: Duration = Duration::from_millis(1_500);
+
+/// Beats until `stop`.
+pub(crate) async fn keep_lanes(shared: &Shared, wanted: &[NumberId], stop: &CancellationToken) {
+    let owner = &shared.host;
+    let mut pause = BEAT;
+    while !stop.is_cancelled() {
+        match beat(shared, wanted).await {
+            Ok(lanes) => {
+                // Counted from before the call: a slow answer must not lengthen the lease.
+                shared.gate.hold(&lanes.mine, lanes.asked + TTL - MARGIN);
+                pause = if lanes.mine.is_empty() { BEAT / 4 } else { BEAT };
+            }
+            Err(error) => {
+                shared.metrics.ledger_errors.inc();
+                tracing::warn!(error = %error, "lanes of {owner} were not renewed: {error}");
+            }
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Frees the lanes, once nothing is under way any more.
+pub(crate) async fn free_lanes(shared: &Shared) {
+    let leave = |lanes: &mut Lanes| lanes.leave(&shared.host);
+    if let Err(error) = cell::update(shared.ledger.as_ref(), lanes::CELL, leave).await {
+        tracing::warn!(error = %error, "lanes were not given back and wait for their lease to end: {error}");
+    }
+}
+
+struct Beat {
+    mine: Vec<NumberId>,
+    asked: Instant,
+}
+
+async fn beat(shared: &Shared, wanted: &[NumberId]) -> Result<Beat, LedgerError> {
+    let asked = monotonic();
+    let now = shared.ledger.now().await?;
+    if shared.gate.observe(now, shared.clock.now(), monotonic()) {
+        tracing::error!(
+            "the store's clock stepped: nothing is claimed until it agrees with this host's or has run on for a minute; look at NTP"
+        );
+    }
+    let blocked = i64::from(shared.gate.is_stepped());
+    shared.metrics.sending_blocked.with_label_values(&["clock"]).set(blocked);
+    let ledger = shared.ledger.as_ref();
+    let joined_at = members::join(ledger, &member(shared), now).await?;
+    if shared.options.ledger_forgets && now.since(joined_at) < KNOWN_AFTER {
+        return Ok(Beat { mine: Vec::new(), asked });
+    }
+    let beat = |lanes: &mut Lanes| lanes.beat(&shared.host, wanted, TTL, now);
+    Ok(Beat { mine: cell::update(ledger, lanes::CELL, beat).await?, asked })
+}

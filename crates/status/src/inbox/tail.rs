@@ -1,0 +1,163 @@
+//! Reads the inbox from where the applier left off, and keeps what it could not place.
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::Timestamp;
+use ledger::WebhookFact;
+use segment_log::{Reader, Sync};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use super::{Inbox, LogError, NAME, Position, Record};
+
+/// Meta repeats for up to 7 days; a day more for the ledger to be put right from.
+const KEPT: Duration = Duration::from_secs(8 * 24 * 3_600);
+/// Where the position is kept.
+const POSITION_FILE: &str = "applied";
+const PARKED_FILE: &str = "parked.ndjson";
+
+/// A fact about a delivery that the ledger does not know (yet).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// When it is given up.
+    pub until: Timestamp,
+    pub fact: WebhookFact,
+}
+
+/// Where the applier reads from: the seam that simulation replaces.
+pub trait Source: Send {
+    /// The next records that are surely on the disk. Empty when there are none yet.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn next_batch(&mut self) -> Result<Vec<Record>, LogError>;
+
+    /// The place behind the latest batch.
+    fn position(&self) -> Position;
+
+    /// Goes back, after what was read could not be applied.
+    fn rewind(&mut self, position: Position);
+
+    /// Notes that everything before the present position is applied.
+    ///
+    /// # Errors
+    /// When the note cannot be written.
+    fn applied(&mut self) -> Result<(), LogError>;
+
+    /// Keeps a body that nobody can read, for a person.
+    fn poison(&self, record: &Record);
+
+    /// Facts that wait for their delivery to appear.
+    fn parked(&self) -> Vec<Parked>;
+
+    /// Replaces them.
+    fn park(&mut self, parked: &[Parked]);
+
+    /// Woken when more may be there.
+    fn written(&self) -> Arc<Notify>;
+}
+
+/// The inbox's own reader.
+pub struct Tail {
+    reader: Reader,
+    /// The end of what may be read; everything, when the inbox is another process's.
+    inbox: Option<Inbox>,
+}
+
+impl Tail {
+    /// Starts after what was applied before.
+    pub fn resume(inbox: &Inbox) -> Self {
+        let text = std::fs::read_to_string(inbox.dir().join(POSITION_FILE)).unwrap_or_default();
+        let mut numbers = text.split_whitespace().map(str::parse::<u64>);
+        let position = match (numbers.next(), numbers.next()) {
+            (Some(Ok(segment)), Some(Ok(offset))) => Position { segment, offset },
+            _ => Position::default(),
+        };
+        let reader = Reader::new(inbox.dir(), NAME, position);
+        Tail { reader, inbox: Some(inbox.clone()) }
+    }
+
+    /// Reads everything that is kept, from the oldest on; leaves the applier's place alone.
+    pub fn from_start(dir: &Path) -> Self {
+        Tail { reader: Reader::new(dir, NAME, Position::default()), inbox: None }
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.reader.dir().join(file)
+    }
+
+    fn note(&self, file: &str, text: &[u8], sync: Sync) -> std::io::Result<()> {
+        let temporary = self.path(&format!("{file}.tmp"));
+        let mut out = BufWriter::new(std::fs::File::create(&temporary)?);
+        out.write_all(text)?;
+        let written = out.into_inner()?;
+        if sync == Sync::Yes {
+            written.sync_all()?;
+        }
+        std::fs::rename(&temporary, self.path(file))
+    }
+}
+
+impl Source for Tail {
+    fn next_batch(&mut self) -> Result<Vec<Record>, LogError> {
+        let end = self.inbox.as_ref().map_or(Position::END, Inbox::synced);
+        let payloads = self.reader.next_batch(end)?;
+        Ok(payloads.iter().filter_map(|payload| Record::decode(payload).ok()).collect())
+    }
+
+    fn position(&self) -> Position {
+        self.reader.position
+    }
+
+    fn rewind(&mut self, position: Position) {
+        self.reader.position = position;
+    }
+
+    fn applied(&mut self) -> Result<(), LogError> {
+        let Position { segment, offset } = self.reader.position;
+        // Losing it only repeats news, so it is not synced.
+        self.note(POSITION_FILE, format!("{segment} {offset}\n").as_bytes(), Sync::No).map_err(
+            |source| LogError::Io {
+                doing: "write the position of",
+                name: NAME,
+                path: self.path(POSITION_FILE),
+                source,
+            },
+        )?;
+        self.reader.forget_before(self.reader.position, KEPT)
+    }
+
+    /// Named by its hash, so repeats do not pile up.
+    fn poison(&self, record: &Record) {
+        let folder = self.path("poison");
+        let name = &domain::hash::sha256_hex(&record.body)[..16];
+        let kept = std::fs::create_dir_all(&folder)
+            .and_then(|()| std::fs::write(folder.join(name), &record.body));
+        if let Err(error) = kept {
+            tracing::error!(error = %error, "unreadable webhook {name} was not kept: {error}");
+        }
+    }
+
+    fn parked(&self) -> Vec<Parked> {
+        let text = std::fs::read_to_string(self.path(PARKED_FILE)).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    fn park(&mut self, parked: &[Parked]) {
+        let mut text = Vec::new();
+        for one in parked {
+            serde_json::to_writer(&mut text, one).expect("a Vec takes any text");
+            text.push(b'\n');
+        }
+        if let Err(error) = self.note(PARKED_FILE, &text, Sync::Yes) {
+            tracing::error!(error = %error, "{} status reports for unknown deliveries were not kept: {error}", parked.len());
+        }
+    }
+
+    fn written(&self) -> Arc<Notify> {
+        self.inbox.as_ref().map(|inbox| Arc::clone(inbox.written())).unwrap_or_default()
+    }
+}

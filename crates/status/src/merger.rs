@@ -1,0 +1,76 @@
+//! The receiver's part in a recovery: gives a restarted store every webhook that it may
+//! have forgotten, from the inbox on this host's own disk.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use domain::Timestamp;
+use ledger::recovery::{Progress, Recoverer};
+use ledger::{Ledger, LedgerError, members};
+use tokio_util::sync::CancellationToken;
+
+use crate::applier::{Applier, ReplayError};
+use crate::inbox::{Inbox, Source, Tail};
+
+/// How often fenced runs are looked for.
+const LOOK: Duration = Duration::from_millis(500);
+
+pub struct Merger {
+    pub applier: Applier,
+    pub inbox: Inbox,
+    /// Names this host among those that share the ledger.
+    pub host: String,
+}
+
+impl Merger {
+    pub async fn run(self, stop: CancellationToken) {
+        let member = members::name(&self.host, "receiver", self.inbox.disk());
+        let mut recoverer = Recoverer::new(&member);
+        while !stop.is_cancelled() {
+            let mut tail = Tail::from_start(self.inbox.dir());
+            if let Err(error) = merge(&self.applier, &mut recoverer, &member, &mut tail).await {
+                tracing::warn!(error = %error, "the inbox is not merged into the restarted store yet: {error}");
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+}
+
+/// Joins, and merges when there is something to recover.
+///
+/// # Errors
+/// When the inbox cannot be read or the ledger does not answer; to be repeated.
+pub async fn merge(
+    applier: &Applier,
+    recoverer: &mut Recoverer,
+    member: &str,
+    source: &mut dyn Source,
+) -> Result<Option<Progress>, ReplayError> {
+    let ledger = applier.ledger.as_ref();
+    members::join(ledger, member, ledger.now().await?).await?;
+    let Some(job) = recoverer.due(ledger).await? else { return Ok(None) };
+    let mut strangers = BTreeSet::new();
+    if let Some(runs) = &job.merge {
+        let since = begin(ledger, runs).await?;
+        let replayed = applier.replay(source, since).await?;
+        let facts = replayed.facts;
+        strangers = replayed.strangers;
+        tracing::info!("{facts} status reports are merged into the store's new incarnation");
+    }
+    Ok(Some(recoverer.merged(ledger, &job, &strangers).await?))
+}
+
+/// Nothing about these runs was received before, give or take the hosts' clocks.
+async fn begin(ledger: &dyn Ledger, runs: &[domain::RunId]) -> Result<Timestamp, LedgerError> {
+    let mut begin = Timestamp::MAX;
+    for id in runs {
+        if let Some(run) = ledger.run(id).await? {
+            begin = begin.min(run.header.window.opens - Duration::from_secs(60));
+        }
+    }
+    Ok(begin)
+}

@@ -1,0 +1,4 @@
+//! `tests::fuzz::signature` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tests::fuzz::signature(bytes));

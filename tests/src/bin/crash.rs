@@ -1,0 +1,336 @@
+//! Real processes under fire: kill -9, a Redis that is killed, power cuts, frozen
+//! processes, a network that cuts, delays and swallows. At the end the simulated far side's
+//! own record is held against the ledger.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use clap::{Parser, ValueEnum};
+use ledger::Ledger;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use serde::Serialize;
+use tests::fleet::{Comparison, Fleet, Spec, Store, pause};
+use tests::install::Times;
+use tests::proxy::{Mood, Proxy};
+use tests::redis_server::RedisServer;
+use tests::{PATIENCE, power};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Harm {
+    /// kill -9 of a random process
+    Kills,
+    /// kill -9 of the one process that does everything, over sqlite
+    SqliteKills,
+    /// kill -9 of Redis, frozen senders, a broken network
+    RedisKills,
+    /// What was not synced is gone: of a sender, the receiver, or Redis
+    PowerCuts,
+    /// The same of the one process over sqlite
+    SqlitePowerCuts,
+    /// Its disk is full for a while: nothing may be sent meanwhile
+    FullDisk,
+}
+
+/// Hurts real processes and counts what was lost or sent twice.
+#[derive(Parser)]
+struct Args {
+    #[arg(long, value_enum)]
+    harm: Harm,
+    /// How often
+    #[arg(long, default_value_t = 20)]
+    times: u32,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Deliveries
+    #[arg(long, default_value_t = 600)]
+    people: u32,
+    #[arg(long, default_value = "hold", value_parser = ["hold", "evidence"])]
+    policy: String,
+}
+
+#[derive(Serialize)]
+struct Outcome {
+    harm: String,
+    policy: String,
+    times: u32,
+    /// Runs in the ledger: three planners make one.
+    runs: u64,
+    #[serde(flatten)]
+    comparison: Comparison,
+    /// Bytes that power cuts took.
+    bytes_lost: u64,
+    /// From a killed store's return until sending was allowed again, milliseconds.
+    recovery_ms_p50: u64,
+    recovery_ms_max: u64,
+    seconds: u64,
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> Result<ExitCode> {
+    let args = Args::parse();
+    let outcome = run(&args).await?;
+    println!("{}", serde_json::to_string(&outcome)?);
+    let c = &outcome.comparison;
+    let faults = c.lost + c.open + c.miscounted + c.unflagged;
+    let duplicates = if args.policy == "hold" { c.duplicates } else { 0 };
+    Ok(ExitCode::from(u8::from(faults + duplicates > 0 || outcome.runs != 1)))
+}
+
+/// How long one harm takes, on average.
+fn every(harm: Harm) -> Duration {
+    match harm {
+        Harm::Kills | Harm::SqliteKills => Duration::from_millis(200),
+        Harm::RedisKills => Duration::from_millis(4_500),
+        Harm::PowerCuts => Duration::from_millis(2_500),
+        Harm::SqlitePowerCuts => Duration::from_millis(1_500),
+        Harm::FullDisk => Duration::from_millis(6_000),
+    }
+}
+
+async fn run(args: &Args) -> Result<Outcome> {
+    let begun = Instant::now();
+    let tools = tempfile::tempdir()?;
+    let cuts = matches!(args.harm, Harm::PowerCuts | Harm::SqlitePowerCuts);
+    let preload = cuts.then(|| power::build_shim(tools.path()));
+    let embedded = {
+        use Harm::{FullDisk, SqliteKills, SqlitePowerCuts};
+        matches!(args.harm, SqliteKills | SqlitePowerCuts | FullDisk)
+    };
+    let mut server = match (&preload, embedded) {
+        (_, true) => None,
+        (Some(library), _) => Some(RedisServer::start_preloaded(library)),
+        (None, _) => {
+            Some(RedisServer::start_on_port(&["--appendonly", "yes", "--appendfsync", "always"]))
+        }
+    };
+    let proxy = server.as_ref().map(|server| Proxy::start(server.port()));
+    let store = match &proxy {
+        Some(proxy) => Store::Redis { url: format!("redis://127.0.0.1:{}/0", proxy.port) },
+        None => Store::Sqlite,
+    };
+    // The window is as long as the harm, and a little more to finish in.
+    let length = (every(args.harm) * args.times).mul_f64(1.4) + Duration::from_secs(25);
+    let times = Times { opens_in: Duration::from_secs(8), length };
+    let mut fleet = Fleet::start(&Spec {
+        store,
+        people: args.people,
+        times,
+        faults: "morning",
+        on_ambiguous: if args.policy == "hold" { "hold" } else { "evidence" },
+        preload,
+        disk_mib: (args.harm == Harm::FullDisk).then_some(24),
+    });
+    let direct = server.as_ref().map(RedisServer::url);
+    let ledger = connect(&fleet, direct.as_deref()).await?;
+    until_async("a sealed plan", || async { Ok(sealed(ledger.as_ref()).await?.then_some(())) })
+        .await?;
+
+    // A file that is put back to what its disk held must not be open here meanwhile.
+    let watching = (!embedded).then(|| std::sync::Arc::clone(&ledger));
+    drop(ledger);
+    let watched = || watching.as_deref().expect("there is Redis");
+    let mut harm =
+        Harmer { rng: SmallRng::seed_from_u64(args.seed), bytes_lost: 0, recoveries: Vec::new() };
+    for _ in 0..args.times {
+        match args.harm {
+            Harm::Kills | Harm::SqliteKills => harm.kill_one(&mut fleet),
+            Harm::RedisKills => {
+                harm.spoil_the_network(proxy.as_ref().expect("there is Redis"));
+                harm.freeze_one(&fleet);
+                harm.kill_redis(server.as_mut().expect("there is Redis"), watched()).await?;
+                go_on(&fleet).await;
+            }
+            Harm::PowerCuts => harm.cut_power(&mut fleet, server.as_mut(), watched()).await?,
+            Harm::FullDisk => harm.fill_the_disk(&fleet)?,
+            Harm::SqlitePowerCuts => {
+                pause(Duration::from_millis(harm.rng.random_range(800..2_000)));
+                harm.bytes_lost += fleet.hosts[0].lose_power();
+                fleet.start_all();
+            }
+        }
+    }
+    if let Some(proxy) = &proxy {
+        proxy.be(Mood::Pass);
+    }
+    fleet.hosts.iter().for_each(|host| host.signal("-CONT"));
+    fleet.start_all();
+    let ledger = connect(&fleet, direct.as_deref()).await?;
+    let comparison = settle(&mut fleet, ledger.as_ref()).await?;
+    harm.recoveries.sort_unstable();
+    let recoveries = &harm.recoveries;
+    Ok(Outcome {
+        harm: format!("{:?}", args.harm),
+        policy: args.policy.clone(),
+        times: args.times,
+        runs: ledger.runs().await?.len() as u64,
+        comparison,
+        bytes_lost: harm.bytes_lost,
+        recovery_ms_p50: recoveries.get(recoveries.len() / 2).copied().unwrap_or(0),
+        recovery_ms_max: recoveries.last().copied().unwrap_or(0),
+        seconds: begun.elapsed().as_secs(),
+    })
+}
+
+async fn connect(fleet: &Fleet, direct: Option<&str>) -> Result<std::sync::Arc<dyn Ledger>> {
+    until_async("the ledger", || async { Ok(fleet.ledger(direct).await.ok()) }).await
+}
+
+async fn sealed(ledger: &dyn Ledger) -> Result<bool> {
+    Ok(ledger.runs().await?.iter().any(|run| run.sealed_at.is_some()))
+}
+
+/// Asks until there is an answer; patience is for the whole of it.
+async fn until_async<T, F>(what: &str, ask: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<Option<T>>>,
+{
+    let begun = Instant::now();
+    loop {
+        if let Ok(Some(answer)) = ask().await {
+            return Ok(answer);
+        }
+        ensure!(begun.elapsed() < PATIENCE, "{what} did not happen");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Lets a few requests go, so that the next harm falls into sending; not for long, because
+/// a host that is stopped keeps the others waiting.
+async fn go_on(fleet: &Fleet) {
+    let (begun, before) = (Instant::now(), fleet.requests());
+    while fleet.requests() < before + 5 && begun.elapsed() < Duration::from_secs(5) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits until the run is over and nothing is on its way any more.
+async fn settle(fleet: &mut Fleet, ledger: &dyn Ledger) -> Result<Comparison> {
+    let begun = Instant::now();
+    let mut last = Comparison::default();
+    loop {
+        let over = fleet.closed_run(ledger).await.is_ok_and(|run| run.is_some());
+        if over
+            && fleet.webhooks_pending() == 0
+            && let Ok(comparison) = fleet.compare(ledger).await
+        {
+            // Everything known, and nothing changing any more.
+            if comparison.lost + comparison.open == 0 && comparison == last {
+                return Ok(comparison);
+            }
+            last = comparison;
+        }
+        for host in &mut fleet.hosts {
+            ensure!(!host.has_ended(), "{} ended by itself:\n{}", host.name, tail(&host.log()));
+        }
+        if begun.elapsed() > PATIENCE * 6 {
+            return Ok(last);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+struct Harmer {
+    rng: SmallRng,
+    bytes_lost: u64,
+    /// Milliseconds.
+    recoveries: Vec<u64>,
+}
+
+impl Harmer {
+    fn kill_one(&mut self, fleet: &mut Fleet) {
+        pause(Duration::from_millis(self.rng.random_range(150..250)));
+        let which = self.rng.random_range(0..fleet.hosts.len());
+        fleet.hosts[which].kill();
+        fleet.start_all();
+    }
+
+    fn fill_the_disk(&mut self, fleet: &Fleet) -> Result<()> {
+        pause(Duration::from_millis(self.rng.random_range(800..2_000)));
+        fleet.hosts[0].fill_disk(true);
+        // What was granted before goes on, at most as long as an answer takes.
+        pause(Duration::from_millis(2_500));
+        let before = fleet.requests();
+        pause(Duration::from_millis(1_500));
+        let sent = fleet.requests() - before;
+        fleet.hosts[0].fill_disk(false);
+        ensure!(sent == 0, "{sent} requests were sent from a host whose disk was full");
+        Ok(())
+    }
+
+    fn spoil_the_network(&mut self, proxy: &Proxy) {
+        match self.rng.random_range(0..6) {
+            0 => proxy.cut(),
+            1 => proxy.be(Mood::Delay(Duration::from_millis(self.rng.random_range(2..30)))),
+            2 => {
+                proxy.be(Mood::Blackhole);
+                pause(Duration::from_millis(self.rng.random_range(200..1_500)));
+                proxy.be(Mood::Pass);
+            }
+            3 => proxy.cut_mid_answer(self.rng.random_range(1..200)),
+            _ => proxy.be(Mood::Pass),
+        }
+    }
+
+    /// Stops a sender, or lets the stopped ones go on.
+    fn freeze_one(&mut self, fleet: &Fleet) {
+        let senders = fleet.hosts.iter().filter(|host| host.name.starts_with("sender"));
+        let senders: Vec<_> = senders.collect();
+        match self.rng.random_range(0..8) {
+            0 => senders[self.rng.random_range(0..senders.len())].signal("-STOP"),
+            _ => senders.iter().for_each(|host| host.signal("-CONT")),
+        }
+    }
+
+    async fn kill_redis(&mut self, server: &mut RedisServer, ledger: &dyn Ledger) -> Result<()> {
+        pause(Duration::from_millis(self.rng.random_range(500..1_500)));
+        server.kill();
+        pause(Duration::from_millis(self.rng.random_range(2..30)));
+        server.come_back();
+        self.recoveries.extend(recovered(ledger).await);
+        Ok(())
+    }
+
+    async fn cut_power(
+        &mut self,
+        fleet: &mut Fleet,
+        server: Option<&mut RedisServer>,
+        ledger: &dyn Ledger,
+    ) -> Result<()> {
+        pause(Duration::from_millis(self.rng.random_range(800..2_000)));
+        let names = ["sender-1", "sender-2", "sender-3", "receiving", "redis"];
+        match names[self.rng.random_range(0..names.len())] {
+            "redis" => {
+                let server = server.expect("there is Redis");
+                server.kill();
+                self.bytes_lost += power::cut(server.dir());
+                server.come_back();
+                self.recoveries.extend(recovered(ledger).await);
+            }
+            name => {
+                self.bytes_lost += fleet.host(name).lose_power();
+                fleet.start_all();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How long it takes until the run may be sent from again, in milliseconds. `None` when a
+/// frozen or cut off host keeps it waiting.
+async fn recovered(ledger: &dyn Ledger) -> Option<u64> {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(10) {
+        if ledger.fenced_runs().await.is_ok_and(|fenced| fenced.is_empty()) {
+            return u64::try_from(begun.elapsed().as_millis()).ok();
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    None
+}

@@ -1,0 +1,113 @@
+//! What reads bytes from outside, one function each: no input may panic, and what is read
+//! must hold. Called by `fuzz/` under libFuzzer and by an ordinary test on the corpus.
+
+use std::path::Path;
+
+use domain::callback::{Callback, CallbackKey};
+use secrecy::SecretString;
+use sender::journal::{Entry, Read, replay};
+
+/// A reader of bytes.
+pub type Target = fn(&[u8]);
+
+/// By name; `fuzz/corpus/<name>` holds its inputs.
+pub const TARGETS: [(&str, Target); 9] = [
+    ("webhook_body", webhook_body),
+    ("signature", signature),
+    ("callback", callback),
+    ("recipients", recipients),
+    ("content", content),
+    ("config", config),
+    ("graph_answer", graph_answer),
+    ("journal", journal),
+    ("segment", segment),
+];
+
+const ZONE: chrono_tz::Tz = chrono_tz::Asia::Kolkata;
+
+/// Events print without panicking, whatever a body holds.
+pub fn webhook_body(bytes: &[u8]) {
+    if let Ok(events) = cloud_api::webhooks::read(bytes) {
+        for event in events {
+            let _ = event.to_string();
+        }
+    }
+}
+
+/// The first line is the header, the rest the body: nothing but our own signature is
+/// believed.
+pub fn signature(bytes: &[u8]) {
+    let at = bytes.iter().position(|b| *b == b'\n').unwrap_or(bytes.len());
+    let (header, body) =
+        (String::from_utf8_lossy(&bytes[..at]), bytes.get(at + 1..).unwrap_or(&[]));
+    let secret = SecretString::from("app secret");
+    let secrets = [secret];
+    let believed = cloud_api::signature::verify(&secrets, body, Some(&header)).is_ok();
+    let ours = cloud_api::signature::sign(&secrets[0], body);
+    assert_eq!(believed, header.eq_ignore_ascii_case(&ours), "a made up signature was believed");
+}
+
+/// What is believed was made by us, and comes out as it went in.
+pub fn callback(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let key = CallbackKey::derive(b"app secret");
+    let _ = Callback::peek(&text);
+    if let Ok(callback) = Callback::decode(&text, &key) {
+        assert_eq!(Callback::decode(&callback.encode(&key), &key), Ok(callback));
+    }
+}
+
+pub fn recipients(bytes: &[u8]) {
+    if let Ok(intake) = scheduler::intake::read_recipients(bytes, ZONE) {
+        let mut ids: Vec<&str> = intake.rows.iter().map(|row| row.id.as_str()).collect();
+        let rows = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), rows, "one id was taken twice");
+    }
+}
+
+pub fn content(bytes: &[u8]) {
+    let _ = scheduler::intake::read_content(bytes, ZONE);
+}
+
+/// A wrong file is refused in words.
+pub fn config(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Err(bad) = subah::config::Config::parse(Path::new("fuzz/subah.toml"), &text) {
+        assert!(!bad.to_string().is_empty());
+    }
+}
+
+/// The first two bytes are the status; only a 2xx can be an acceptance.
+pub fn graph_answer(bytes: &[u8]) {
+    let [high, low, body @ ..] = bytes else { return };
+    let status = 100 + u16::from_be_bytes([*high, *low]) % 500;
+    let outcome = cloud_api::client::classify(status, None, body);
+    if matches!(outcome, cloud_api::client::Outcome::Accepted { .. }) {
+        assert!((200..300).contains(&status), "HTTP {status} was taken for an acceptance");
+    }
+}
+
+/// Lines are records: any sequence of them folds into facts.
+pub fn journal(bytes: &[u8]) {
+    let entries: Vec<Entry> =
+        bytes.split(|b| *b == b'\n').filter_map(sender::journal::decode).collect();
+    let read: Vec<Read> = entries.into_iter().map(|entry| Read { entry, own: false }).collect();
+    let replayed = replay(&read, "boot");
+    for fact in &replayed.facts {
+        assert_ne!(fact.news.http, domain::Http::None, "a dead process has nothing under way");
+    }
+}
+
+/// Whole frames are read, and their records; torn and damaged ones are not.
+pub fn segment(bytes: &[u8]) {
+    let mut at = 0;
+    while let Ok((payload, size)) = segment_log::decode(&bytes[at..]) {
+        let mut again = Vec::new();
+        segment_log::encode(payload, &mut again);
+        assert_eq!(again, &bytes[at..at + size], "a frame is read as it was written");
+        let _ = status::inbox::Record::decode(payload);
+        at += size;
+    }
+}

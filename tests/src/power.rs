@@ -1,0 +1,68 @@
+//! Power cuts: what was not synced is gone. `tests/shim/synced.c`, loaded into a process,
+//! notes what was; [`cut`] takes the rest away once the process is dead.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Builds the shim; returns its path.
+///
+/// # Panics
+/// When there is no C compiler (`tests/run` installs one).
+pub fn build_shim(dir: &Path) -> String {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("shim/synced.c");
+    let library = dir.join("synced.so");
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .arg(&library)
+        .arg(source)
+        .args(["-ldl"])
+        .status()
+        .expect("cc is installed");
+    assert!(built.success(), "the shim does not build");
+    library.display().to_string()
+}
+
+/// Puts the folder back to what its disk surely held. Returns how many bytes were lost.
+///
+/// # Panics
+/// When a file cannot be changed.
+pub fn cut(dir: &Path) -> u64 {
+    let mut lost = 0;
+    for path in files(dir) {
+        let name = path.display().to_string();
+        // Notes of a place are not synced: a cut may take them, and so it does.
+        let note = ["applied", "merged"].iter().any(|end| name.ends_with(end));
+        if note || name.ends_with("-shm") {
+            std::fs::remove_file(&path).expect("it is there");
+            continue;
+        }
+        let Some(file) = name.strip_suffix(".synced").map(PathBuf::from) else { continue };
+        let Ok(now) = std::fs::metadata(&file).map(|m| m.len()) else { continue };
+        let kept = std::fs::read(&path).expect("it is there");
+        if name.contains(".db") {
+            lost += now.saturating_sub(kept.len() as u64);
+            std::fs::write(&file, kept).expect("the disk takes it");
+            continue;
+        }
+        let sure: u64 = String::from_utf8_lossy(&kept).trim().parse().unwrap_or(0);
+        if sure < now {
+            lost += now - sure;
+            let file = std::fs::OpenOptions::new().write(true).open(&file).expect("it is there");
+            file.set_len(sure).expect("it can be cut");
+        }
+    }
+    lost
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).expect("the folder is there").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}

@@ -1,0 +1,189 @@
+//! What goes wrong, how often, and the hand that does it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+use simulator::faults::{Profile, Shares};
+
+use super::World;
+use super::host::Hosts;
+use super::store::Store;
+
+/// A kind of day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chaos {
+    /// Nothing goes wrong: the world itself is checked.
+    None,
+    /// What a bad but real morning may bring, once in a while.
+    Realistic,
+    /// Everything, far more often than in life.
+    Absurd,
+}
+
+/// Shares are 0 to 1; spans between events are means.
+pub struct Rates {
+    pub far: Shares,
+    /// Of sends: the connection is refused, so nothing left.
+    pub unreachable: f64,
+    /// Of requests without an answer, the message is never taken.
+    pub never_taken: f64,
+    /// Of ledger calls: the request, or its reply, is lost.
+    pub lost_request: f64,
+    pub lost_reply: f64,
+    /// Of steps of the protocol: the gap before it is stretched, and up to how long.
+    pub stretch: f64,
+    pub stretch_max: Duration,
+    /// Of webhooks: how many come late, and up to how late.
+    pub late_webhook: f64,
+    pub late_webhook_max: Duration,
+    pub crash_every: Option<Duration>,
+    /// Of crashes, those that take the machine's power.
+    pub power_cut: f64,
+    pub freeze_every: Option<Duration>,
+    pub freeze_max: Duration,
+    pub store_every: Option<Duration>,
+    pub store_down_max: Duration,
+    /// Of store outages, those that forget up to a second.
+    pub forgets: f64,
+    /// The receiver cannot be reached.
+    pub outage_every: Option<Duration>,
+    pub outage_max: Duration,
+    /// Of seeds, those whose store's clock steps for a while.
+    pub clock_steps: f64,
+    /// Of journal appends, those that the disk refuses.
+    pub disk_refuses: f64,
+}
+
+const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+impl Chaos {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Chaos::None => "none",
+            Chaos::Realistic => "realistic",
+            Chaos::Absurd => "absurd",
+        }
+    }
+
+    pub fn rates(self) -> Rates {
+        let calm = Rates {
+            far: Profile::None.shares(),
+            unreachable: 0.0,
+            never_taken: 0.5,
+            lost_request: 0.0,
+            lost_reply: 0.0,
+            stretch: 0.0,
+            stretch_max: secs(0),
+            late_webhook: 0.0,
+            late_webhook_max: secs(0),
+            crash_every: None,
+            power_cut: 0.0,
+            freeze_every: None,
+            freeze_max: secs(0),
+            store_every: None,
+            store_down_max: secs(0),
+            forgets: 0.0,
+            outage_every: None,
+            outage_max: secs(0),
+            clock_steps: 0.0,
+            disk_refuses: 0.0,
+        };
+        match self {
+            Chaos::None => calm,
+            Chaos::Realistic => Rates {
+                far: Profile::Morning.shares(),
+                unreachable: 0.0005,
+                lost_request: 0.0001,
+                lost_reply: 0.0001,
+                stretch: 0.0002,
+                stretch_max: secs(5),
+                late_webhook: 0.005,
+                late_webhook_max: secs(60),
+                // Means in a morning of two minutes: one crash in 50 mornings, and so on.
+                crash_every: Some(secs(6_000)),
+                power_cut: 0.05,
+                freeze_every: Some(secs(12_000)),
+                freeze_max: secs(20),
+                store_every: Some(secs(12_000)),
+                store_down_max: secs(5),
+                forgets: 0.02,
+                outage_every: Some(secs(6_000)),
+                outage_max: secs(60),
+                ..calm
+            },
+            Chaos::Absurd => Rates {
+                far: Profile::Hostile.shares(),
+                unreachable: 0.02,
+                lost_request: 0.01,
+                lost_reply: 0.01,
+                stretch: 0.04,
+                stretch_max: secs(40),
+                late_webhook: 0.05,
+                late_webhook_max: secs(90),
+                crash_every: Some(secs(10)),
+                power_cut: 0.3,
+                freeze_every: Some(secs(40)),
+                freeze_max: secs(60),
+                store_every: Some(secs(30)),
+                store_down_max: secs(6),
+                forgets: 0.5,
+                outage_every: Some(secs(40)),
+                outage_max: secs(60),
+                clock_steps: 0.1,
+                disk_refuses: 0.002,
+                ..calm
+            },
+        }
+    }
+}
+
+/// Does harm until it is aborted.
+pub async fn reign(world: Arc<World>, store: Arc<Store>, hosts: Arc<Hosts>) {
+    let rates = world.setup.chaos.rates();
+    let events = [rates.crash_every, rates.freeze_every, rates.store_every, rates.outage_every];
+    if world.chance(rates.clock_steps) {
+        tokio::spawn(step_the_clock(Arc::clone(&world), Arc::clone(&store)));
+    }
+    let rate: f64 = events.iter().flatten().map(|mean| 1.0 / mean.as_secs_f64()).sum();
+    if rate == 0.0 {
+        return;
+    }
+    loop {
+        let draw: f64 = world.draw(|rng| rng.random_range(1e-9..1.0));
+        tokio::time::sleep(Duration::from_secs_f64(-draw.ln() / rate)).await;
+        let mut pick = world.draw(|rng| rng.random::<f64>()) * rate;
+        for (at, mean) in events.iter().enumerate() {
+            let share = mean.map_or(0.0, |mean| 1.0 / mean.as_secs_f64());
+            if pick < share {
+                harm(at, &world, &rates, &store, &hosts);
+                break;
+            }
+            pick -= share;
+        }
+    }
+}
+
+fn harm(what: usize, world: &Arc<World>, rates: &Rates, store: &Arc<Store>, hosts: &Arc<Hosts>) {
+    match what {
+        0 => hosts.crash_one(world.chance(rates.power_cut)),
+        1 => hosts.freeze_one(world.span(rates.freeze_max)),
+        2 => {
+            let forgets = world.chance(rates.forgets);
+            store.fail(world.span(rates.store_down_max), forgets);
+        }
+        _ => hosts.cut_off_receiver(world.span(rates.outage_max)),
+    }
+}
+
+/// The store's clock jumps ahead within the window, or far back, and is put right before
+/// long.
+async fn step_the_clock(world: Arc<World>, store: Arc<Store>) {
+    tokio::time::sleep(world.span(secs(100))).await;
+    let ahead = world.chance(0.5);
+    store.step(if ahead { 40 } else { -3_600 });
+    tokio::time::sleep(world.span(secs(40))).await;
+    store.step(0);
+}

@@ -1,0 +1,190 @@
+//! What became of the morning: the ledger against the far side's own record.
+
+use std::collections::{BTreeMap, HashMap};
+
+use domain::clock::EARLY_MAX;
+use domain::{DeliveryId, State};
+use ledger::{DeliveryView, Filter, Ledger};
+use serde::Serialize;
+
+use super::World;
+use super::far::{Far, Taken};
+use super::store::Store;
+
+/// Counts; added up over seeds. Those that must be zero say so.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    pub seeds: u64,
+    pub planned: u64,
+    /// Delivered or read, by the ledger.
+    pub delivered: u64,
+    pub unknown: u64,
+    pub failed: u64,
+    pub expired: u64,
+    pub quarantined: u64,
+    /// Requests that reached the far side.
+    pub requests: u64,
+    /// Of these, how many the sender could not know the outcome of.
+    pub ambiguous: u64,
+    /// Attempts that evidence let be followed by another.
+    pub written_off: u64,
+    /// Messages beyond the first of a delivery that a recipient could receive.
+    pub duplicates: u64,
+    /// Must be 0: duplicates that nobody marked as possible.
+    pub unflagged: u64,
+    /// Must be 0: messages that were taken and that the ledger does not know of.
+    pub lost: u64,
+    /// Must be 0: deliveries without a named end, or mornings that never end.
+    pub stuck: u64,
+    /// Must be 0: counters that differ from a recount or from the plan.
+    pub miscounted: u64,
+    /// Must be 0: states that contradict what the far side knows.
+    pub wrong: u64,
+    /// Must be 0: requests before their delivery was due, by more than a clock that jumped
+    /// can make them.
+    pub early: u64,
+    /// Must be 0: deliveries with more messages than attempts are allowed.
+    pub too_many: u64,
+    /// What was wrong, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub complaints: Vec<String>,
+    /// Identifies the whole course of events; equal for equal seeds.
+    pub trace: u64,
+}
+
+impl Verdict {
+    /// Nothing that must not happen has happened. Under `hold` a duplicate is one of them.
+    pub fn is_good(&self, hold: bool) -> bool {
+        self.faults() == 0 && (!hold || self.duplicates == 0)
+    }
+
+    fn faults(&self) -> u64 {
+        let faults = self.lost + self.stuck + self.miscounted + self.wrong + self.early;
+        faults + self.too_many + self.unflagged
+    }
+
+    pub fn add(&mut self, other: &Verdict) {
+        let pairs = [
+            (&mut self.seeds, other.seeds),
+            (&mut self.planned, other.planned),
+            (&mut self.delivered, other.delivered),
+            (&mut self.unknown, other.unknown),
+            (&mut self.failed, other.failed),
+            (&mut self.expired, other.expired),
+            (&mut self.quarantined, other.quarantined),
+            (&mut self.requests, other.requests),
+            (&mut self.ambiguous, other.ambiguous),
+            (&mut self.written_off, other.written_off),
+            (&mut self.duplicates, other.duplicates),
+            (&mut self.unflagged, other.unflagged),
+            (&mut self.lost, other.lost),
+            (&mut self.stuck, other.stuck),
+            (&mut self.miscounted, other.miscounted),
+            (&mut self.wrong, other.wrong),
+            (&mut self.early, other.early),
+            (&mut self.too_many, other.too_many),
+        ];
+        pairs.into_iter().for_each(|(sum, n)| *sum += n);
+        self.trace = self.trace.rotate_left(7) ^ other.trace;
+    }
+}
+
+/// Reads the ledger directly: the morning is over and its links do not matter any more.
+pub async fn verdict(world: &World, store: &Store, far: &Far, ended: bool) -> Verdict {
+    let (taken, requests) = {
+        let oracle = far.oracle.lock().expect("one thread");
+        (oracle.taken.clone(), oracle.requests.clone())
+    };
+    let everything = store.model.list(&world.run, &Filter::default(), None, usize::MAX).await;
+    let deliveries = everything.unwrap_or_default();
+    let mut verdict = Verdict {
+        seeds: 1,
+        planned: deliveries.len() as u64,
+        requests: requests.len() as u64,
+        stuck: u64::from(!ended),
+        ..Verdict::default()
+    };
+    let counts = store.model.counts(&world.run).await.unwrap_or_default();
+    let recount = store.model.recount(&world.run).await.unwrap_or_default();
+    let whole = counts.total() == u64::from(world.setup.deliveries);
+    verdict.miscounted += u64::from(counts != recount || !whole);
+
+    let mut by_delivery: HashMap<&DeliveryId, Vec<&Taken>> = HashMap::new();
+    taken.iter().for_each(|one| by_delivery.entry(&one.delivery).or_default().push(one));
+    let due: BTreeMap<&DeliveryId, _> = deliveries.iter().map(|d| (&d.id, d.due_at)).collect();
+    for (delivery, at) in &requests {
+        let early = |due: &domain::Timestamp| *at + EARLY_MAX < *due;
+        verdict.early += u64::from(due.get(delivery).is_none_or(early));
+    }
+    for delivery in &deliveries {
+        let messages = by_delivery.remove(&delivery.id).unwrap_or_default();
+        judge(delivery, &messages, &mut verdict);
+    }
+    verdict.lost += by_delivery.len() as u64; // messages for deliveries that were never planned
+    if !ended {
+        verdict.complaints.push(format!(
+            "it never ended: phase {:?}, far side idle {}, fenced {:?}",
+            store.model.run(&world.run).await.map(|run| run.map(|run| run.phase)),
+            far.is_idle(),
+            store.model.fenced_runs().await,
+        ));
+    }
+    verdict.trace = trace(&deliveries, &requests);
+    verdict
+}
+
+fn judge(delivery: &DeliveryView, messages: &[&Taken], verdict: &mut Verdict) {
+    match delivery.state {
+        State::Delivered | State::Read => verdict.delivered += 1,
+        State::Unknown => verdict.unknown += 1,
+        State::Failed => verdict.failed += 1,
+        State::Expired => verdict.expired += 1,
+        State::Quarantined => verdict.quarantined += 1,
+        state => verdict.stuck += u64::from(state.is_open()),
+    }
+    let facts = &delivery.facts;
+    let before = verdict.faults();
+    for attempt in &facts.attempts {
+        verdict.ambiguous += u64::from(matches!(attempt.http, domain::Http::Ambiguous(_)));
+        verdict.written_off += u64::from(attempt.written_off_at.is_some());
+    }
+    let arriving: Vec<&&Taken> = messages.iter().filter(|message| message.arrives).collect();
+    let surplus = arriving.len().saturating_sub(1) as u64;
+    verdict.duplicates += surplus;
+    if surplus > 0 && !facts.possible_duplicate() {
+        verdict.unflagged += surplus;
+    }
+    let known = |message: &&Taken| {
+        facts.attempt(message.nonce).is_some_and(|attempt| attempt.taken_at().is_some())
+    };
+    verdict.lost += messages.iter().filter(|message| !known(message)).count() as u64;
+    let arrived = messages.iter().any(|message| message.reported);
+    let says_arrived = matches!(delivery.state, State::Delivered | State::Read);
+    let says_taken = matches!(delivery.state, State::Sent | State::Accepted | State::Held);
+    let contradicted = arrived != says_arrived || (says_taken && arriving.is_empty());
+    verdict.wrong += u64::from(contradicted);
+    verdict.too_many += u64::from(messages.len() > 3);
+    if verdict.faults() > before || delivery.state.is_open() {
+        verdict.complaints.push(format!(
+            "{} is {} at {}: {:?}; the far side took {messages:?}",
+            delivery.id, delivery.state, delivery.next_at, delivery.facts
+        ));
+    }
+}
+
+/// Order matters: two runs of one seed must take the very same course.
+fn trace(deliveries: &[DeliveryView], requests: &[(DeliveryId, domain::Timestamp)]) -> u64 {
+    let mut trace = 0u64;
+    let mut mix = |n: u64| trace = domain::hash::mix64(trace ^ n);
+    for (delivery, at) in requests {
+        mix(u64::from(delivery.index));
+        mix(at.micros().unsigned_abs());
+    }
+    for delivery in deliveries {
+        mix(delivery.state as u64);
+        for attempt in &delivery.facts.attempts {
+            mix(attempt.intent_at.map_or(0, |at| at.micros().unsigned_abs()));
+        }
+    }
+    trace
+}

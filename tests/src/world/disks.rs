@@ -1,0 +1,191 @@
+//! The disks of the hosts: what a crash leaves and what a power cut takes.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use domain::Timestamp;
+use segment_log::Position;
+use sender::journal::{Entry, Journal, Read, Sync, Which};
+use status::inbox::{LogError, Parked, Record, Source};
+use tokio::sync::Notify;
+
+use super::World;
+use super::life::Life;
+
+/// A sender's journal as it is on its disk.
+#[derive(Default)]
+pub struct JournalDisk {
+    entries: Vec<(u32, Entry)>,
+    synced: usize,
+    /// Process starts before this one are merged.
+    merged_before: u32,
+    starts: u32,
+    boots: u32,
+}
+
+impl JournalDisk {
+    /// What was not synced is gone, and the machine's start has another name.
+    pub fn lose_power(&mut self) {
+        self.entries.truncate(self.synced);
+        self.boots += 1;
+    }
+}
+
+/// One process's journal.
+pub struct SimJournal {
+    world: Arc<World>,
+    disk: Arc<Mutex<JournalDisk>>,
+    life: Arc<Life>,
+    start: u32,
+    boot: String,
+}
+
+impl SimJournal {
+    pub fn open(world: &Arc<World>, disk: &Arc<Mutex<JournalDisk>>, life: &Arc<Life>) -> Self {
+        let mut held = disk.lock().expect("one thread");
+        held.starts += 1;
+        let (start, boot) = (held.starts, format!("boot-{}", held.boots));
+        drop(held);
+        SimJournal {
+            world: Arc::clone(world),
+            disk: Arc::clone(disk),
+            life: Arc::clone(life),
+            start,
+            boot,
+        }
+    }
+}
+
+#[async_trait]
+impl Journal for SimJournal {
+    async fn append(&self, entry: &Entry, sync: Sync) -> Result<(), LogError> {
+        self.life.pass().await;
+        if self.world.chance(self.world.setup.chaos.rates().disk_refuses) {
+            return Err(LogError::Stopped { name: "simulated journal" });
+        }
+        let mut disk = self.disk.lock().expect("one thread");
+        disk.entries.push((self.start, entry.clone()));
+        if sync == Sync::Yes {
+            disk.synced = disk.entries.len();
+        }
+        Ok(())
+    }
+
+    async fn read(&self, which: Which) -> Result<Vec<Read>, LogError> {
+        self.life.pass().await;
+        let disk = self.disk.lock().expect("one thread");
+        let wanted = |start: u32| match which {
+            Which::All => true,
+            Which::Unmerged => start >= disk.merged_before && start < self.start,
+        };
+        let read = |(start, entry): &(u32, Entry)| Read {
+            entry: entry.clone(),
+            own: *start == self.start,
+        };
+        Ok(disk.entries.iter().filter(|(start, _)| wanted(*start)).map(read).collect())
+    }
+
+    async fn merged(&self) -> Result<(), LogError> {
+        self.life.pass().await;
+        self.disk.lock().expect("one thread").merged_before = self.start;
+        Ok(())
+    }
+
+    fn boot(&self) -> &str {
+        &self.boot
+    }
+
+    fn disk(&self) -> &str {
+        "disk"
+    }
+}
+
+/// The receiver's inbox. Bodies are synced before they are answered for; the place of the
+/// applier is not.
+#[derive(Default)]
+pub struct InboxDisk {
+    records: Vec<Record>,
+    applied: usize,
+    /// The place that a power cut goes back to.
+    applied_surely: usize,
+    parked: Vec<Parked>,
+    written: Arc<Notify>,
+}
+
+impl InboxDisk {
+    pub fn append(&mut self, received_at: Timestamp, body: Vec<u8>) {
+        self.records.push(Record { received_at, body: body.into() });
+        self.written.notify_one();
+    }
+
+    pub fn lose_power(&mut self) {
+        self.applied = self.applied_surely;
+    }
+
+    pub fn is_applied(&self) -> bool {
+        self.applied == self.records.len() && self.parked.is_empty()
+    }
+}
+
+/// Reads the inbox, from the applier's place or from the start.
+pub struct SimTail {
+    disk: Arc<Mutex<InboxDisk>>,
+    at: usize,
+    notes: bool,
+}
+
+/// Records in one batch: small, so that crashes fall between batches.
+const BATCH: usize = 4;
+
+impl SimTail {
+    pub fn resume(disk: &Arc<Mutex<InboxDisk>>) -> Self {
+        let at = disk.lock().expect("one thread").applied;
+        SimTail { disk: Arc::clone(disk), at, notes: true }
+    }
+
+    pub fn from_start(disk: &Arc<Mutex<InboxDisk>>) -> Self {
+        SimTail { disk: Arc::clone(disk), at: 0, notes: false }
+    }
+}
+
+impl Source for SimTail {
+    fn next_batch(&mut self) -> Result<Vec<Record>, LogError> {
+        let disk = self.disk.lock().expect("one thread");
+        let batch: Vec<Record> = disk.records.iter().skip(self.at).take(BATCH).cloned().collect();
+        self.at += batch.len();
+        Ok(batch)
+    }
+
+    fn position(&self) -> Position {
+        Position { segment: 0, offset: self.at as u64 }
+    }
+
+    fn rewind(&mut self, position: Position) {
+        self.at = usize::try_from(position.offset).expect("few records");
+    }
+
+    fn applied(&mut self) -> Result<(), LogError> {
+        if self.notes {
+            let mut disk = self.disk.lock().expect("one thread");
+            disk.applied_surely = disk.applied;
+            disk.applied = self.at;
+        }
+        Ok(())
+    }
+
+    fn poison(&self, _: &Record) {
+        unreachable!("the far side sends nothing that cannot be read");
+    }
+
+    fn parked(&self) -> Vec<Parked> {
+        self.disk.lock().expect("one thread").parked.clone()
+    }
+
+    fn park(&mut self, parked: &[Parked]) {
+        self.disk.lock().expect("one thread").parked = parked.to_vec();
+    }
+
+    fn written(&self) -> Arc<Notify> {
+        Arc::clone(&self.disk.lock().expect("one thread").written)
+    }
+}

@@ -1,0 +1,407 @@
+//! The hosts and what runs on them: three senders, a receiver, a scheduler. Each process is
+//! the product's own code on faulty seams; killing one leaves its host's disk.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+
+use cloud_api::CloudApi;
+use domain::callback::CallbackKey;
+use domain::campaign::{CampaignId, Category};
+use domain::{
+    Address, Backoff, BusinessNumber, NumberId, Phone, Policy, Recipient, RecipientId, Timestamp,
+    Window,
+};
+use ledger::recovery::Recoverer;
+use ledger::{Amendment, Change, Ledger};
+use queue::{Lane, LaneBackend, LaneOptions};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use scheduler::intake::Content;
+
+use scheduler::planner::Frame;
+use scheduler::{Campaign, Planner, Snapshot};
+use secrecy::SecretString;
+use sender::{Options, Sender};
+use status::{Applier, Sweeper, merger};
+use telemetry::Metrics;
+use templates::definition::HeaderFormat;
+use templates::{ParameterFormat, TemplateDefinition};
+use tokio::time::Instant;
+
+use super::disks::{InboxDisk, JournalDisk, SimJournal, SimTail};
+use super::far::{Far, Wire};
+use super::life::Life;
+use super::store::{Link, Store};
+use super::{DAWN, SkewedClock, World};
+
+const LANES: usize = 3;
+const SENDERS: usize = 3;
+/// Longest time that a dead process stays away.
+const AWAY_MAX: Duration = Duration::from_secs(5);
+/// Clocks of hosts are off by up to this.
+const SKEW_MAX: Duration = Duration::from_secs(2);
+
+static METRICS: LazyLock<Arc<Metrics>> = LazyLock::new(Arc::default);
+/// Never called: there is no media in this campaign.
+static API: LazyLock<CloudApi> = LazyLock::new(|| {
+    CloudApi::new(&cloud_api::Options::default(), SecretString::from("none")).expect("a client")
+});
+/// Snapshots of all worlds; they are equal, so it is written once.
+static STATE_DIR: LazyLock<PathBuf> =
+    LazyLock::new(|| tempfile::tempdir().expect("a temporary folder").keep());
+
+fn key() -> CallbackKey {
+    CallbackKey::derive(b"simulated")
+}
+
+fn numbers() -> Vec<BusinessNumber> {
+    let number = |n: usize| BusinessNumber {
+        id: NumberId::try_new(format!("10{n}")).expect("digits"),
+        throughput: 80,
+        weight: 1,
+    };
+    (1..=LANES).map(number).collect()
+}
+
+fn at(secs: u64) -> Timestamp {
+    DAWN + Duration::from_secs(secs)
+}
+
+fn snapshot(deliveries: u32) -> Snapshot {
+    let recipient = |n: u32| Recipient {
+        id: RecipientId::new(format!("r{n:05}")),
+        name: "Asha Rao".into(),
+        address: Address::Phone(Phone::try_new(format!("+9198{n:08}")).expect("E.164")),
+        tier: String::new(),
+        language: "en".into(),
+        consent_utility: true,
+        consent_marketing: false,
+        opted_in_at: None,
+        attributes: BTreeMap::new(),
+    };
+    let everyone = Content {
+        recipient_id: RecipientId::new("*"),
+        params: BTreeMap::from([("headline".to_owned(), "NIFTY up".to_owned())]),
+        header: None,
+        media: None,
+        filename: None,
+        buttons: BTreeMap::new(),
+        approved_by: Some("Meera".into()),
+        approved_at: Some(Timestamp::from_secs(1)),
+    };
+    let campaign = Campaign {
+        id: CampaignId::try_new("daily-pack").expect("a plain name"),
+        category: Category::Utility,
+        template: TemplateDefinition {
+            name: "daily_pack".into(),
+            languages: vec!["en".into()],
+            parameter_format: ParameterFormat::Named,
+            header: HeaderFormat::None,
+            body_parameters: vec!["headline".into()],
+            buttons: vec![],
+            body_text: None,
+        },
+        default_language: "en".into(),
+        tiers: vec![],
+        numbers: numbers(),
+    };
+    Snapshot::take(campaign, (0..deliveries).map(recipient).collect(), vec![everyone]).snapshot
+}
+
+/// A window of two minutes, with one for repairs.
+fn window() -> Window {
+    Window {
+        opens: at(5),
+        target: at(20),
+        spread_until: at(65),
+        closes: at(110),
+        deadline: at(125),
+    }
+}
+
+fn planner(world: &Arc<World>, ledger: Arc<dyn Ledger>) -> (Planner, Frame) {
+    let policy = Policy { on_ambiguous: world.setup.policy, ..Policy::default() };
+    // So few deliveries would have a budget of one.
+    let evidence = domain::Evidence { lost_budget: 0.25, ..policy.evidence };
+    let frame = Frame {
+        run: world.run.clone(),
+        zone: "Asia/Kolkata".into(),
+        window: window(),
+        stop_at: window().deadline,
+        grace: Duration::from_secs(17),
+        policy: Policy { evidence, ..policy },
+        target_ratio: 0.99,
+    };
+    (Planner { ledger, api: API.clone(), state_dir: STATE_DIR.clone() }, frame)
+}
+
+/// Three planners at once, each on its own bad line, until each has seen the plan sealed.
+pub async fn plan_thrice(world: &Arc<World>, store: &Arc<Store>) {
+    let plan = || plan(world, store, Arc::new(Life::default()));
+    tokio::join!(biased; plan(), plan(), plan());
+}
+
+async fn plan(world: &Arc<World>, store: &Arc<Store>, life: Arc<Life>) {
+    let (planner, frame) = planner(world, Arc::new(Link { store: Arc::clone(store), life }));
+    let snapshot = snapshot(world.setup.deliveries);
+    while planner.plan(&snapshot, &frame, world.now(), &|_| {}).await.is_err() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// One sending host.
+struct SenderHost {
+    name: String,
+    disk: Arc<Mutex<JournalDisk>>,
+    life: Mutex<Arc<Life>>,
+    skew: Duration,
+}
+
+/// The receiving host.
+pub struct Receiver {
+    world: Arc<World>,
+    disk: Arc<Mutex<InboxDisk>>,
+    life: Mutex<Arc<Life>>,
+    cut_off_until: Mutex<Option<Instant>>,
+}
+
+impl Receiver {
+    /// Takes one webhook; false when the far side has to come again.
+    pub async fn take(&self, body: &[u8]) -> bool {
+        let cut_off = self.cut_off_until.lock().expect("one thread");
+        let reachable = cut_off.is_none_or(|until| until <= Instant::now());
+        drop(cut_off);
+        if !reachable || !self.life.lock().expect("one thread").is_up() {
+            return false;
+        }
+        self.disk.lock().expect("one thread").append(self.world.now(), body.to_vec());
+        !self.world.chance(self.world.setup.chaos.rates().lost_reply)
+    }
+}
+
+pub struct Hosts {
+    world: Arc<World>,
+    store: Arc<Store>,
+    far: Arc<Far>,
+    senders: Vec<Arc<SenderHost>>,
+    receiver: Arc<Receiver>,
+}
+
+impl Hosts {
+    pub fn new(world: &Arc<World>, store: &Arc<Store>, far: &Arc<Far>) -> Self {
+        let sender = |n: usize| {
+            Arc::new(SenderHost {
+                name: format!("host-{n}"),
+                disk: Arc::default(),
+                life: Mutex::default(),
+                skew: world.span(SKEW_MAX),
+            })
+        };
+        let receiver = Arc::new(Receiver {
+            world: Arc::clone(world),
+            disk: Arc::default(),
+            life: Mutex::default(),
+            cut_off_until: Mutex::default(),
+        });
+        far.reports_to(Arc::clone(&receiver));
+        Hosts {
+            world: Arc::clone(world),
+            store: Arc::clone(store),
+            far: Arc::clone(far),
+            senders: (1..=SENDERS).map(sender).collect(),
+            receiver,
+        }
+    }
+
+    pub fn start_all(&self) {
+        for host in &self.senders {
+            self.start_sender(host);
+        }
+        self.start_receiver();
+        self.start_scheduler();
+    }
+
+    pub fn inbox_is_applied(&self) -> bool {
+        self.receiver.disk.lock().expect("one thread").is_applied()
+    }
+
+    /// Kills a process, or takes its host's power, and starts it again a little later.
+    pub fn crash_one(self: &Arc<Self>, power: bool) {
+        let which = self.pick(SENDERS + 1);
+        let hosts = Arc::clone(self);
+        let away = self.world.span(AWAY_MAX);
+        match self.senders.get(which) {
+            Some(host) => {
+                host.life.lock().expect("one thread").kill();
+                if power {
+                    host.disk.lock().expect("one thread").lose_power();
+                }
+                let host = Arc::clone(host);
+                tokio::spawn(async move {
+                    tokio::time::sleep(away).await;
+                    hosts.start_sender(&host);
+                });
+            }
+            None => {
+                self.receiver.life.lock().expect("one thread").kill();
+                if power {
+                    self.receiver.disk.lock().expect("one thread").lose_power();
+                }
+                tokio::spawn(async move {
+                    tokio::time::sleep(away).await;
+                    hosts.start_receiver();
+                });
+            }
+        }
+    }
+
+    pub fn freeze_one(&self, span: Duration) {
+        let which = self.pick(SENDERS + 1);
+        let life = self.senders.get(which).map_or(&self.receiver.life, |host| &host.life);
+        life.lock().expect("one thread").freeze(Instant::now() + span);
+    }
+
+    pub fn cut_off_receiver(&self, span: Duration) {
+        *self.receiver.cut_off_until.lock().expect("one thread") = Some(Instant::now() + span);
+    }
+
+    /// Everything that is still wrong is put right. Processes that are away come back by
+    /// themselves.
+    pub fn heal(&self) {
+        self.store.mend();
+        *self.receiver.cut_off_until.lock().expect("one thread") = None;
+        for life in self.senders.iter().map(|host| &host.life).chain([&self.receiver.life]) {
+            life.lock().expect("one thread").thaw();
+        }
+    }
+
+    fn pick(&self, n: usize) -> usize {
+        use rand::RngExt;
+        self.world.draw(|rng| rng.random_range(0..n))
+    }
+
+    /// A new process takes the place of whatever ran on the host.
+    fn new_life(&self, slot: &Mutex<Arc<Life>>) -> (Arc<Life>, Arc<dyn Ledger>) {
+        let life = Arc::new(Life::default());
+        let before = std::mem::replace(&mut *slot.lock().expect("one thread"), Arc::clone(&life));
+        before.kill();
+        let link = Link { store: Arc::clone(&self.store), life: Arc::clone(&life) };
+        (life, Arc::new(link))
+    }
+
+    fn start_sender(&self, host: &Arc<SenderHost>) {
+        let (life, ledger) = self.new_life(&host.life);
+        let clock = SkewedClock { world: Arc::clone(&self.world), ahead: host.skew };
+        let options = Options { ledger_forgets: true, concurrency: 4, ..Options::default() };
+        let sender = Sender {
+            ledger: Arc::clone(&ledger),
+            transport: Arc::new(Wire { far: Arc::clone(&self.far), life: Arc::clone(&life) }),
+            journal: Arc::new(SimJournal::open(&self.world, &host.disk, &life)),
+            host: host.name.clone(),
+            clock: Arc::new(clock),
+            callback_key: key(),
+            metrics: Arc::clone(&METRICS),
+            options: options.clone(),
+            numbers: numbers(),
+            rng: StdRng::seed_from_u64(self.world.process_seed()),
+            boot: String::new(),
+            progress: Arc::default(),
+        };
+        tokio::spawn(send(sender, Arc::clone(&ledger), options, Arc::clone(&life)));
+        if host.name == "host-1" {
+            self.start_sweeper(ledger, &life);
+        }
+    }
+
+    fn start_sweeper(&self, ledger: Arc<dyn Ledger>, life: &Arc<Life>) {
+        let clock = SkewedClock { world: Arc::clone(&self.world), ahead: Duration::ZERO };
+        let sweeper = Sweeper {
+            ledger,
+            clock: Arc::new(clock),
+            metrics: Arc::clone(&METRICS),
+            every: Duration::from_secs(1),
+        };
+        tokio::spawn(sweeper.run(life.stop.clone()));
+    }
+
+    fn applier(&self, ledger: Arc<dyn Ledger>) -> Applier {
+        let clock = SkewedClock { world: Arc::clone(&self.world), ahead: Duration::ZERO };
+        Applier {
+            ledger,
+            clock: Arc::new(clock),
+            metrics: Arc::clone(&METRICS),
+            callback_keys: vec![key()],
+            backoff: Backoff::default(),
+            rng: Mutex::new(StdRng::seed_from_u64(self.world.process_seed())),
+        }
+    }
+
+    fn start_receiver(&self) {
+        let (life, ledger) = self.new_life(&self.receiver.life);
+        self.start_sweeper(Arc::clone(&ledger), &life);
+        let applier = self.applier(Arc::clone(&ledger));
+        let (mut tail, stop) = (SimTail::resume(&self.receiver.disk), life.stop.clone());
+        tokio::spawn(async move { applier.run(&mut tail, stop).await });
+        let (applier, disk) = (self.applier(ledger), Arc::clone(&self.receiver.disk));
+        tokio::spawn(async move {
+            let mut recoverer = Recoverer::new("receiving/receiver");
+            while !life.stop.is_cancelled() {
+                let mut tail = SimTail::from_start(&disk);
+                let merge =
+                    merger::merge(&applier, &mut recoverer, "receiving/receiver", &mut tail);
+                let _ = merge.await; // repeated
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        });
+    }
+
+    /// Plans again whatever the store forgot of the plan.
+    fn start_scheduler(&self) {
+        let (world, store) = (Arc::clone(&self.world), Arc::clone(&self.store));
+        tokio::spawn(async move {
+            let life = Arc::new(Life::default());
+            while !store.is_closed(&world.run) {
+                plan(&world, &store, Arc::clone(&life)).await;
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+        });
+    }
+}
+
+/// The sender's lanes, driven as the queue's workers drive them.
+async fn send(sender: Sender, ledger: Arc<dyn Ledger>, options: Options, life: Arc<Life>) {
+    let running = sender.prepare();
+    running.settle_the_past(&life.stop).await;
+    let lanes = running.lanes.clone();
+    tokio::spawn(running.keep(life.stop.clone(), life.stop.clone()));
+    let lane_options =
+        LaneOptions { concurrency: options.concurrency, timeout: options.handling_timeout };
+    for lane in lanes {
+        let backend =
+            LaneBackend::start(Arc::clone(&ledger), Arc::clone(&lane), &lane_options, &life.stop);
+        tokio::spawn(work(backend, lane, Arc::clone(&ledger), options.handling_timeout));
+    }
+}
+
+async fn work(
+    mut backend: LaneBackend,
+    lane: Arc<dyn Lane>,
+    ledger: Arc<dyn Ledger>,
+    timeout: Duration,
+) {
+    while let Some(job) = backend.next().await {
+        let (lane, ledger) = (Arc::clone(&lane), Arc::clone(&ledger));
+        tokio::spawn(async move {
+            let id = job.claim.id.clone();
+            // As in `queue`: the worker gives up, the delivery's own task goes on.
+            let task = tokio::spawn(queue::deliver(lane, job));
+            let handled = tokio::time::timeout(timeout, task).await;
+            if !matches!(handled, Ok(Ok(Ok(())))) {
+                let strike = Amendment { id, change: Change::Strike, note: None };
+                let _ = ledger.amend(&[strike]).await; // else its lease ends
+            }
+        });
+    }
+}

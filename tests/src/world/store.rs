@@ -1,0 +1,301 @@
+//! The store and the way to it: the model ledger behind a network that loses requests and
+//! replies, on a server that goes away and may forget its last second.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::{Clock, NumberId, RunId, State, Timestamp};
+use ledger::model::Memory;
+use ledger::{
+    Amended, Amendment, Applied, AttemptResult, Begun, Claim, Counts, DeliveryView, Filter, Health,
+    IntentAnswer, IntentRequest, Ledger, LedgerError, Model, Phase, PlanChunk, Release, Run,
+    RunHeader, Swept, WebhookFact,
+};
+use tokio::time::Instant;
+
+use super::World;
+use super::life::Life;
+
+type Result<T> = std::result::Result<T, LedgerError>;
+
+/// How far back a store that forgets can go.
+const HORIZON: Duration = Duration::from_secs(1);
+
+pub struct Store {
+    world: Arc<World>,
+    pub model: Model,
+    clock: Arc<StoreClock>,
+    down_until: Mutex<Option<Instant>>,
+    /// What it held lately.
+    memories: Mutex<VecDeque<(Instant, Memory)>>,
+}
+
+/// The store's own time: true, but for steps.
+struct StoreClock {
+    world: Arc<World>,
+    step_secs: AtomicI64,
+}
+
+impl Clock for StoreClock {
+    fn now(&self) -> Timestamp {
+        let micros = self.step_secs.load(Ordering::Relaxed) * 1_000_000;
+        Timestamp::from_micros(self.world.now().micros() + micros)
+    }
+}
+
+impl Store {
+    pub fn new(world: Arc<World>) -> Self {
+        let clock =
+            Arc::new(StoreClock { world: Arc::clone(&world), step_secs: AtomicI64::new(0) });
+        let model = Model::new(Arc::clone(&clock) as Arc<dyn Clock>);
+        Store { world, model, clock, down_until: Mutex::default(), memories: Mutex::default() }
+    }
+
+    pub fn step(&self, secs: i64) {
+        self.clock.step_secs.store(secs, Ordering::Relaxed);
+    }
+
+    pub fn is_closed(&self, run: &RunId) -> bool {
+        let runs = now_or_never(self.model.run(run));
+        matches!(runs, Ok(Some(run)) if run.phase == Phase::Closed)
+    }
+
+    /// Every member has given the present incarnation what it knows.
+    pub fn is_recovered(&self) -> bool {
+        let incarnation = now_or_never(self.model.incarnation());
+        let Ok(Some(incarnation)) = incarnation else { return false };
+        let members = now_or_never(ledger::members::read(&self.model));
+        let fenced = now_or_never(self.model.fenced_runs());
+        members.is_ok_and(|members| members.missing(&incarnation).is_empty())
+            && fenced.is_ok_and(|fenced| fenced.is_empty())
+    }
+
+    /// Goes away for a while and comes back as another incarnation, perhaps without what it
+    /// answered last.
+    pub fn fail(&self, down: Duration, forgets: bool) {
+        *self.down_until.lock().expect("one thread") = Some(Instant::now() + down);
+        let mut memories = self.memories.lock().expect("one thread");
+        let horizon = Instant::now() - HORIZON;
+        memories.retain(|(at, _)| *at >= horizon);
+        let back = self.world.span(HORIZON);
+        let chosen = memories.iter().position(|(at, _)| *at + back >= Instant::now());
+        let memory = chosen.and_then(|at| memories.remove(at)).map(|(_, memory)| memory);
+        self.model.restart(memory.filter(|_| forgets));
+        memories.clear();
+    }
+
+    pub fn mend(&self) {
+        *self.down_until.lock().expect("one thread") = None;
+        self.step(0);
+    }
+
+    fn is_down(&self) -> bool {
+        self.down_until.lock().expect("one thread").is_some_and(|until| until > Instant::now())
+    }
+
+    /// Remembers how it was, a few times a second, if it may ever be asked to.
+    fn remember(&self) {
+        if self.world.setup.chaos.rates().forgets == 0.0 {
+            return;
+        }
+        let mut memories = self.memories.lock().expect("one thread");
+        let now = Instant::now();
+        if memories.back().is_none_or(|(at, _)| now - *at > Duration::from_millis(150)) {
+            memories.push_back((now, self.model.memory()));
+            memories.retain(|(at, _)| *at + HORIZON >= now);
+        }
+    }
+}
+
+/// The model never waits, so its calls are over at the first poll.
+fn now_or_never<T>(call: impl Future<Output = T>) -> T {
+    let mut call = std::pin::pin!(call);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match call.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(value) => value,
+        std::task::Poll::Pending => unreachable!("the model never waits"),
+    }
+}
+
+/// One process's way to the store.
+pub struct Link {
+    pub store: Arc<Store>,
+    pub life: Arc<Life>,
+}
+
+/// How careful a call has to be simulated: those of the send path have gaps that matter.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gap {
+    Short,
+    /// The process may be held up before it.
+    Stretched,
+    /// The process may be held up after it: what it learnt may be out of date.
+    Late,
+}
+
+impl Link {
+    async fn call<T>(
+        &self,
+        doing: &'static str,
+        gap: Gap,
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let world = &self.store.world;
+        let rates = world.setup.chaos.rates();
+        self.life.pass().await;
+        if gap == Gap::Stretched {
+            tokio::time::sleep(Duration::from_micros(300)).await;
+            if world.chance(rates.stretch) {
+                tokio::time::sleep(world.span(rates.stretch_max)).await;
+            }
+            self.life.pass().await;
+        }
+        if self.store.is_down() || world.chance(rates.lost_request) {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            self.life.pass().await;
+            return Err(lost(doing));
+        }
+        self.store.remember();
+        let answer = call.await;
+        if world.chance(rates.lost_reply) {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            self.life.pass().await;
+            return Err(lost(doing));
+        }
+        if gap == Gap::Late && world.chance(rates.stretch) {
+            tokio::time::sleep(world.span(rates.stretch_max)).await;
+        }
+        self.life.pass().await;
+        answer
+    }
+}
+
+fn lost(doing: &'static str) -> LedgerError {
+    LedgerError::Unavailable { engine: "simulated", doing, source: "simulated outage".into() }
+}
+
+#[async_trait]
+impl Ledger for Link {
+    fn engine(&self) -> &'static str {
+        "simulated"
+    }
+
+    async fn now(&self) -> Result<Timestamp> {
+        self.call("now", Gap::Short, self.store.model.now()).await
+    }
+
+    async fn begin_run(&self, header: &RunHeader) -> Result<Begun> {
+        self.call("begin", Gap::Stretched, self.store.model.begin_run(header)).await
+    }
+
+    async fn plan_chunk(&self, run: &RunId, chunk: &PlanChunk) -> Result<u32> {
+        self.call("plan", Gap::Stretched, self.store.model.plan_chunk(run, chunk)).await
+    }
+
+    async fn seal(&self, run: &RunId) -> Result<Run> {
+        self.call("seal", Gap::Stretched, self.store.model.seal(run)).await
+    }
+
+    async fn mark_started(&self, run: &RunId) -> Result<Run> {
+        self.call("start", Gap::Short, self.store.model.mark_started(run)).await
+    }
+
+    async fn set_phase(&self, run: &RunId, phase: Phase) -> Result<Run> {
+        self.call("phase", Gap::Short, self.store.model.set_phase(run, phase)).await
+    }
+
+    async fn run(&self, run: &RunId) -> Result<Option<Run>> {
+        self.call("run", Gap::Short, self.store.model.run(run)).await
+    }
+
+    async fn runs(&self) -> Result<Vec<Run>> {
+        self.call("runs", Gap::Short, self.store.model.runs()).await
+    }
+
+    async fn active_runs(&self) -> Result<Vec<Run>> {
+        self.call("runs", Gap::Short, self.store.model.active_runs()).await
+    }
+
+    async fn claim(&self, lane: &NumberId, k: usize) -> Result<Vec<Claim>> {
+        self.call("claim", Gap::Late, self.store.model.claim(lane, k)).await
+    }
+
+    async fn next_due(&self, lane: &NumberId) -> Result<Option<Timestamp>> {
+        self.call("next due", Gap::Short, self.store.model.next_due(lane)).await
+    }
+
+    async fn intent(&self, requests: &[IntentRequest]) -> Result<Vec<IntentAnswer>> {
+        self.call("intent", Gap::Stretched, self.store.model.intent(requests)).await
+    }
+
+    async fn result(&self, results: &[AttemptResult]) -> Result<Vec<State>> {
+        self.call("result", Gap::Stretched, self.store.model.result(results)).await
+    }
+
+    async fn release(&self, releases: &[Release]) -> Result<()> {
+        self.call("release", Gap::Stretched, self.store.model.release(releases)).await
+    }
+
+    async fn apply(&self, facts: &[WebhookFact]) -> Result<Vec<Applied>> {
+        self.call("apply", Gap::Stretched, self.store.model.apply(facts)).await
+    }
+
+    async fn amend(&self, amendments: &[Amendment]) -> Result<Vec<Amended>> {
+        self.call("amend", Gap::Short, self.store.model.amend(amendments)).await
+    }
+
+    async fn reopen(&self, run: &RunId, until: Timestamp) -> Result<Run> {
+        self.call("reopen", Gap::Short, self.store.model.reopen(run, until)).await
+    }
+
+    async fn sweep(&self, run: &RunId, limit: usize) -> Result<Swept> {
+        self.call("sweep", Gap::Short, self.store.model.sweep(run, limit)).await
+    }
+
+    async fn counts(&self, run: &RunId) -> Result<Counts> {
+        self.call("counts", Gap::Short, self.store.model.counts(run)).await
+    }
+
+    async fn recount(&self, run: &RunId) -> Result<Counts> {
+        self.call("recount", Gap::Short, self.store.model.recount(run)).await
+    }
+
+    async fn list(
+        &self,
+        run: &RunId,
+        filter: &Filter,
+        after: Option<u32>,
+        limit: usize,
+    ) -> Result<Vec<DeliveryView>> {
+        let list = self.store.model.list(run, filter, after, limit);
+        self.call("list", Gap::Short, list).await
+    }
+
+    async fn health(&self) -> Result<Health> {
+        self.store.model.health().await
+    }
+
+    async fn incarnation(&self) -> Result<Option<String>> {
+        self.call("incarnation", Gap::Short, self.store.model.incarnation()).await
+    }
+
+    async fn fenced_runs(&self) -> Result<Vec<RunId>> {
+        self.call("fenced", Gap::Short, self.store.model.fenced_runs()).await
+    }
+
+    async fn lift_fence(&self, incarnation: &str) -> Result<()> {
+        self.call("lift", Gap::Stretched, self.store.model.lift_fence(incarnation)).await
+    }
+
+    async fn read_cell(&self, name: &str) -> Result<Option<String>> {
+        self.call("cell", Gap::Short, self.store.model.read_cell(name)).await
+    }
+
+    async fn swap_cell(&self, name: &str, expected: Option<&str>, new: &str) -> Result<bool> {
+        self.call("cell", Gap::Short, self.store.model.swap_cell(name, expected, new)).await
+    }
+}
