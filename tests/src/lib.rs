@@ -15,6 +15,7 @@ pub mod world;
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Longest wait for anything; reached only when something is wrong.
@@ -61,11 +62,23 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Ports below those that the kernel gives to outgoing connections, which could otherwise
+/// take a port between its being found and its being used.
+const PORTS: std::ops::Range<u32> = 20_000..32_000;
+
 /// A port of loopback that nobody uses yet.
 ///
 /// # Panics
 /// When there is none.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound").port()
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(37); // processes side by side start apart
+    for _ in PORTS {
+        let n = first.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(PORTS.start + n % PORTS.len() as u32).expect("a port");
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("every port of {PORTS:?} is in use");
 }
