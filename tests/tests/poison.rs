@@ -31,9 +31,13 @@ fn a_delivery_that_kills_its_worker_three_times_is_quarantined() {
     assert_eq!(deaths, 3, "the first death cannot be blamed on anyone, the third is the last");
     let found = states(&install);
     assert_eq!(found["quarantined"], 1, "{found}");
+    // What was being posted at a death is in doubt at worst.
+    let count = |state: &str| found[state].as_u64().unwrap();
+    let arrived = count("delivered") + count("read");
+    assert!(arrived + count("unknown") == 9 && count("unknown") <= 3, "the rest went: {found}");
     let oracle = install.oracle();
-    assert_eq!(oracle["oracle"]["accepted"], 9, "the rest went: {oracle}");
     assert_eq!(oracle["oracle"]["duplicates"], 0, "{oracle}");
+    let went = oracle["oracle"]["accepted"].as_u64().unwrap();
 
     let listed = install.ok(&["deliveries", "list", "--state", "quarantined", "--format", "csv"]);
     let id = listed.lines().nth(1).unwrap().split(',').next().unwrap().to_owned();
@@ -44,7 +48,7 @@ fn a_delivery_that_kills_its_worker_three_times_is_quarantined() {
     let done = install.ok(&["deliveries", "requeue", &id, why[0], why[1], "--yes"]);
     assert!(done.contains("quarantined → "), "{done}");
     install.output(&["run"]);
-    assert_eq!(install.oracle()["oracle"]["accepted"], 10, "and now it went");
+    assert_eq!(install.oracle()["oracle"]["accepted"], went + 1, "and now it went");
     let shown = install.ok(&["deliveries", "show", &id]);
     assert!(shown.contains("fixed the template"), "who and why is kept: {shown}");
     let again = install.output(&["deliveries", "requeue", &id, why[0], why[1]]);
