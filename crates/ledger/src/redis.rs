@@ -7,6 +7,7 @@
 //! answer carries it, and limits are checked inside Lua.
 
 mod calls;
+mod combine;
 mod keys;
 mod link;
 mod preflight;
@@ -25,6 +26,7 @@ use crate::api::{Claim, Ledger, Phase, Result, Run, RunHeader};
 use crate::core::{lane_index, must_end_waiting, new_claim};
 use crate::error::LedgerError;
 use crate::record::{Message, Record, Schedule, decode};
+use crate::redis::combine::Combiner;
 use crate::redis::keys::Keys;
 use crate::redis::link::Link;
 use crate::transition::{self};
@@ -74,6 +76,8 @@ pub struct Redis {
     /// Server time minus ours, microseconds; from the latest answer.
     offset: AtomicI64,
     cache: Mutex<Cache>,
+    /// By whether a swap waits for replicas.
+    combiners: [Combiner; 2],
     clock: Option<Arc<dyn Clock>>,
 }
 
@@ -130,9 +134,16 @@ impl Redis {
             swap: script(include_str!("lua/swap.lua")),
             cell: script(include_str!("lua/cell.lua")),
         };
-        let (offset, cache) = (AtomicI64::new(0), Mutex::default());
-        let clock = options.clock.clone();
-        Ok(Redis { link, replicas: options.replicas, keys, scripts, offset, cache, clock })
+        Ok(Redis {
+            link,
+            replicas: options.replicas,
+            keys,
+            scripts,
+            offset: AtomicI64::new(0),
+            cache: Mutex::default(),
+            combiners: Default::default(),
+            clock: options.clock.clone(),
+        })
     }
 
     fn con(&self) -> ConnectionManager {

@@ -11,20 +11,38 @@ for _ = 1, bodies do
   at = at + 2
 end
 local index = from
+-- Gathered, so that a chunk is a few commands and not a few for each row. Lua unpacks less
+-- than 8,000 values, so a chunk may have 3,900 rows; more fail here, before any is written.
+local records, messages, counts, sets = {}, {}, {}, {}
+local function push(list, a, b)
+  list[#list + 1] = a
+  list[#list + 1] = b
+end
 while at <= #ARGV do
   if index >= cursor then
-    redis.call('HSET', KEYS[2], index, ARGV[at])
-    redis.call('HSET', KEYS[3], index, ARGV[at + 1])
-    redis.call('HINCRBY', KEYS[5], ARGV[at + 2], 1)
+    push(records, index, ARGV[at])
+    push(messages, index, ARGV[at + 1])
+    local state, set, score = ARGV[at + 2], nil, nil
+    counts[state] = (counts[state] or 0) + 1
     if ARGV[at + 4] ~= '' then
-      redis.call('ZADD', KEYS[7] .. ARGV[at + 3], ARGV[at + 4], index)
+      set, score = KEYS[7] .. ARGV[at + 3], ARGV[at + 4]
     elseif ARGV[at + 5] ~= '' then
-      redis.call('ZADD', KEYS[6], ARGV[at + 5], index)
+      set, score = KEYS[6], ARGV[at + 5]
+    end
+    if set then
+      sets[set] = sets[set] or {}
+      push(sets[set], score, index)
     end
   end
   index = index + 1
   at = at + 6
 end
+if #records > 0 then
+  redis.call('HSET', KEYS[2], unpack(records))
+  redis.call('HSET', KEYS[3], unpack(messages))
+end
+for state, n in pairs(counts) do redis.call('HINCRBY', KEYS[5], state, n) end
+for set, scores in pairs(sets) do redis.call('ZADD', set, unpack(scores)) end
 if index > cursor then
   cursor = index
   redis.call('HSET', KEYS[1], 'cursor', cursor)

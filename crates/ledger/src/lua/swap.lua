@@ -11,6 +11,7 @@ local meta = redis.call('HMGET', KEYS[1], 'phase', 'incarnation')
 local phase = meta[1] or ''
 local fenced = ARGV[3] == '1' and meta[2] ~= incarnation()
 local answer = {phase, now_text}
+local counts = {}
 for at = 4, #ARGV, 11 do
   local index, expected, lane = ARGV[at], ARGV[at + 1], ARGV[at + 5]
   local not_after, witness, lost_max = ARGV[at + 8], ARGV[at + 9], ARGV[at + 10]
@@ -33,10 +34,8 @@ for at = 4, #ARGV, 11 do
     verdict = 'ok'
     local was, is = ARGV[at + 3], ARGV[at + 4]
     redis.call('HSET', KEYS[2], index, ARGV[at + 2])
-    if was ~= is then
-      redis.call('HINCRBY', KEYS[3], was, -1)
-      redis.call('HINCRBY', KEYS[3], is, 1)
-    end
+    counts[was] = (counts[was] or 0) - 1
+    counts[is] = (counts[is] or 0) + 1
     local due = KEYS[5] .. lane
     if ARGV[at + 6] ~= '' then
       redis.call('ZADD', due, ARGV[at + 6], index)
@@ -56,5 +55,8 @@ for at = 4, #ARGV, 11 do
     end
   end
   answer[#answer + 1] = verdict
+end
+for state, n in pairs(counts) do
+  if n ~= 0 then redis.call('HINCRBY', KEYS[3], state, n) end
 end
 return answer

@@ -51,6 +51,7 @@ pub enum Step<T> {
 }
 
 /// One replacement, as `swap.lua` takes it.
+#[derive(Clone)]
 pub struct Swap {
     index: u32,
     expected: String,
@@ -138,6 +139,9 @@ impl Redis {
         let [phase, now, verdicts @ ..] = answer.as_slice() else {
             return Err(unexpected("change deliveries", "swap.lua", answer.len()));
         };
+        if verdicts.len() != swaps.len() {
+            return Err(unexpected("change deliveries", "swap.lua", answer.len()));
+        }
         self.heard(now);
         if waits {
             self.wait_for_replicas(&mut con).await?;
@@ -195,17 +199,16 @@ impl Redis {
                 }
             };
             let swap = Swap::new(&run, id.index, text.clone(), was, &record, guards);
-            let verdicts = self.swap(&id.run, run.phase, fence, &[swap]).await?;
-            match verdicts.into_iter().next() {
-                Some(Verdict::Done) => return Ok(Some(value)),
-                Some(Verdict::Changed(current)) => guess = Some(current),
-                Some(Verdict::Late) => now = self.reckoned(),
-                Some(Verdict::Phase(phase)) => run.phase = phase.unwrap_or(Phase::Closed),
-                Some(Verdict::Fenced) => {
+            match self.swap_one(&id.run, run.phase, fence, &swap).await? {
+                Verdict::Done => return Ok(Some(value)),
+                Verdict::Changed(current) => guess = Some(current),
+                Verdict::Late => now = self.reckoned(),
+                Verdict::Phase(phase) => run.phase = phase.unwrap_or(Phase::Closed),
+                Verdict::Fenced => {
                     return Err(LedgerError::Fenced { engine: "redis", run: id.run.clone() });
                 }
-                Some(Verdict::Budget) => (run.lost_resends, guess) = (u32::MAX, Some(text)),
-                Some(Verdict::Gone) | None => return Ok(None),
+                Verdict::Budget => (run.lost_resends, guess) = (u32::MAX, Some(text)),
+                Verdict::Gone => return Ok(None),
             }
         }
     }

@@ -15,21 +15,42 @@ use crate::record::{Message, Record, Schedule, decode, encode};
 use crate::sqlite::failed;
 use crate::transition::Witness;
 
-/// What never changes once written: headers and bodies. Everything else is read afresh,
-/// because another process may have changed it.
+/// What need not be read or written each time. Headers and bodies never change; the rest
+/// holds for one transaction, because another process may write after it.
 #[derive(Default)]
 pub struct Cache {
     headers: HashMap<RunId, (i64, Arc<RunHeader>)>,
     bodies: HashMap<(i64, String), Arc<str>>,
+    runs: HashMap<RunId, Run>,
+    /// Changes of counters that are not written yet: of this job, and of those before it.
+    counts: HashMap<(i64, State), i64>,
+    counts_before: HashMap<(i64, State), i64>,
 }
 
 /// Bodies kept in memory; a daily pack has few, a personalised one would fill the heap.
 const BODIES_MAX: usize = 4_096;
 
 impl Cache {
+    /// The transaction was undone, or one job of it was: whatever was read may be wrong.
     pub fn clear(&mut self) {
         self.headers.clear();
         self.bodies.clear();
+        self.runs.clear();
+        self.counts.clear();
+    }
+
+    /// A job is over and stays.
+    pub fn keep(&mut self) {
+        for (at, by) in self.counts.drain() {
+            *self.counts_before.entry(at).or_default() += by;
+        }
+    }
+
+    /// A transaction is over: another process may write now.
+    pub fn end(&mut self) {
+        self.runs.clear();
+        self.counts.clear();
+        self.counts_before.clear();
     }
 }
 
@@ -59,7 +80,14 @@ impl<'a> SqlRows<'a> {
 
     pub fn counts(&mut self, run: &RunId) -> Result<Counts> {
         let sql = "SELECT state, n FROM counts WHERE run = ?1";
-        self.tally("count deliveries", run, sql)
+        let mut counts = self.tally("count deliveries", run, sql)?;
+        let key = self.key(run)?;
+        for ((of, state), by) in self.cache.counts_before.iter().chain(&self.cache.counts) {
+            if *of == key {
+                counts.set(*state, counts.get(*state).saturating_add_signed(*by));
+            }
+        }
+        Ok(counts)
     }
 
     pub fn recount(&mut self, run: &RunId) -> Result<Counts> {
@@ -112,6 +140,19 @@ impl<'a> SqlRows<'a> {
         Ok(counts)
     }
 
+    /// Writes the counters' changes; the last step before the commit.
+    pub fn flush(&mut self) -> Result<()> {
+        self.cache.keep();
+        let sql = "INSERT INTO counts (run, state, n) VALUES (?1, ?2, ?3)
+                   ON CONFLICT DO UPDATE SET n = n + excluded.n";
+        for ((key, state), by) in std::mem::take(&mut self.cache.counts_before) {
+            if by != 0 {
+                self.change("count deliveries", sql, params![key, state.as_str(), by])?;
+            }
+        }
+        Ok(())
+    }
+
     fn header(&mut self, id: &RunId) -> Result<(i64, Arc<RunHeader>)> {
         if let Some((key, header)) = self.cache.headers.get(id) {
             return Ok((*key, Arc::clone(header)));
@@ -147,9 +188,22 @@ impl<'a> SqlRows<'a> {
         params: impl Params,
         columns: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>> {
+        self.first(usize::MAX, doing, sql, params, columns)
+    }
+
+    /// The first `k` rows. Not by `LIMIT ?`: SQLite prepares such a statement anew each time,
+    /// in case another limit wants another plan.
+    fn first<T>(
+        &self,
+        k: usize,
+        doing: &'static str,
+        sql: &str,
+        params: impl Params,
+        columns: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
         let mut statement = self.conn.prepare_cached(sql).map_err(|e| failed(doing, e))?;
         let rows = statement.query_map(params, columns).map_err(|e| failed(doing, e))?;
-        rows.collect::<rusqlite::Result<_>>().map_err(|e| failed(doing, e))
+        rows.take(k).collect::<rusqlite::Result<_>>().map_err(|e| failed(doing, e))
     }
 
     fn change(&self, doing: &'static str, sql: &str, params: impl Params) -> Result<usize> {
@@ -157,15 +211,16 @@ impl<'a> SqlRows<'a> {
         statement.execute(params).map_err(|e| failed(doing, e))
     }
 
-    fn count(&self, key: i64, state: State, by: i64) -> Result<()> {
-        let sql = "INSERT INTO counts (run, state, n) VALUES (?1, ?2, ?3)
-                   ON CONFLICT DO UPDATE SET n = n + excluded.n";
-        self.change("count deliveries", sql, params![key, state.as_str(), by]).map(drop)
+    fn count(&mut self, key: i64, state: State, by: i64) {
+        *self.cache.counts.entry((key, state)).or_default() += by;
     }
 }
 
 impl Rows for SqlRows<'_> {
     fn run(&mut self, id: &RunId) -> Result<Option<Run>> {
+        if let Some(run) = self.cache.runs.get(id) {
+            return Ok(Some(run.clone()));
+        }
         let sql = "SELECT phase, cursor, sealed_at, started_at, until, lost_resends
                    FROM runs WHERE id = ?1";
         let columns = |row: &Row<'_>| {
@@ -181,7 +236,7 @@ impl Rows for SqlRows<'_> {
             why: format!("unknown phase {phase:?}"),
         })?;
         let (_, header) = self.header(id)?;
-        Ok(Some(Run {
+        let run = Run {
             header,
             phase,
             cursor,
@@ -189,10 +244,13 @@ impl Rows for SqlRows<'_> {
             started_at: started_at.map(Timestamp::from_micros),
             until: until.map(Timestamp::from_micros),
             lost_resends,
-        }))
+        };
+        self.cache.runs.insert(id.clone(), run.clone());
+        Ok(Some(run))
     }
 
     fn put_run(&mut self, run: &Run) -> Result<()> {
+        self.cache.runs.remove(&run.header.id);
         let sql = "INSERT INTO runs
                        (id, header, phase, cursor, sealed_at, started_at, until, lost_resends)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -229,7 +287,7 @@ impl Rows for SqlRows<'_> {
         let (text, message) = (encode(record), encode(message));
         let row = params![key, index, record.lane, state, due, look, text, message];
         if self.change("plan delivery", sql, row)? == 1 {
-            self.count(key, record.state, 1)?;
+            self.count(key, record.state, 1);
         }
         Ok(())
     }
@@ -281,8 +339,8 @@ impl Rows for SqlRows<'_> {
         let row = params![key, index, record.lane, state, due, look, encode(record)];
         self.change("write delivery", sql, row)?;
         if was != record.state {
-            self.count(key, was, -1)?;
-            self.count(key, record.state, 1)?;
+            self.count(key, was, -1);
+            self.count(key, record.state, 1);
         }
         Ok(())
     }
@@ -291,22 +349,22 @@ impl Rows for SqlRows<'_> {
         let key = self.key(run)?;
         let sql = "SELECT idx FROM deliveries
                    WHERE run = ?1 AND lane = ?2 AND due IS NOT NULL AND due <= ?3
-                   ORDER BY due LIMIT ?4";
-        let row = params![key, lane, now.micros(), k as i64];
-        self.all("claim deliveries", sql, row, |row| row.get(0))
+                   ORDER BY due";
+        let row = params![key, lane, now.micros()];
+        self.first(k, "claim deliveries", sql, row, |row| row.get(0))
     }
 
     fn looks(&mut self, run: &RunId, now: Timestamp, k: usize) -> Result<Vec<u32>> {
         let key = self.key(run)?;
         let sql = "SELECT idx FROM deliveries
-                   WHERE run = ?1 AND look IS NOT NULL AND look <= ?2 ORDER BY look LIMIT ?3";
-        self.all("sweep run", sql, params![key, now.micros(), k as i64], |row| row.get(0))
+                   WHERE run = ?1 AND look IS NOT NULL AND look <= ?2 ORDER BY look";
+        self.first(k, "sweep run", sql, params![key, now.micros()], |row| row.get(0))
     }
 
     fn waiting(&mut self, run: &RunId, k: usize) -> Result<Vec<u32>> {
         let key = self.key(run)?;
-        let sql = "SELECT idx FROM deliveries WHERE run = ?1 AND due IS NOT NULL LIMIT ?2";
-        self.all("sweep run", sql, params![key, k as i64], |row| row.get(0))
+        let sql = "SELECT idx FROM deliveries WHERE run = ?1 AND due IS NOT NULL";
+        self.first(k, "sweep run", sql, [key], |row| row.get(0))
     }
 
     fn next_due(&mut self, run: &RunId, lane: u16) -> Result<Option<Timestamp>> {

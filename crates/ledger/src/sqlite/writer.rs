@@ -8,7 +8,7 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use crate::api::Result;
@@ -110,13 +110,14 @@ fn run_group(conn: &mut Connection, cache: &mut Cache, group: Vec<Job>) {
     let mut committed = false;
     match conn.transaction_with_behavior(TransactionBehavior::Immediate) {
         Ok(transaction) => {
+            // When SQLite itself has undone the transaction (a full disk), whatever ran after
+            // it would be committed on its own: nothing more is run, and all is undone.
+            let mut sound = true;
             for job in group {
-                if let Err(error) = run_job(&transaction, cache, job.work) {
-                    report(error);
-                }
+                sound = sound && run_job(&transaction, cache, job.work).map_err(report).is_ok();
                 answers.push(job.answer);
             }
-            committed = transaction.commit().map_err(report).is_ok();
+            committed = sound && commit(transaction, cache);
         }
         Err(error) => {
             report(error);
@@ -126,17 +127,29 @@ fn run_group(conn: &mut Connection, cache: &mut Cache, group: Vec<Job>) {
     if !committed {
         cache.clear(); // it may hold what was undone
     }
+    cache.end();
     for answer in answers {
         answer(committed);
     }
 }
 
+fn commit(transaction: Transaction<'_>, cache: &mut Cache) -> bool {
+    if let Err(error) = SqlRows::new(&transaction, cache).flush() {
+        tracing::error!(error = %error, "ledger: {error}");
+        return false;
+    }
+    transaction.commit().map_err(report).is_ok()
+}
+
+/// # Errors
+/// When the transaction can not be gone on with.
 fn run_job(conn: &Connection, cache: &mut Cache, work: Work) -> rusqlite::Result<()> {
     conn.prepare_cached("SAVEPOINT job")?.execute([])?;
     if !work(&mut SqlRows::new(conn, cache)) {
         conn.prepare_cached("ROLLBACK TO job")?.execute([])?;
         cache.clear(); // it may hold what was undone
     }
+    cache.keep();
     conn.prepare_cached("RELEASE job")?.execute([]).map(drop)
 }
 
