@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use domain::Recipient;
-use domain::hash::sha256_hex;
+use domain::hash::HashWriter;
 use serde::{Deserialize, Serialize};
 
 use crate::intake::Content;
@@ -21,7 +21,7 @@ use crate::plan::Campaign;
 pub struct Row {
     pub recipient: Recipient,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content: Option<Content>,
+    pub content: Option<Box<Content>>, // most have none of their own
 }
 
 #[derive(Clone, Debug)]
@@ -73,13 +73,13 @@ impl Snapshot {
         recipients.sort_by(|a, b| a.id.cmp(&b.id));
         recipients.dedup_by(|b, a| a.id == b.id);
         let join = |recipient: Recipient| {
-            let content = content.remove(recipient.id.as_str());
+            let content = content.remove(recipient.id.as_str()).map(Box::new);
             Row { recipient, content }
         };
         let rows: Vec<Row> = recipients.into_iter().map(join).collect();
         let strangers = content.into_values().collect();
         let mut snapshot = Snapshot { campaign, everyone, rows, hash: String::new() };
-        snapshot.hash = sha256_hex(&snapshot.text());
+        snapshot.hash = snapshot.computed_hash();
         Taken { snapshot, strangers }
     }
 
@@ -97,7 +97,7 @@ impl Snapshot {
         let temporary = path.with_extension(format!("tmp{}", std::process::id()));
         let file = std::fs::File::create(&temporary).map_err(io)?;
         let mut out = BufWriter::new(file);
-        out.write_all(&self.text()).map_err(io)?;
+        self.write(&mut out).map_err(io)?;
         let file = out.into_inner().map_err(|e| io(e.into_error()))?;
         file.sync_all().map_err(io)?;
         std::fs::rename(&temporary, &path).map_err(io)
@@ -120,7 +120,7 @@ impl Snapshot {
             rows.push(serde_json::from_str(&line).map_err(|_| unreadable(n + 2))?);
         }
         let snapshot = Snapshot { campaign, everyone, rows, hash: hash.to_owned() };
-        if sha256_hex(&snapshot.text()) != hash {
+        if snapshot.computed_hash() != hash {
             return Err(SnapshotError::Changed { path });
         }
         Ok(snapshot)
@@ -128,19 +128,25 @@ impl Snapshot {
 
     /// The content that a row gets: its own, or everyone's.
     pub fn content<'a>(&'a self, row: &'a Row) -> Option<&'a Content> {
-        row.content.as_ref().or(self.everyone.as_ref())
+        row.content.as_deref().or(self.everyone.as_ref())
     }
 
-    fn text(&self) -> Vec<u8> {
-        let mut text = Vec::new();
+    fn computed_hash(&self) -> String {
+        let mut out = BufWriter::new(HashWriter::default());
+        self.write(&mut out).expect("a hash takes any text");
+        out.into_inner().unwrap_or_else(|_| unreachable!("a hash takes any text")).hex()
+    }
+
+    /// A million rows are never one text in memory.
+    fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
         let head = Head { campaign: self.campaign.clone(), everyone: self.everyone.clone() };
-        serde_json::to_writer(&mut text, &head).expect("a Vec takes any text");
-        text.push(b'\n');
+        serde_json::to_writer(&mut *out, &head)?;
+        out.write_all(b"\n")?;
         for row in &self.rows {
-            serde_json::to_writer(&mut text, row).expect("a Vec takes any text");
-            text.push(b'\n');
+            serde_json::to_writer(&mut *out, row)?;
+            out.write_all(b"\n")?;
         }
-        text
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The recipient list and the day's content as they are kept between import and plan:
 //! NDJSON below the state folder, replaced as a whole.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -57,15 +57,17 @@ impl Files {
 
 /// Rows of a file; none when it is not there yet.
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
+    let doing = || format!("read {}", path.display());
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
+        Err(error) => return Err(error).with_context(doing),
     };
-    let parse = |(n, line): (usize, &str)| {
-        serde_json::from_str(line).with_context(|| format!("{}, line {}", path.display(), n + 1))
+    let parse = |(n, line): (usize, std::io::Result<String>)| {
+        let line = line.with_context(doing)?;
+        serde_json::from_str(&line).with_context(|| format!("{}, line {}", path.display(), n + 1))
     };
-    text.lines().enumerate().map(parse).collect()
+    BufReader::new(file).lines().enumerate().map(parse).collect()
 }
 
 fn write<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
@@ -74,14 +76,16 @@ fn write<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
         std::fs::create_dir_all(dir).with_context(doing)?;
     }
     let temporary = path.with_extension("tmp");
-    let mut text = Vec::new();
-    for row in rows {
-        serde_json::to_writer(&mut text, row)?;
-        text.push(b'\n');
-    }
-    let mut file = std::fs::File::create(&temporary).with_context(doing)?;
-    let written = file.write_all(&text).and_then(|()| file.sync_all());
-    let written = written.and_then(|()| std::fs::rename(&temporary, path));
+    let write = || {
+        let mut out = BufWriter::new(std::fs::File::create(&temporary)?);
+        for row in rows {
+            serde_json::to_writer(&mut out, row)?;
+            out.write_all(b"\n")?;
+        }
+        out.into_inner()?.sync_all()?;
+        std::fs::rename(&temporary, path)
+    };
+    let written: std::io::Result<()> = write();
     if written.is_err() {
         let _ = std::fs::remove_file(&temporary); // it would only fill the disk further
     }
