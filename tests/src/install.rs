@@ -216,7 +216,7 @@ pub fn start_simulator(dir: &Path, receiver: u16, faults: &str) -> (String, Runn
 }
 
 /// A small GET on a runtime of its own, so that it may be asked from anywhere.
-fn get(url: &str) -> Option<(u16, String)> {
+pub fn get(url: &str) -> Option<(u16, String)> {
     let url = url.to_owned();
     let asked = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;

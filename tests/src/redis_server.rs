@@ -81,6 +81,11 @@ impl RedisServer {
         self.port
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its data.
     pub fn dir(&self) -> &std::path::Path {
         self.dir.path()

@@ -1,0 +1,170 @@
+//! One file per question. Each measure runs its contenders in rotated rounds.
+
+pub mod drain;
+pub mod enqueue;
+pub mod growth;
+pub mod lateness;
+pub mod million;
+pub mod outage;
+pub mod rest;
+pub mod webhooks;
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use domain::{Clock, SystemClock, Timestamp};
+
+use crate::process::Process;
+use crate::sample::Samples;
+
+/// How much of everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Size {
+    /// Does it run at all? Seconds.
+    Smoke,
+    /// Under ten minutes.
+    Quick,
+    Full,
+}
+
+impl Size {
+    pub fn pick<T>(self, smoke: T, quick: T, full: T) -> T {
+        match self {
+            Size::Smoke => smoke,
+            Size::Quick => quick,
+            Size::Full => full,
+        }
+    }
+
+    pub fn rounds(self) -> u32 {
+        self.pick(1, 2, 5)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Measure {
+    Enqueue,
+    Drain,
+    Lateness,
+    Webhooks,
+    Million,
+    Growth,
+    Outage,
+    Rest,
+}
+
+impl Measure {
+    /// # Errors
+    /// When a contender fails: nothing is left out silently.
+    pub fn run(self, size: Size, samples: &Samples) -> Result<()> {
+        match self {
+            Measure::Enqueue => enqueue::run(size, samples),
+            Measure::Drain => drain::run(size, samples),
+            Measure::Lateness => lateness::run(size, samples),
+            Measure::Webhooks => webhooks::run(size, samples),
+            Measure::Million => million::run(size, samples),
+            Measure::Growth => growth::run(size, samples),
+            Measure::Outage => outage::run(size, samples),
+            Measure::Rest => rest::run(size, samples),
+        }
+    }
+}
+
+/// The contenders of a round, each time another one first.
+pub fn rotated<T: Clone>(contenders: &[T], round: u32) -> Vec<T> {
+    let mut order = contenders.to_vec();
+    let by = round as usize % order.len().max(1);
+    order.rotate_left(by);
+    order
+}
+
+/// Waits for something that must come; looks often, so that what is timed by it is not
+/// blurred by more than a few milliseconds.
+///
+/// # Errors
+/// When it does not come within `patience`.
+pub fn wait_for<T>(
+    what: &str,
+    patience: Duration,
+    mut ask: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let begun = SystemClock.now();
+    loop {
+        if let Some(answer) = ask()? {
+            return Ok(answer);
+        }
+        ensure!(SystemClock.now().since(begun) < patience, "{what} did not happen in {patience:?}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// The far side that costs nothing, in a process of its own.
+pub struct Sink {
+    _process: Process,
+    pub url: String,
+}
+
+impl Sink {
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start() -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["sink", "--listen", "127.0.0.1:0"]);
+        let (process, line) = Process::start_and_listen("sink", &mut command)?;
+        let url = line.split_whitespace().last().context("the sink says where it is")?.to_owned();
+        Ok(Sink { _process: process, url })
+    }
+
+    /// # Errors
+    /// When it does not answer.
+    pub fn count(&self) -> Result<u32> {
+        Ok(get(&format!("{}/count", self.url))?.parse()?)
+    }
+
+    /// What came, and when.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn arrivals(&self) -> Result<Vec<(String, Timestamp)>> {
+        let text = get(&format!("{}/arrivals", self.url))?;
+        let read = |line: &str| {
+            let (key, at) = line.split_once(' ')?;
+            Some((key.to_owned(), Timestamp::from_micros(at.parse().ok()?)))
+        };
+        Ok(text.lines().filter_map(read).collect())
+    }
+
+    /// Waits until `n` messages have come; looks five times a second.
+    ///
+    /// # Errors
+    /// When they do not come within `patience`, or the `sender` ends before.
+    pub fn wait_for(&self, n: u32, patience: Duration, sender: &mut Process) -> Result<()> {
+        let begun = SystemClock.now();
+        while self.count()? < n {
+            let waited = SystemClock.now().since(begun);
+            ensure!(waited < patience, "{} of {n} came in {patience:?}", self.count()?);
+            ensure!(!sender.is_over(), "the sender ended after {} of {n}", self.count()?);
+            std::thread::park_timeout(Duration::from_millis(200));
+        }
+        Ok(())
+    }
+}
+
+/// What a message is about: Subah's callback data names run and index before its nonce, a
+/// peer's is index and instant.
+pub fn message(key: &str) -> &str {
+    let ours = key.match_indices('.').nth(2).map(|(at, _)| &key[..at]);
+    ours.unwrap_or(key)
+}
+
+/// A GET of a loopback address.
+///
+/// # Errors
+/// When there is no answer.
+pub fn get(url: &str) -> Result<String> {
+    let (status, text) =
+        tests::install::get(url).with_context(|| format!("GET {url}: no answer"))?;
+    ensure!(status == 200, "GET {url}: {status}");
+    Ok(text)
+}

@@ -1,0 +1,109 @@
+//! Plans one run in a process of its own: what Subah does where a queue is filled.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use cloud_api::CloudApi;
+use domain::campaign::{CampaignId, Category};
+use domain::{BusinessNumber, Clock, NumberId, Policy, RunId, SystemClock, Window};
+use ledger::{Ledger, Redis, Sqlite};
+use scheduler::Snapshot;
+use scheduler::intake::{read_content, read_recipients};
+use scheduler::plan::Campaign;
+use scheduler::planner::{Frame, Planner};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use templates::TemplateDefinition;
+use templates::definition::{HeaderFormat, ParameterFormat};
+
+use crate::process::usage_of;
+
+/// What planning `n` deliveries took.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Planned {
+    pub n: u32,
+    pub seconds: f64,
+    pub peak_mib: f64,
+}
+
+const NUMBERS: u32 = 6;
+
+/// No date's run of an installation's own campaign.
+pub fn run_id() -> RunId {
+    "load@2026-11-21".parse().expect("a run id")
+}
+
+fn campaign() -> Campaign {
+    let number = |n: u32| BusinessNumber {
+        id: NumberId::try_new(format!("{}", 1000 + n)).expect("a plain id"),
+        throughput: 1_000,
+        weight: 1_000,
+    };
+    Campaign {
+        id: CampaignId::try_new("load").expect("a plain name"),
+        category: Category::Utility,
+        template: TemplateDefinition {
+            name: "daily_pack".into(),
+            languages: vec!["en".into()],
+            parameter_format: ParameterFormat::Named,
+            header: HeaderFormat::None,
+            body_parameters: vec!["first_name".into(), "headline".into()],
+            buttons: vec![],
+            body_text: None,
+        },
+        default_language: "en".into(),
+        tiers: vec![],
+        numbers: (1..=NUMBERS).map(number).collect(),
+    }
+}
+
+fn snapshot(n: u32) -> Result<Snapshot> {
+    let mut csv = String::from("id,name,phone,tier,language,consent_utility\n");
+    for i in 0..n {
+        csv.push_str(&format!("r{i:07},Asha Rao,{},pro,en,yes\n", 9_000_000_000u64 + u64::from(i)));
+    }
+    let zone = chrono_tz::Asia::Kolkata;
+    let recipients = read_recipients(csv.as_bytes(), zone)?;
+    let content = read_content(tests::install::CONTENT.as_bytes(), zone)?;
+    Ok(Snapshot::take(campaign(), recipients.rows, content.rows).snapshot)
+}
+
+/// Plans into the Redis of that URL and prefix, or else into `dir`'s sqlite ledger.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn run(redis: Option<(&str, &str)>, dir: &Path, n: u32) -> Result<Planned> {
+    let ledger: Arc<dyn Ledger> = match redis {
+        None => Arc::new(Sqlite::open(&dir.join("ledger.db"), Arc::new(SystemClock))?),
+        Some((url, prefix)) => {
+            Arc::new(Redis::connect(&ledger::redis::Options::new(url, prefix, false)).await?)
+        }
+    };
+    let snapshot = snapshot(n)?;
+    let opens = SystemClock.now() + Duration::from_secs(3_600);
+    let window = Window {
+        opens,
+        target: opens + Duration::from_secs(30),
+        spread_until: opens + Duration::from_secs(240),
+        closes: opens + Duration::from_secs(270),
+        deadline: opens + Duration::from_secs(300),
+    };
+    let frame = Frame {
+        run: run_id(),
+        zone: "Asia/Kolkata".into(),
+        window,
+        stop_at: window.deadline,
+        grace: Duration::from_secs(17),
+        policy: Policy::default(),
+        target_ratio: 0.99,
+    };
+    let api = CloudApi::new(&cloud_api::Options::default(), SecretString::from("token"))?;
+    let planner = Planner { ledger, api, state_dir: dir.to_owned() };
+    let begun = SystemClock.now();
+    let planned = planner.plan(&snapshot, &frame, begun, &|_| {}).await?;
+    let seconds = SystemClock.now().since(begun).as_secs_f64();
+    anyhow::ensure!(planned.run.cursor == n, "{} of {n} are planned", planned.run.cursor);
+    Ok(Planned { n, seconds, peak_mib: usage_of(std::process::id()).peak_mib })
+}
