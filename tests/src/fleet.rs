@@ -5,16 +5,16 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
-use domain::{RunId, State, SystemClock};
+use domain::{RunId, SystemClock};
 use ledger::redis::Options;
 use ledger::{Filter, Ledger, Phase, Redis, Sqlite};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tempfile::TempDir;
 
 use crate::install::{CONTENT, Running, Times, recipients, shared_config, start_simulator};
 use crate::install::{get_json, write_credentials};
+use crate::tally::{Message, Tally};
 use crate::{free_port, power, subah};
 
 /// What the fleet keeps its ledger in.
@@ -57,28 +57,9 @@ pub struct Fleet {
     store: Store,
 }
 
-/// The ledger against the far side.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Comparison {
-    pub planned: u64,
-    pub delivered: u64,
-    pub unknown: u64,
-    pub failed: u64,
-    pub expired: u64,
-    pub quarantined: u64,
-    pub requests: u64,
-    /// Messages beyond the first of a delivery that a recipient could receive.
-    pub duplicates: u64,
-    /// Of these, those that nobody marked.
-    pub unflagged: u64,
-    /// Messages that the ledger does not know of, and deliveries without a named end.
-    pub lost: u64,
-    pub open: u64,
-    pub miscounted: u64,
-}
-
+/// A message as the simulator lists it.
 #[derive(Deserialize)]
-struct Message {
+struct Listed {
     nonce: String,
     arrives: bool,
 }
@@ -213,24 +194,22 @@ impl Fleet {
     ///
     /// # Errors
     /// When the ledger does not answer.
-    pub async fn compare(&self, ledger: &dyn Ledger) -> anyhow::Result<Comparison> {
-        let mut taken: HashMap<String, Vec<Message>> =
+    pub async fn compare(&self, ledger: &dyn Ledger) -> anyhow::Result<Tally> {
+        let mut taken: HashMap<String, Vec<Listed>> =
             serde_json::from_value(get_json(&format!("{}/oracle/deliveries", self.simulator)))?;
-        let oracle = get_json(&format!("{}/oracle", self.simulator));
-        let mut c = Comparison {
-            requests: oracle["oracle"]["requests"].as_u64().unwrap_or(0),
-            ..Comparison::default()
-        };
+        let mut tally = Tally { requests: self.requests(), ..Tally::default() };
+        let message = |one: Listed| Message { nonce: one.nonce.parse().ok(), arrives: one.arrives };
         for run in ledger.runs().await? {
             let id = &run.header.id;
             for delivery in ledger.list(id, &Filter::default(), None, 1_000_000).await? {
                 let messages = taken.remove(&delivery.id.to_string()).unwrap_or_default();
-                c.add(&delivery, &messages);
+                let messages: Vec<Message> = messages.into_iter().map(message).collect();
+                tally.judge(&delivery, &messages);
             }
-            c.miscounted += u64::from(ledger.counts(id).await? != ledger.recount(id).await?);
+            tally.miscounted += u64::from(ledger.counts(id).await? != ledger.recount(id).await?);
         }
-        c.lost += taken.len() as u64;
-        Ok(c)
+        tally.lost += taken.len() as u64;
+        Ok(tally)
     }
 
     /// The one run that there should be, when it is over.
@@ -242,30 +221,6 @@ impl Fleet {
         anyhow::ensure!(runs.len() <= 1, "{} runs were planned", runs.len());
         let closed = runs.into_iter().find(|run| run.phase == Phase::Closed);
         Ok(closed.map(|run| run.header.id.clone()))
-    }
-}
-
-impl Comparison {
-    fn add(&mut self, delivery: &ledger::DeliveryView, messages: &[Message]) {
-        self.planned += 1;
-        match delivery.state {
-            State::Delivered | State::Read => self.delivered += 1,
-            State::Unknown => self.unknown += 1,
-            State::Failed => self.failed += 1,
-            State::Expired => self.expired += 1,
-            State::Quarantined => self.quarantined += 1,
-            state => self.open += u64::from(state.is_open()),
-        }
-        let facts = &delivery.facts;
-        let arriving = messages.iter().filter(|message| message.arrives).count() as u64;
-        self.duplicates += arriving.saturating_sub(1);
-        if arriving > 1 && !facts.possible_duplicate() {
-            self.unflagged += arriving - 1;
-        }
-        for message in messages {
-            let attempt = message.nonce.parse().ok().and_then(|nonce| facts.attempt(nonce));
-            self.lost += u64::from(attempt.is_none_or(|a| a.taken_at().is_none()));
-        }
     }
 }
 
@@ -363,17 +318,6 @@ impl Drop for Host {
         self.kill();
         if self.mounted {
             let _ = Command::new("umount").arg("-l").arg(self.dir.join("state")).status();
-        }
-    }
-}
-
-/// A pause that is part of the harm, not a wait for something.
-pub fn pause(span: Duration) {
-    let until = std::time::Instant::now() + span;
-    while let Some(left) = until.checked_duration_since(std::time::Instant::now()) {
-        std::thread::park_timeout(left);
-        if left.is_zero() {
-            return;
         }
     }
 }

@@ -8,9 +8,14 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use chrono::{DateTime, Timelike, Utc};
-use domain::{Clock, SystemClock};
+use chrono_tz::Tz;
+use domain::campaign::{CampaignId, Category};
+use domain::{BusinessNumber, Clock, SystemClock};
+use scheduler::Campaign;
 use serde_json::Value;
 use tempfile::TempDir;
+use templates::definition::HeaderFormat;
+use templates::{ParameterFormat, TemplateDefinition};
 
 use crate::{free_port, subah};
 
@@ -144,15 +149,24 @@ id = "1002"
     }
 }
 
-/// Credentials, template and window. Local noon is never near midnight, whenever the test
-/// runs.
+/// Credentials, template and window.
 pub fn shared_config(times: Times) -> String {
+    let share = |share: f64| times.length.mul_f64(share);
+    campaign_config(local_now() + times.opens_in, [share(0.6), share(0.8), share(1.0)])
+}
+
+/// Now, in a zone where it is about noon: never near midnight, whenever a test runs.
+pub fn local_now() -> DateTime<Tz> {
     let now: DateTime<Utc> = SystemClock.now().to_utc();
     let ahead = 12 - i64::from(now.hour());
     let zone = if ahead >= 0 { format!("Etc/GMT-{ahead}") } else { format!("Etc/GMT+{}", -ahead) };
-    let local = now.with_timezone(&zone.parse::<chrono_tz::Tz>().expect("a zone"));
-    let opens = local + times.opens_in;
-    let at = |share: f64| (opens + times.length.mul_f64(share)).format("%H:%M:%S").to_string();
+    now.with_timezone(&zone.parse().expect("a zone"))
+}
+
+/// The same with a window of any shape: when it opens, and how long after that its spread
+/// ends, nothing more starts, and it is judged.
+pub fn campaign_config(opens: DateTime<Tz>, [spread, closes, deadline]: [Duration; 3]) -> String {
+    let at = |after: Duration| (opens + after).format("%H:%M:%S").to_string();
     format!(
         r#"
 [credentials]
@@ -171,11 +185,32 @@ catch_up_until = "23:00"
 name = "daily_pack"
 body_parameters = ["first_name", "headline"]
 "#,
-        opens = at(0.0),
-        spread = at(0.6),
-        closes = at(0.8),
-        deadline = at(1.0),
+        zone = opens.timezone(),
+        opens = at(Duration::ZERO),
+        spread = at(spread),
+        closes = at(closes),
+        deadline = at(deadline),
     )
+}
+
+/// What a plan needs to know of a campaign without a command line around it.
+pub fn campaign(id: &str, body_parameters: &[&str], numbers: Vec<BusinessNumber>) -> Campaign {
+    Campaign {
+        id: CampaignId::try_new(id).expect("a plain name"),
+        category: Category::Utility,
+        template: TemplateDefinition {
+            name: "daily_pack".into(),
+            languages: vec!["en".into()],
+            parameter_format: ParameterFormat::Named,
+            header: HeaderFormat::None,
+            body_parameters: body_parameters.iter().map(|name| (*name).into()).collect(),
+            buttons: vec![],
+            body_text: None,
+        },
+        default_language: "en".into(),
+        tiers: vec![],
+        numbers,
+    }
 }
 
 pub fn write_credentials(dir: &Path) {

@@ -11,6 +11,7 @@ pub mod mutants;
 pub mod power;
 pub mod proxy;
 pub mod redis_server;
+pub mod tally;
 pub mod world;
 
 use std::path::PathBuf;
@@ -50,16 +51,40 @@ pub fn subah() -> Command {
 ///
 /// # Panics
 /// When it does not come within [`PATIENCE`].
-pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, LOOK, ask).unwrap_or_else(|| panic!("{what} did not happen"))
+}
+
+/// Asks until the answer is there, or until `patience` is over; `look` lies between two
+/// questions.
+pub fn within<T>(
+    patience: Duration,
+    look: Duration,
+    mut ask: impl FnMut() -> Option<T>,
+) -> Option<T> {
     let begun = Instant::now();
     loop {
-        if let Some(answer) = ask() {
+        let answer = ask();
+        if answer.is_some() || begun.elapsed() >= patience {
             return answer;
         }
-        assert!(begun.elapsed() < PATIENCE, "{what} did not happen");
         // Between two looks, not instead of one: nothing is assumed to be over after it.
-        std::thread::park_timeout(LOOK);
+        std::thread::park_timeout(look);
     }
+}
+
+/// A pause that is itself wanted (harm that lasts, an instant that is waited for), not a
+/// wait for something to be over.
+pub fn pause(span: Duration) {
+    let until = Instant::now() + span;
+    while let Some(left) = until.checked_duration_since(Instant::now()).filter(|l| !l.is_zero()) {
+        std::thread::park_timeout(left); // which may wake early
+    }
+}
+
+/// Waits for one call on this thread's runtime, which must have several threads.
+pub fn block_on<T>(call: impl Future<Output = T>) -> T {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(call))
 }
 
 /// Ports below those that the kernel gives to outgoing connections, which could otherwise

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::pause;
+
 /// What it does with bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
@@ -98,7 +100,7 @@ fn pump(mut from: TcpStream, mut to: TcpStream, shared: &Shared, way: Way) {
         }
         let delay = shared.mood.load(Ordering::SeqCst);
         if delay > 0 {
-            std::thread::park_timeout(Duration::from_millis(delay));
+            pause(Duration::from_millis(delay));
         }
         let cut = if way == Way::Back { shared.cut_after.swap(0, Ordering::SeqCst) } else { 0 };
         let keep = if cut > 0 { cut.min(n) } else { n };

@@ -10,7 +10,7 @@ use ledger::redis::Options;
 use ledger::{IntentAnswer, Ledger, LedgerError, Redis, Refusal};
 use tests::conformance::{self, Stage};
 use tests::redis_server::RedisServer;
-use tests::until;
+use tests::{block_on, until};
 
 async fn problems(settings: &[&str], replicas: u32) -> String {
     let server = RedisServer::start_with(settings);
@@ -57,7 +57,7 @@ async fn a_restarted_server_is_not_sent_from_before_it_was_recovered() {
 
     server.restart();
     let after = until("another run id", || {
-        let found = futures_block(ledger.incarnation()).ok().flatten();
+        let found = block_on(ledger.incarnation()).ok().flatten();
         found.filter(|found| *found != before)
     });
     assert_eq!(ledger.fenced_runs().await.unwrap(), std::slice::from_ref(&stage.run));
@@ -72,11 +72,6 @@ async fn a_restarted_server_is_not_sent_from_before_it_was_recovered() {
     ledger.lift_fence(&after).await.unwrap();
     assert!(ledger.fenced_runs().await.unwrap().is_empty());
     assert!(!stage.claim(5).await.is_empty(), "sending goes on");
-}
-
-/// Waits for one call on this thread's runtime.
-fn futures_block<T>(call: impl Future<Output = T>) -> T {
-    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(call))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,7 +180,7 @@ async fn a_promoted_replica_has_every_granted_intent_and_is_fenced() {
 
     primary.kill();
     let after = until("the ledger moved to the replica", || {
-        let found = futures_block(ledger.incarnation()).ok();
+        let found = block_on(ledger.incarnation()).ok();
         found.filter(|found| *found != before)
     });
     let facts = ledger::api::find(&ledger, &stage.id(index)).await.unwrap().unwrap().facts;

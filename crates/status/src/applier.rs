@@ -24,8 +24,6 @@ use crate::inbox::{LogError, Parked, Record, Source};
 
 /// Stands for a failure without a code, which happens; no code of Meta's.
 const UNNAMED: i32 = -1;
-/// Facts in one ledger call.
-const FACTS_MAX: usize = 500;
 /// Looks at the inbox at least this often, in case a wake-up was missed.
 const IDLE: Duration = Duration::from_millis(500);
 const STORE_PAUSE: Duration = Duration::from_millis(200);
@@ -135,10 +133,8 @@ impl Applier {
             for record in records.iter().filter(|record| record.received_at >= since) {
                 self.read(record, &mut facts, None);
             }
-            for chunk in facts.chunks(FACTS_MAX) {
-                let strangers = self.apply(chunk).await?;
-                replayed.strangers.extend(strangers.into_iter().map(|fact| fact.id.run));
-            }
+            let strangers = self.apply(&facts).await?;
+            replayed.strangers.extend(strangers.into_iter().map(|fact| fact.id.run));
             replayed.facts += facts.len();
         }
     }
@@ -154,18 +150,15 @@ impl Applier {
         for record in &records {
             self.read(record, &mut facts, Some(&*source));
         }
-        let mut strangers = Vec::new();
-        for chunk in facts.chunks(FACTS_MAX) {
-            match self.apply(chunk).await {
-                Ok(unknown) => strangers.extend(unknown),
-                Err(error) => {
-                    self.metrics.ledger_errors.inc();
-                    tracing::warn!(error = %error, "{} status reports wait in the inbox: {error}", facts.len());
-                    source.rewind(before);
-                    return Ok(Round::Halted);
-                }
+        let strangers = match self.apply(&facts).await {
+            Ok(strangers) => strangers,
+            Err(error) => {
+                self.metrics.ledger_errors.inc();
+                tracing::warn!(error = %error, "{} status reports wait in the inbox: {error}", facts.len());
+                source.rewind(before);
+                return Ok(Round::Halted);
             }
-        }
+        };
         self.park(source, strangers);
         source.applied()?;
         Ok(Round::Applied)
@@ -287,7 +280,7 @@ impl Applier {
     /// Applies facts; returns those whose delivery is not in the ledger.
     async fn apply(&self, facts: &[Labelled]) -> Result<Vec<WebhookFact>, LedgerError> {
         let batch: Vec<WebhookFact> = facts.iter().map(|labelled| labelled.fact.clone()).collect();
-        let verdicts = self.ledger.apply(&batch).await?;
+        let verdicts = apply_all(self.ledger.as_ref(), &batch).await?;
         let mut unknown = Vec::new();
         for (labelled, verdict) in facts.iter().zip(verdicts) {
             let verdict = match verdict {

@@ -9,11 +9,13 @@ pub mod outage;
 pub mod rest;
 pub mod webhooks;
 
+use std::collections::HashSet;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use domain::{Clock, SystemClock, Timestamp};
+use anyhow::{Context, Result, bail, ensure};
+use domain::Timestamp;
+use tests::within;
 
 use crate::process::Process;
 use crate::sample::Samples;
@@ -79,25 +81,23 @@ pub fn rotated<T: Clone>(contenders: &[T], round: u32) -> Vec<T> {
     order
 }
 
-/// Waits for something that must come; looks often, so that what is timed by it is not
-/// blurred by more than a few milliseconds.
+/// Waits for something that must come.
 ///
 /// # Errors
-/// When it does not come within `patience`.
+/// When it does not come within `patience`, or asking fails.
 pub fn wait_for<T>(
     what: &str,
-    patience: Duration,
+    (patience, look): (Duration, Duration),
     mut ask: impl FnMut() -> Result<Option<T>>,
 ) -> Result<T> {
-    let begun = SystemClock.now();
-    loop {
-        if let Some(answer) = ask()? {
-            return Ok(answer);
-        }
-        ensure!(SystemClock.now().since(begun) < patience, "{what} did not happen in {patience:?}");
-        std::thread::park_timeout(Duration::from_millis(5));
-    }
+    let found = within(patience, look, || ask().transpose());
+    found.unwrap_or_else(|| bail!("{what} did not happen in {patience:?}"))
 }
+
+/// So often that what is timed by it is not blurred by more than a few milliseconds.
+pub const OFTEN: Duration = Duration::from_millis(5);
+/// So seldom that looking costs those who are measured nothing.
+const SELDOM: Duration = Duration::from_millis(200);
 
 /// The far side that costs nothing, in a process of its own.
 pub struct Sink {
@@ -135,25 +135,27 @@ impl Sink {
         Ok(text.lines().filter_map(read).collect())
     }
 
-    /// Waits until `n` messages have come; looks five times a second.
+    /// Waits until `n` messages have come.
     ///
     /// # Errors
     /// When they do not come within `patience`, or the `sender` ends before.
     pub fn wait_for(&self, n: u32, patience: Duration, sender: &mut Process) -> Result<()> {
-        let begun = SystemClock.now();
-        while self.count()? < n {
-            let waited = SystemClock.now().since(begun);
-            ensure!(waited < patience, "{} of {n} came in {patience:?}", self.count()?);
-            ensure!(!sender.is_over(), "the sender ended after {} of {n}", self.count()?);
-            std::thread::park_timeout(Duration::from_millis(200));
-        }
-        Ok(())
+        wait_for(&format!("{n} messages"), (patience, SELDOM), || {
+            let count = self.count()?;
+            ensure!(count >= n || !sender.is_over(), "the sender ended after {count} of {n}");
+            Ok((count >= n).then_some(()))
+        })
     }
+}
+
+/// How many different messages there are.
+pub fn distinct(arrivals: &[(String, Timestamp)]) -> usize {
+    arrivals.iter().map(|(key, _)| message(key)).collect::<HashSet<_>>().len()
 }
 
 /// What a message is about: Subah's callback data names run and index before its nonce, a
 /// peer's is index and instant.
-pub fn message(key: &str) -> &str {
+fn message(key: &str) -> &str {
     let ours = key.match_indices('.').nth(2).map(|(at, _)| &key[..at]);
     ours.unwrap_or(key)
 }

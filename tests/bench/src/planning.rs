@@ -6,17 +6,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use cloud_api::CloudApi;
-use domain::campaign::{CampaignId, Category};
 use domain::{BusinessNumber, Clock, NumberId, Policy, RunId, SystemClock, Window};
 use ledger::{Ledger, Redis, Sqlite};
 use scheduler::Snapshot;
 use scheduler::intake::{read_content, read_recipients};
-use scheduler::plan::Campaign;
 use scheduler::planner::{Frame, Planner};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use templates::TemplateDefinition;
-use templates::definition::{HeaderFormat, ParameterFormat};
+use tests::install::{CONTENT, campaign, recipients};
 
 use crate::process::usage_of;
 
@@ -35,39 +32,21 @@ pub fn run_id() -> RunId {
     "load@2026-11-21".parse().expect("a run id")
 }
 
-fn campaign() -> Campaign {
+fn numbers() -> Vec<BusinessNumber> {
     let number = |n: u32| BusinessNumber {
         id: NumberId::try_new(format!("{}", 1000 + n)).expect("a plain id"),
         throughput: 1_000,
         weight: 1_000,
     };
-    Campaign {
-        id: CampaignId::try_new("load").expect("a plain name"),
-        category: Category::Utility,
-        template: TemplateDefinition {
-            name: "daily_pack".into(),
-            languages: vec!["en".into()],
-            parameter_format: ParameterFormat::Named,
-            header: HeaderFormat::None,
-            body_parameters: vec!["first_name".into(), "headline".into()],
-            buttons: vec![],
-            body_text: None,
-        },
-        default_language: "en".into(),
-        tiers: vec![],
-        numbers: (1..=NUMBERS).map(number).collect(),
-    }
+    (1..=NUMBERS).map(number).collect()
 }
 
 fn snapshot(n: u32) -> Result<Snapshot> {
-    let mut csv = String::from("id,name,phone,tier,language,consent_utility\n");
-    for i in 0..n {
-        csv.push_str(&format!("r{i:07},Asha Rao,{},pro,en,yes\n", 9_000_000_000u64 + u64::from(i)));
-    }
     let zone = chrono_tz::Asia::Kolkata;
-    let recipients = read_recipients(csv.as_bytes(), zone)?;
-    let content = read_content(tests::install::CONTENT.as_bytes(), zone)?;
-    Ok(Snapshot::take(campaign(), recipients.rows, content.rows).snapshot)
+    let people = read_recipients(recipients(n).as_bytes(), zone)?;
+    let content = read_content(CONTENT.as_bytes(), zone)?;
+    let campaign = campaign("load", &["first_name", "headline"], numbers());
+    Ok(Snapshot::take(campaign, people.rows, content.rows).snapshot)
 }
 
 /// Plans into the Redis of that URL and prefix, or else into `dir`'s sqlite ledger.

@@ -25,9 +25,7 @@ impl Process {
     /// # Errors
     /// When it cannot be started.
     pub fn start(name: &str, command: &mut Command) -> Result<Self> {
-        let errors =
-            std::env::var_os("BENCH_VERBOSE").map_or_else(Stdio::null, |_| Stdio::inherit());
-        command.stdout(Stdio::null()).stderr(errors);
+        command.stdout(Stdio::null()).stderr(errors());
         let child = command.spawn().with_context(|| format!("start {name}"))?;
         Ok(Process(child))
     }
@@ -37,11 +35,9 @@ impl Process {
     /// # Errors
     /// When it cannot be started, or ends without a word.
     pub fn start_and_listen(name: &str, command: &mut Command) -> Result<(Self, String)> {
-        let errors =
-            std::env::var_os("BENCH_VERBOSE").map_or_else(Stdio::null, |_| Stdio::inherit());
-        command.stdout(Stdio::piped()).stderr(errors);
-        let mut child = command.spawn().with_context(|| format!("start {name}"))?;
-        let out = child.stdout.take().context("it is piped")?;
+        command.stdout(Stdio::piped()).stderr(errors());
+        let mut process = Process(command.spawn().with_context(|| format!("start {name}"))?);
+        let out = process.0.stdout.take().context("it is piped")?;
         let mut lines = BufReader::new(out);
         let mut line = String::new();
         lines.read_line(&mut line)?;
@@ -50,7 +46,7 @@ impl Process {
         }
         // Its later lines must not fill the pipe.
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
-        Ok((Process(child), line.trim().to_owned()))
+        Ok((process, line.trim().to_owned()))
     }
 
     pub fn usage(&self) -> Usage {
@@ -73,6 +69,11 @@ impl Drop for Process {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Where a process's own errors go: nowhere, or here with BENCH_VERBOSE set.
+fn errors() -> Stdio {
+    std::env::var_os("BENCH_VERBOSE").map_or_else(Stdio::null, |_| Stdio::inherit())
 }
 
 /// Processor time and memory of any process; zeros when it is gone.

@@ -1,16 +1,16 @@
 //! An installation of Subah, as a user would make it, against a sink or a simulator.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use chrono::{DateTime, Timelike, Utc};
-use domain::{Clock, SystemClock, Timestamp};
+use chrono::Timelike;
+use domain::Timestamp;
 use tempfile::TempDir;
 use tests::free_port;
-use tests::install::{CONTENT, write_credentials};
+use tests::install::{CONTENT, campaign_config, local_now, recipients, write_credentials};
 use tests::redis_server::RedisServer;
 
 use crate::process::output;
@@ -85,7 +85,7 @@ impl Install {
         let (config, opens) = config(spec, receiver, metrics);
         std::fs::write(dir.path().join("subah.toml"), config)?;
         std::fs::write(dir.path().join("content.ndjson"), CONTENT)?;
-        write_recipients(&dir.path().join("recipients.csv"), spec.people)?;
+        std::fs::write(dir.path().join("recipients.csv"), recipients(spec.people))?;
         let install = Install { dir, opens, receiver, metrics };
         for what in ["recipients", "content"] {
             let file = if what == "content" { "content.ndjson" } else { "recipients.csv" };
@@ -107,14 +107,9 @@ impl Install {
 }
 
 fn config(spec: &Spec, receiver: u16, metrics: u16) -> (String, Timestamp) {
-    let now: DateTime<Utc> = SystemClock.now().to_utc();
-    // Local noon is never near midnight, whenever this runs.
-    let ahead = 12 - i64::from(now.hour());
-    let zone = if ahead >= 0 { format!("Etc/GMT-{ahead}") } else { format!("Etc/GMT+{}", -ahead) };
-    let local = now.with_timezone(&zone.parse::<chrono_tz::Tz>().expect("a zone"));
-    let opens = (local + spec.opens_in + Duration::from_secs(1)).with_nanosecond(0);
-    let opens = opens.expect("a whole second");
-    let time = |after: Duration| (opens + after).format("%H:%M:%S");
+    let opens = local_now() + spec.opens_in + Duration::from_secs(1);
+    let opens = opens.with_nanosecond(0).expect("a whole second");
+    let closes = spec.spread + spec.repairs;
     let mut text = format!(
         r#"
 [cloud_api]
@@ -125,43 +120,18 @@ listen = "127.0.0.1:{receiver}"
 listen = "127.0.0.1:{metrics}"
 [sender]
 concurrency = {concurrency}
-[credentials]
-meta_token = "token"
-app_secret = "app"
-verify_token = "verify"
-[campaign.window]
-zone = "{zone}"
-opens = "{opens}"
-target = "{opens}"
-spread_until = "{spread}"
-closes = "{closes}"
-deadline = "{deadline}"
-catch_up_until = "23:30:00"
-[campaign.template]
-name = "daily_pack"
-body_parameters = ["first_name", "headline"]
+{campaign}
 "#,
         far_side = spec.far_side,
         concurrency = spec.concurrency,
-        opens = time(Duration::ZERO),
-        spread = time(spec.spread),
-        closes = time(spec.spread + spec.repairs),
-        deadline = time(spec.spread + spec.repairs * 2),
+        campaign = campaign_config(opens, [spec.spread, closes, closes + spec.repairs]),
     );
     if let Store::Redis { url } = &spec.store {
         let _ = write!(text, "[store]\nengine = \"redis\"\nredis_url = \"{url}\"\n");
     }
     for n in 1..=spec.numbers {
-        let _ =
-            write!(text, "[[numbers]]\nid = \"{}\"\nthroughput = {}\n", 1000 + n, spec.throughput);
+        let throughput = spec.throughput;
+        let _ = write!(text, "[[numbers]]\nid = \"{}\"\nthroughput = {throughput}\n", 1000 + n);
     }
-    (text, opens.with_timezone(&Utc).into())
-}
-
-fn write_recipients(path: &Path, people: u32) -> Result<()> {
-    let mut csv = String::from("id,name,phone,tier,language,consent_utility\n");
-    for n in 0..people {
-        let _ = writeln!(csv, "r{n:07},Asha Rao,{},pro,en,yes", 9_000_000_000u64 + u64::from(n));
-    }
-    Ok(std::fs::write(path, csv)?)
+    (text, opens.to_utc().into())
 }

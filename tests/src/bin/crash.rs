@@ -5,17 +5,18 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use clap::{Parser, ValueEnum};
 use ledger::Ledger;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde::Serialize;
-use tests::fleet::{Comparison, Fleet, Spec, Store, pause};
+use tests::fleet::{Fleet, Spec, Store};
 use tests::install::Times;
 use tests::proxy::{Mood, Proxy};
 use tests::redis_server::RedisServer;
-use tests::{PATIENCE, power};
+use tests::tally::Tally;
+use tests::{PATIENCE, block_on, pause, power, until, within};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Harm {
@@ -58,7 +59,7 @@ struct Outcome {
     /// Runs in the ledger: three planners make one.
     runs: u64,
     #[serde(flatten)]
-    comparison: Comparison,
+    tally: Tally,
     /// Bytes that power cuts took.
     bytes_lost: u64,
     /// From a killed store's return until sending was allowed again, milliseconds.
@@ -70,12 +71,12 @@ struct Outcome {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<ExitCode> {
     let args = Args::parse();
-    let outcome = run(&args).await?;
+    let outcome = run(&args)?;
     println!("{}", serde_json::to_string(&outcome)?);
-    let c = &outcome.comparison;
-    let faults = c.lost + c.open + c.miscounted + c.unflagged;
-    let duplicates = if args.policy == "hold" { c.duplicates } else { 0 };
-    Ok(ExitCode::from(u8::from(faults + duplicates > 0 || outcome.runs != 1)))
+    let tally = &outcome.tally;
+    let duplicates = if args.policy == "hold" { tally.duplicates } else { 0 };
+    let faults = tally.faults() + duplicates;
+    Ok(ExitCode::from(u8::from(faults > 0 || outcome.runs != 1)))
 }
 
 /// How long one harm takes, on average.
@@ -89,7 +90,7 @@ fn every(harm: Harm) -> Duration {
     }
 }
 
-async fn run(args: &Args) -> Result<Outcome> {
+fn run(args: &Args) -> Result<Outcome> {
     let begun = Instant::now();
     let tools = tempfile::tempdir()?;
     let cuts = matches!(args.harm, Harm::PowerCuts | Harm::SqlitePowerCuts);
@@ -123,9 +124,8 @@ async fn run(args: &Args) -> Result<Outcome> {
         disk_mib: (args.harm == Harm::FullDisk).then_some(24),
     });
     let direct = server.as_ref().map(RedisServer::url);
-    let ledger = connect(&fleet, direct.as_deref()).await?;
-    until_async("a sealed plan", || async { Ok(sealed(ledger.as_ref()).await?.then_some(())) })
-        .await?;
+    let ledger = connect(&fleet, direct.as_deref());
+    until("a sealed plan", || is_sealed(ledger.as_ref()).then_some(()));
 
     // A file that is put back to what its disk held must not be open here meanwhile.
     let watching = (!embedded).then(|| std::sync::Arc::clone(&ledger));
@@ -139,10 +139,10 @@ async fn run(args: &Args) -> Result<Outcome> {
             Harm::RedisKills => {
                 harm.spoil_the_network(proxy.as_ref().expect("there is Redis"));
                 harm.freeze_one(&fleet);
-                harm.kill_redis(server.as_mut().expect("there is Redis"), watched()).await?;
-                go_on(&fleet).await;
+                harm.kill_redis(server.as_mut().expect("there is Redis"), watched());
+                go_on(&fleet);
             }
-            Harm::PowerCuts => harm.cut_power(&mut fleet, server.as_mut(), watched()).await?,
+            Harm::PowerCuts => harm.cut_power(&mut fleet, server.as_mut(), watched()),
             Harm::FullDisk => harm.fill_the_disk(&fleet)?,
             Harm::SqlitePowerCuts => {
                 pause(Duration::from_millis(harm.rng.random_range(800..2_000)));
@@ -156,16 +156,16 @@ async fn run(args: &Args) -> Result<Outcome> {
     }
     fleet.hosts.iter().for_each(|host| host.signal("-CONT"));
     fleet.start_all();
-    let ledger = connect(&fleet, direct.as_deref()).await?;
-    let comparison = settle(&mut fleet, ledger.as_ref()).await?;
+    let ledger = connect(&fleet, direct.as_deref());
+    let tally = settle(&mut fleet, ledger.as_ref())?;
     harm.recoveries.sort_unstable();
     let recoveries = &harm.recoveries;
     Ok(Outcome {
         harm: format!("{:?}", args.harm),
         policy: args.policy.clone(),
         times: args.times,
-        runs: ledger.runs().await?.len() as u64,
-        comparison,
+        runs: block_on(ledger.runs())?.len() as u64,
+        tally,
         bytes_lost: harm.bytes_lost,
         recovery_ms_p50: recoveries.get(recoveries.len() / 2).copied().unwrap_or(0),
         recovery_ms_max: recoveries.last().copied().unwrap_or(0),
@@ -173,62 +173,42 @@ async fn run(args: &Args) -> Result<Outcome> {
     })
 }
 
-async fn connect(fleet: &Fleet, direct: Option<&str>) -> Result<std::sync::Arc<dyn Ledger>> {
-    until_async("the ledger", || async { Ok(fleet.ledger(direct).await.ok()) }).await
+fn connect(fleet: &Fleet, direct: Option<&str>) -> std::sync::Arc<dyn Ledger> {
+    until("the ledger", || block_on(fleet.ledger(direct)).ok())
 }
 
-async fn sealed(ledger: &dyn Ledger) -> Result<bool> {
-    Ok(ledger.runs().await?.iter().any(|run| run.sealed_at.is_some()))
-}
-
-/// Asks until there is an answer; patience is for the whole of it.
-async fn until_async<T, F>(what: &str, ask: impl Fn() -> F) -> Result<T>
-where
-    F: Future<Output = Result<Option<T>>>,
-{
-    let begun = Instant::now();
-    loop {
-        if let Ok(Some(answer)) = ask().await {
-            return Ok(answer);
-        }
-        ensure!(begun.elapsed() < PATIENCE, "{what} did not happen");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+fn is_sealed(ledger: &dyn Ledger) -> bool {
+    block_on(ledger.runs()).is_ok_and(|runs| runs.iter().any(|run| run.sealed_at.is_some()))
 }
 
 /// Lets a few requests go, so that the next harm falls into sending; not for long, because
 /// a host that is stopped keeps the others waiting.
-async fn go_on(fleet: &Fleet) {
-    let (begun, before) = (Instant::now(), fleet.requests());
-    while fleet.requests() < before + 5 && begun.elapsed() < Duration::from_secs(5) {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+fn go_on(fleet: &Fleet) {
+    let before = fleet.requests();
+    let some_went = || (fleet.requests() >= before + 5).then_some(());
+    let _ = within(Duration::from_secs(5), Duration::from_millis(50), some_went);
 }
 
 /// Waits until the run is over and nothing is on its way any more.
-async fn settle(fleet: &mut Fleet, ledger: &dyn Ledger) -> Result<Comparison> {
-    let begun = Instant::now();
-    let mut last = Comparison::default();
-    loop {
-        let over = fleet.closed_run(ledger).await.is_ok_and(|run| run.is_some());
+fn settle(fleet: &mut Fleet, ledger: &dyn Ledger) -> Result<Tally> {
+    let mut last = Tally::default();
+    let settled = within(PATIENCE * 6, Duration::from_secs(1), || {
+        let over = block_on(fleet.closed_run(ledger)).is_ok_and(|run| run.is_some());
         if over
             && fleet.webhooks_pending() == 0
-            && let Ok(comparison) = fleet.compare(ledger).await
+            && let Ok(tally) = block_on(fleet.compare(ledger))
         {
             // Everything known, and nothing changing any more.
-            if comparison.lost + comparison.open == 0 && comparison == last {
-                return Ok(comparison);
+            if tally.lost + tally.open == 0 && tally == last {
+                return Some(Ok(()));
             }
-            last = comparison;
+            last = tally;
         }
-        for host in &mut fleet.hosts {
-            ensure!(!host.has_ended(), "{} ended by itself:\n{}", host.name, tail(&host.log()));
-        }
-        if begun.elapsed() > PATIENCE * 6 {
-            return Ok(last);
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
+        let mut hosts = fleet.hosts.iter_mut();
+        let ended = hosts.find_map(|host| host.has_ended().then_some(&*host));
+        ended.map(|host| Err(anyhow!("{} ended by itself:\n{}", host.name, tail(&host.log()))))
+    });
+    settled.unwrap_or(Ok(())).map(|()| last)
 }
 
 fn tail(log: &str) -> String {
@@ -288,21 +268,20 @@ impl Harmer {
         }
     }
 
-    async fn kill_redis(&mut self, server: &mut RedisServer, ledger: &dyn Ledger) -> Result<()> {
+    fn kill_redis(&mut self, server: &mut RedisServer, ledger: &dyn Ledger) {
         pause(Duration::from_millis(self.rng.random_range(500..1_500)));
         server.kill();
         pause(Duration::from_millis(self.rng.random_range(2..30)));
         server.come_back();
-        self.recoveries.extend(recovered(ledger).await);
-        Ok(())
+        self.recoveries.extend(recovered(ledger));
     }
 
-    async fn cut_power(
+    fn cut_power(
         &mut self,
         fleet: &mut Fleet,
         server: Option<&mut RedisServer>,
         ledger: &dyn Ledger,
-    ) -> Result<()> {
+    ) {
         pause(Duration::from_millis(self.rng.random_range(800..2_000)));
         let names = ["sender-1", "sender-2", "sender-3", "receiving", "redis"];
         match names[self.rng.random_range(0..names.len())] {
@@ -311,26 +290,22 @@ impl Harmer {
                 server.kill();
                 self.bytes_lost += power::cut(server.dir());
                 server.come_back();
-                self.recoveries.extend(recovered(ledger).await);
+                self.recoveries.extend(recovered(ledger));
             }
             name => {
                 self.bytes_lost += fleet.host(name).lose_power();
                 fleet.start_all();
             }
         }
-        Ok(())
     }
 }
 
 /// How long it takes until the run may be sent from again, in milliseconds. `None` when a
 /// frozen or cut off host keeps it waiting.
-async fn recovered(ledger: &dyn Ledger) -> Option<u64> {
+fn recovered(ledger: &dyn Ledger) -> Option<u64> {
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(10) {
-        if ledger.fenced_runs().await.is_ok_and(|fenced| fenced.is_empty()) {
-            return u64::try_from(begun.elapsed().as_millis()).ok();
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    None
+    within(Duration::from_secs(10), Duration::from_millis(10), || {
+        let open = block_on(ledger.fenced_runs()).is_ok_and(|fenced| fenced.is_empty());
+        open.then(|| u64::try_from(begun.elapsed().as_millis()).ok()).flatten()
+    })
 }

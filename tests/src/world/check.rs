@@ -10,34 +10,20 @@ use serde::Serialize;
 use super::World;
 use super::far::{Far, Taken};
 use super::store::Store;
+use crate::tally::{Message, Tally};
 
 /// Counts; added up over seeds. Those that must be zero say so.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     pub seeds: u64,
-    pub planned: u64,
-    /// Delivered or read, by the ledger.
-    pub delivered: u64,
-    pub unknown: u64,
-    pub failed: u64,
-    pub expired: u64,
-    pub quarantined: u64,
-    /// Requests that reached the far side.
-    pub requests: u64,
-    /// Of these, how many the sender could not know the outcome of.
+    #[serde(flatten)]
+    pub tally: Tally,
+    /// Of the requests, how many the sender could not know the outcome of.
     pub ambiguous: u64,
     /// Attempts that evidence let be followed by another.
     pub written_off: u64,
-    /// Messages beyond the first of a delivery that a recipient could receive.
-    pub duplicates: u64,
-    /// Must be 0: duplicates that nobody marked as possible.
-    pub unflagged: u64,
-    /// Must be 0: messages that were taken and that the ledger does not know of.
-    pub lost: u64,
-    /// Must be 0: deliveries without a named end, or mornings that never end.
+    /// Must be 0: mornings that never end.
     pub stuck: u64,
-    /// Must be 0: counters that differ from a recount or from the plan.
-    pub miscounted: u64,
     /// Must be 0: states that contradict what the far side knows.
     pub wrong: u64,
     /// Must be 0: requests before their delivery was due, by more than a clock that jumped
@@ -55,31 +41,20 @@ pub struct Verdict {
 impl Verdict {
     /// Nothing that must not happen has happened. Under `hold` a duplicate is one of them.
     pub fn is_good(&self, hold: bool) -> bool {
-        self.faults() == 0 && (!hold || self.duplicates == 0)
+        self.faults() == 0 && (!hold || self.tally.duplicates == 0)
     }
 
     fn faults(&self) -> u64 {
-        let faults = self.lost + self.stuck + self.miscounted + self.wrong + self.early;
-        faults + self.too_many + self.unflagged
+        self.tally.faults() + self.stuck + self.wrong + self.early + self.too_many
     }
 
     pub fn add(&mut self, other: &Verdict) {
+        self.tally.add(&other.tally);
         let pairs = [
             (&mut self.seeds, other.seeds),
-            (&mut self.planned, other.planned),
-            (&mut self.delivered, other.delivered),
-            (&mut self.unknown, other.unknown),
-            (&mut self.failed, other.failed),
-            (&mut self.expired, other.expired),
-            (&mut self.quarantined, other.quarantined),
-            (&mut self.requests, other.requests),
             (&mut self.ambiguous, other.ambiguous),
             (&mut self.written_off, other.written_off),
-            (&mut self.duplicates, other.duplicates),
-            (&mut self.unflagged, other.unflagged),
-            (&mut self.lost, other.lost),
             (&mut self.stuck, other.stuck),
-            (&mut self.miscounted, other.miscounted),
             (&mut self.wrong, other.wrong),
             (&mut self.early, other.early),
             (&mut self.too_many, other.too_many),
@@ -99,15 +74,14 @@ pub async fn verdict(world: &World, store: &Store, far: &Far, ended: bool) -> Ve
     let deliveries = everything.unwrap_or_default();
     let mut verdict = Verdict {
         seeds: 1,
-        planned: deliveries.len() as u64,
-        requests: requests.len() as u64,
+        tally: Tally { requests: requests.len() as u64, ..Tally::default() },
         stuck: u64::from(!ended),
         ..Verdict::default()
     };
     let counts = store.model.counts(&world.run).await.unwrap_or_default();
     let recount = store.model.recount(&world.run).await.unwrap_or_default();
     let whole = counts.total() == u64::from(world.setup.deliveries);
-    verdict.miscounted += u64::from(counts != recount || !whole);
+    verdict.tally.miscounted += u64::from(counts != recount || !whole);
 
     let mut by_delivery: HashMap<&DeliveryId, Vec<&Taken>> = HashMap::new();
     taken.iter().for_each(|one| by_delivery.entry(&one.delivery).or_default().push(one));
@@ -120,7 +94,7 @@ pub async fn verdict(world: &World, store: &Store, far: &Far, ended: bool) -> Ve
         let messages = by_delivery.remove(&delivery.id).unwrap_or_default();
         judge(delivery, &messages, &mut verdict);
     }
-    verdict.lost += by_delivery.len() as u64; // messages for deliveries that were never planned
+    verdict.tally.lost += by_delivery.len() as u64; // messages for deliveries that were never planned
     if !ended {
         verdict.complaints.push(format!(
             "it never ended: phase {:?}, far side idle {}, fenced {:?}",
@@ -134,37 +108,21 @@ pub async fn verdict(world: &World, store: &Store, far: &Far, ended: bool) -> Ve
 }
 
 fn judge(delivery: &DeliveryView, messages: &[&Taken], verdict: &mut Verdict) {
-    match delivery.state {
-        State::Delivered | State::Read => verdict.delivered += 1,
-        State::Unknown => verdict.unknown += 1,
-        State::Failed => verdict.failed += 1,
-        State::Expired => verdict.expired += 1,
-        State::Quarantined => verdict.quarantined += 1,
-        state => verdict.stuck += u64::from(state.is_open()),
-    }
-    let facts = &delivery.facts;
     let before = verdict.faults();
-    for attempt in &facts.attempts {
+    let seen = |one: &&Taken| Message { nonce: Some(one.nonce), arrives: one.arrives };
+    verdict.tally.judge(delivery, &messages.iter().map(seen).collect::<Vec<_>>());
+    for attempt in &delivery.facts.attempts {
         verdict.ambiguous += u64::from(matches!(attempt.http, domain::Http::Ambiguous(_)));
         verdict.written_off += u64::from(attempt.written_off_at.is_some());
     }
-    let arriving: Vec<&&Taken> = messages.iter().filter(|message| message.arrives).collect();
-    let surplus = arriving.len().saturating_sub(1) as u64;
-    verdict.duplicates += surplus;
-    if surplus > 0 && !facts.possible_duplicate() {
-        verdict.unflagged += surplus;
-    }
-    let known = |message: &&Taken| {
-        facts.attempt(message.nonce).is_some_and(|attempt| attempt.taken_at().is_some())
-    };
-    verdict.lost += messages.iter().filter(|message| !known(message)).count() as u64;
     let arrived = messages.iter().any(|message| message.reported);
     let says_arrived = matches!(delivery.state, State::Delivered | State::Read);
     let says_taken = matches!(delivery.state, State::Sent | State::Accepted | State::Held);
-    let contradicted = arrived != says_arrived || (says_taken && arriving.is_empty());
+    let contradicted =
+        arrived != says_arrived || (says_taken && !messages.iter().any(|m| m.arrives));
     verdict.wrong += u64::from(contradicted);
     verdict.too_many += u64::from(messages.len() > 3);
-    if verdict.faults() > before || delivery.state.is_open() {
+    if verdict.faults() > before {
         verdict.complaints.push(format!(
             "{} is {} at {}: {:?}; the far side took {messages:?}",
             delivery.id, delivery.state, delivery.next_at, delivery.facts

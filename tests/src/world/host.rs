@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use cloud_api::CloudApi;
 use domain::callback::CallbackKey;
-use domain::campaign::{CampaignId, Category};
 use domain::{
     Address, Backoff, BusinessNumber, NumberId, Phone, Policy, Recipient, RecipientId, Timestamp,
     Window,
@@ -21,13 +20,11 @@ use rand::rngs::StdRng;
 use scheduler::intake::Content;
 
 use scheduler::planner::Frame;
-use scheduler::{Campaign, Planner, Snapshot};
+use scheduler::{Planner, Snapshot};
 use secrecy::SecretString;
 use sender::{Options, Sender};
 use status::{Applier, Sweeper, merger};
 use telemetry::Metrics;
-use templates::definition::HeaderFormat;
-use templates::{ParameterFormat, TemplateDefinition};
 use tokio::time::Instant;
 
 use super::disks::{InboxDisk, JournalDisk, SimJournal, SimTail};
@@ -35,6 +32,7 @@ use super::far::{Far, Wire};
 use super::life::Life;
 use super::store::{Link, Store};
 use super::{DAWN, SkewedClock, World};
+use crate::install::campaign;
 
 const LANES: usize = 3;
 const SENDERS: usize = 3;
@@ -91,22 +89,7 @@ fn snapshot(deliveries: u32) -> Snapshot {
         approved_by: Some("Meera".into()),
         approved_at: Some(Timestamp::from_secs(1)),
     };
-    let campaign = Campaign {
-        id: CampaignId::try_new("daily-pack").expect("a plain name"),
-        category: Category::Utility,
-        template: TemplateDefinition {
-            name: "daily_pack".into(),
-            languages: vec!["en".into()],
-            parameter_format: ParameterFormat::Named,
-            header: HeaderFormat::None,
-            body_parameters: vec!["headline".into()],
-            buttons: vec![],
-            body_text: None,
-        },
-        default_language: "en".into(),
-        tiers: vec![],
-        numbers: numbers(),
-    };
+    let campaign = campaign("daily-pack", &["headline"], numbers());
     Snapshot::take(campaign, (0..deliveries).map(recipient).collect(), vec![everyone]).snapshot
 }
 

@@ -1,15 +1,15 @@
 //! How fast due messages are posted: 100 under way, everything durable, by the sink's own
 //! clock from the first to the last arrival.
 
-use std::collections::HashSet;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use domain::{Clock, SystemClock};
+use tests::pause;
 use tests::redis_server::RedisServer;
 
-use super::{Sink, Size, message, rotated};
+use super::{Sink, Size, distinct, rotated};
 use crate::contender::{DURABLE, Jobs, Peer};
 use crate::process::{Process, usage_of};
 use crate::sample::Samples;
@@ -53,7 +53,7 @@ fn once(contender: Contender, n: u32, round: u32, samples: &Samples) -> Result<(
             let (name, opened) = (store.contender(), subah(store, &sink, n)?);
             let process = Process::start(name, &mut opened.command(&["run"]))?;
             // Planning is not draining.
-            std::thread::park_timeout(opened.opens.since(SystemClock.now()));
+            pause(opened.opens.since(SystemClock.now()));
             install = Some(opened);
             (name, process)
         }
@@ -73,8 +73,7 @@ fn once(contender: Contender, n: u32, round: u32, samples: &Samples) -> Result<(
     sink.wait_for(n, PATIENCE, &mut process)?;
     let (used, store) = (process.usage(), usage_of(server.id()));
     let arrivals = sink.arrivals()?;
-    let distinct: HashSet<&str> = arrivals.iter().map(|(key, _)| message(key)).collect();
-    ensure!(distinct.len() == n as usize, "{name} posted {} of {n}", distinct.len());
+    ensure!(distinct(&arrivals) == n as usize, "{name} posted {} of {n}", distinct(&arrivals));
     ensure!(arrivals.len() == n as usize, "{name} posted {} for {n}", arrivals.len());
     let (first, last) = (arrivals[0].1, arrivals[arrivals.len() - 1].1);
     let rate = f64::from(n) / last.since(first).as_secs_f64();

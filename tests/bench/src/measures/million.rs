@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use domain::{Clock, State, SystemClock, Timestamp};
 use ledger::{Filter, Ledger};
+use tests::pause;
 use tests::redis_server::RedisServer;
 
 use super::Size;
@@ -80,7 +81,7 @@ fn once(
     let closes = install.opens + morning.spread + morning.repairs;
     let patience = install.opens + morning.spread * 2 + Duration::from_secs(120);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::park_timeout(install.opens.since(SystemClock.now()));
+    pause(install.opens.since(SystemClock.now()));
     let ledger = runtime.block_on(open(&store, &install))?;
     let mut settled_at = None;
     while settled_at.is_none() && SystemClock.now() < patience {
@@ -91,7 +92,7 @@ fn once(
             settled_at = Some(SystemClock.now());
         }
         ensure!(settled_at.is_some() || !over, "{name} ended early");
-        std::thread::park_timeout(LOOK);
+        pause(LOOK);
     }
     let settled_at = settled_at.context("statuses were still missing after the last wait")?;
     daemon.stop();

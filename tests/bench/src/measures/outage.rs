@@ -1,13 +1,13 @@
 //! The store is away while everything falls due: how long until the backlog is gone.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::Result;
 use domain::{Clock, SystemClock};
+use tests::pause;
 use tests::redis_server::RedisServer;
 
-use super::{Sink, Size, message};
+use super::{OFTEN, Sink, Size, distinct, wait_for};
 use crate::contender::DURABLE;
 use crate::process::Process;
 use crate::sample::Samples;
@@ -33,13 +33,13 @@ pub fn run(size: Size, samples: &Samples) -> Result<()> {
     })?;
     let mut process = Process::start(store.contender(), &mut install.command(&["run"]))?;
     let opens_in = |margin| install.opens.since(SystemClock.now()).saturating_sub(margin);
-    std::thread::park_timeout(opens_in(Duration::from_millis(500)));
+    pause(opens_in(Duration::from_millis(500)));
     server.kill();
-    std::thread::park_timeout(opens_in(Duration::ZERO) + away);
+    pause(opens_in(Duration::ZERO) + away);
     let before = sink.count()?;
     server.come_back();
     let back = SystemClock.now();
-    super::wait_for("the first message", Duration::from_secs(120), || {
+    wait_for("the first message", (Duration::from_secs(120), OFTEN), || {
         Ok((sink.count()? > before).then_some(()))
     })?;
     let first_s = SystemClock.now().since(back).as_secs_f64();
@@ -47,8 +47,7 @@ pub fn run(size: Size, samples: &Samples) -> Result<()> {
     let drained_s = SystemClock.now().since(back).as_secs_f64();
     process.stop();
     let arrivals = sink.arrivals()?;
-    let distinct: HashSet<&str> = arrivals.iter().map(|(key, _)| message(key)).collect();
-    let twice = (arrivals.len() - distinct.len()) as f64;
+    let twice = (arrivals.len() - distinct(&arrivals)) as f64;
     let case = format!("{n} due, {} s away", away.as_secs());
     let values = [
         ("first_message_s", first_s),

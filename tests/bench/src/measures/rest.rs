@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use domain::{Clock, SystemClock};
+use tests::pause;
 use tests::redis_server::RedisServer;
 
-use super::{Sink, Size, get, rotated, wait_for};
+use super::{OFTEN, Sink, Size, get, rotated, wait_for};
 use crate::contender::DURABLE;
 use crate::process::{Process, output};
 use crate::sample::Samples;
@@ -41,12 +42,12 @@ fn once(store: Store, size: Size, round: u32, samples: &Samples) -> Result<()> {
     let begun = SystemClock.now();
     let process = Process::start(store.contender(), &mut install.command(&["serve"]))?;
     let ready = format!("http://127.0.0.1:{}/readyz", install.metrics);
-    wait_for("ready", Duration::from_secs(30), || Ok(get(&ready).ok()))?;
+    wait_for("ready", (Duration::from_secs(30), OFTEN), || Ok(get(&ready).ok()))?;
     let cold_ms = SystemClock.now().since(begun).as_secs_f64() * 1e3;
     let rest = Duration::from_secs(size.pick(1, 10, 30));
-    std::thread::park_timeout(Duration::from_secs(5));
+    pause(Duration::from_secs(5));
     let (before, at) = (process.usage(), SystemClock.now());
-    std::thread::park_timeout(rest);
+    pause(rest);
     let (after, spent) = (process.usage(), SystemClock.now().since(at).as_secs_f64());
     let values = [
         ("cold_start_ms", cold_ms),

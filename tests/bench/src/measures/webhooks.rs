@@ -9,7 +9,7 @@ use domain::{Clock, SystemClock, Timestamp};
 use tests::redis_server::RedisServer;
 
 use super::enqueue::plan_into;
-use super::{Sink, Size, rotated, wait_for};
+use super::{OFTEN, Sink, Size, rotated, wait_for};
 use crate::contender::DURABLE;
 use crate::load::Answered;
 use crate::planning::run_id;
@@ -64,7 +64,7 @@ fn once(store: Store, n: u32, round: u32, samples: &Samples) -> Result<()> {
     let meanwhile = |at: &Timestamp| *at >= began && *at < ended;
     let sent = sink.arrivals()?.iter().filter(|(_, at)| meanwhile(at)).count() as f64;
     let inbox = install.path("state/inbox");
-    let patience = Duration::from_secs(300);
+    let patience = (Duration::from_secs(300), OFTEN);
     wait_for("all webhooks applied", patience, || Ok(applied(&inbox).then_some(())))?;
     let applied_s = SystemClock.now().since(began).as_secs_f64();
     drop(process);

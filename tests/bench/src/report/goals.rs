@@ -5,211 +5,169 @@ use std::fmt::Write as _;
 use super::{middle, number};
 use crate::sample::Sample;
 
-const REDIS: &str = "subah, redis";
-const SQLITE: &str = "subah, sqlite";
+const ENGINES: [(&str, &str); 2] = [("redis", "subah, redis"), ("sqlite", "subah, sqlite")];
 
-/// One line of the table: what is wanted, what was seen, whether that is enough. Engines
-/// that were not measured are left out.
+/// What is wanted of each engine, where the number comes from, and whether it is enough.
 struct Goal {
     what: &'static str,
     wanted: &'static str,
-    seen: Option<(f64, &'static str)>,
+    unit: &'static str,
+    /// Of a contender; `None` when it was not measured.
+    seen: fn(&Samples<'_>, &str) -> Option<f64>,
     met: fn(f64) -> bool,
 }
 
+const GOALS: [Goal; 14] = [
+    Goal {
+        what: "plan and queue, against BullMQ `addBulk`",
+        wanted: "≥ 5 ×",
+        unit: " ×",
+        seen: |all, us| all.ratio("enqueue", us, "BullMQ"),
+        met: |r| r >= 5.0,
+    },
+    Goal {
+        what: "bytes of a pending delivery in Redis, its message apart",
+        wanted: "≤ 400 B",
+        unit: " B",
+        seen: |all, us| all.get("enqueue", us, "bytes_each_without_message"),
+        met: |b| b <= 400.0,
+    },
+    Goal {
+        what: "drain, against BullMQ and fetch",
+        wanted: "≥ 2 ×",
+        unit: " ×",
+        seen: |all, us| all.ratio("drain", us, "BullMQ"),
+        met: |r| r >= 2.0,
+    },
+    Goal {
+        what: "drain, against the bare loop",
+        wanted: "≥ 0.5 ×",
+        unit: " ×",
+        seen: |all, us| all.ratio("drain", us, "bare loop"),
+        met: |r| r >= 0.5,
+    },
+    Goal {
+        what: "lateness p99 of 2,000",
+        wanted: "≤ 5 ms",
+        unit: " ms",
+        seen: |all, us| all.late("2,000", us),
+        met: |ms| ms <= 5.0,
+    },
+    Goal {
+        what: "lateness p99 of 20,000 over 30 s",
+        wanted: "≤ 5 ms",
+        unit: " ms",
+        seen: |all, us| all.late("20,000", us),
+        met: |ms| ms <= 5.0,
+    },
+    Goal {
+        what: "messages before their instant",
+        wanted: "0",
+        unit: "",
+        seen: |all, us| all.worst("lateness", us, "early"),
+        met: |n| n == 0.0,
+    },
+    Goal {
+        what: "webhooks while sending",
+        wanted: "≥ 10,000/s",
+        unit: "/s",
+        seen: |all, us| all.get("webhooks", us, "rate_per_s"),
+        met: |r| r >= 10_000.0,
+    },
+    Goal {
+        what: "their p99",
+        wanted: "≤ 50 ms",
+        unit: " ms",
+        seen: |all, us| all.get("webhooks", us, "p99_ms"),
+        met: |ms| ms <= 50.0,
+    },
+    Goal {
+        what: "accepted before the window closes",
+        wanted: "100 %",
+        unit: " %",
+        seen: |all, us| all.in_time(us),
+        met: |p| p >= 100.0,
+    },
+    Goal {
+        what: "peak memory of the daemon then",
+        wanted: "≤ 1 GiB",
+        unit: " MiB",
+        seen: |all, us| all.get("million", us, "daemon_peak_mib"),
+        met: |m| m <= 1024.0,
+    },
+    Goal {
+        what: "planning time each, largest against smallest",
+        wanted: "≤ 1.2 ×",
+        unit: " ×",
+        seen: |all, us| all.growth(us, "plan_us_each"),
+        met: |r| r <= 1.2,
+    },
+    Goal {
+        what: "memory at rest",
+        wanted: "≤ 40 MiB",
+        unit: " MiB",
+        seen: |all, us| all.get("rest", us, "memory_mib"),
+        met: |m| m <= 40.0,
+    },
+    Goal {
+        what: "processor at rest",
+        wanted: "≤ 1 %",
+        unit: " %",
+        seen: |all, us| all.get("rest", us, "cpu_percent"),
+        met: |p| p <= 1.0,
+    },
+];
+
 pub fn write(samples: &[Sample], page: &mut String) {
+    let all = Samples(samples);
     page.push_str("| goal | wanted | measured | |\n| --- | --- | ---: | --- |\n");
-    for goal in goals(samples) {
-        let Some((value, unit)) = goal.seen else { continue };
-        let verdict = if (goal.met)(value) { "met" } else { "**missed**" };
-        let _ = writeln!(
-            page,
-            "| {} | {} | {}{unit} | {verdict} |",
-            goal.what,
-            goal.wanted,
-            number(value)
-        );
+    for Goal { what, wanted, unit, seen, met } in &GOALS {
+        for (engine, contender) in ENGINES {
+            let Some(value) = seen(&all, contender) else { continue };
+            let verdict = if met(value) { "met" } else { "**missed**" };
+            let value = number(value);
+            let _ = writeln!(page, "| {what}, {engine} | {wanted} | {value}{unit} | {verdict} |");
+        }
     }
     page.push('\n');
 }
 
-fn goals(samples: &[Sample]) -> Vec<Goal> {
-    let get = |measure: &str, contender: &str, metric: &str| {
-        middle(samples, (measure, ""), contender, metric)
-    };
-    let case =
-        |at: (&str, &str), contender: &str, metric: &str| middle(samples, at, contender, metric);
-    let ratio = |measure: &str, ours: &str, theirs: &str| {
-        let ratio = get(measure, ours, "rate_per_s")? / get(measure, theirs, "rate_per_s")?;
-        Some((ratio, " ×"))
-    };
-    let worst = |metric: &str, contender: &str| {
-        let values = samples
-            .iter()
-            .filter(|s| s.measure == "lateness" && s.contender == contender && s.metric == metric);
-        values.map(|s| s.value).reduce(f64::max)
-    };
-    let late = |wanted: &'static str, name: &str, contender: &str| {
-        let found = samples.iter().find(|s| s.measure == "lateness" && s.case.starts_with(name));
-        let at = ("lateness", found.map_or("", |s| s.case.as_str()));
-        let seen = found.and_then(|_| case(at, contender, "p99_ms")).map(|ms| (ms, " ms"));
-        Goal { what: wanted, wanted: "≤ 5 ms", seen, met: |ms| ms <= 5.0 }
-    };
-    let million = |contender: &str| {
-        let planned = samples.iter().find(|s| s.measure == "million")?;
+struct Samples<'a>(&'a [Sample]);
+
+impl Samples<'_> {
+    /// The middle of a metric's rounds, whatever the case.
+    fn get(&self, measure: &str, contender: &str, metric: &str) -> Option<f64> {
+        middle(self.0, (measure, ""), contender, metric)
+    }
+
+    fn ratio(&self, measure: &str, ours: &str, theirs: &str) -> Option<f64> {
+        let rate = |contender: &str| self.get(measure, contender, "rate_per_s");
+        Some(rate(ours)? / rate(theirs)?)
+    }
+
+    fn worst(&self, measure: &str, contender: &str, metric: &str) -> Option<f64> {
+        let all = self.0.iter().filter(|s| s.measure == measure && s.metric == metric);
+        all.filter(|s| s.contender == contender).map(|s| s.value).reduce(f64::max)
+    }
+
+    /// Of the first case whose name begins so.
+    fn late(&self, begins: &str, contender: &str) -> Option<f64> {
+        let of = |s: &&Sample| s.measure == "lateness" && s.case.starts_with(begins);
+        let case = &self.0.iter().find(of)?.case;
+        middle(self.0, ("lateness", case), contender, "p99_ms")
+    }
+
+    /// Percent of those that were planned.
+    fn in_time(&self, contender: &str) -> Option<f64> {
+        let planned = self.0.iter().find(|s| s.measure == "million")?;
         let n: f64 = planned.case.split(' ').next()?.parse().ok()?;
-        let in_time = get("million", contender, "accepted_before_close")?;
-        Some((100.0 * in_time / n, " %"))
-    };
-    let linear = |contender: &str, metric: &str| {
-        let first = samples.iter().find(|s| s.measure == "growth")?;
-        let last = samples.iter().rev().find(|s| s.measure == "growth")?;
-        let small = case(("growth", &first.case), contender, metric)?;
-        Some((case(("growth", &last.case), contender, metric)? / small, " ×"))
-    };
-    let with = |value: Option<f64>, unit| value.map(|value| (value, unit));
-    vec![
-        Goal {
-            what: "plan and queue, redis, against BullMQ `addBulk`",
-            wanted: "≥ 5 ×",
-            seen: ratio("enqueue", REDIS, "BullMQ"),
-            met: |r| r >= 5.0,
-        },
-        Goal {
-            what: "plan and queue, sqlite, against BullMQ `addBulk`",
-            wanted: "≥ 5 ×",
-            seen: ratio("enqueue", SQLITE, "BullMQ"),
-            met: |r| r >= 5.0,
-        },
-        Goal {
-            what: "bytes of a pending delivery in Redis, its message apart",
-            wanted: "≤ 400 B",
-            seen: with(get("enqueue", REDIS, "bytes_each_without_message"), " B"),
-            met: |b| b <= 400.0,
-        },
-        Goal {
-            what: "drain, redis, against BullMQ and fetch",
-            wanted: "≥ 2 ×",
-            seen: ratio("drain", REDIS, "BullMQ"),
-            met: |r| r >= 2.0,
-        },
-        Goal {
-            what: "drain, sqlite, against BullMQ and fetch",
-            wanted: "≥ 2 ×",
-            seen: ratio("drain", SQLITE, "BullMQ"),
-            met: |r| r >= 2.0,
-        },
-        Goal {
-            what: "drain, redis, against the bare loop",
-            wanted: "≥ 0.5 ×",
-            seen: ratio("drain", REDIS, "bare loop"),
-            met: |r| r >= 0.5,
-        },
-        Goal {
-            what: "drain, sqlite, against the bare loop",
-            wanted: "≥ 0.5 ×",
-            seen: ratio("drain", SQLITE, "bare loop"),
-            met: |r| r >= 0.5,
-        },
-        late("lateness p99 of 2,000, redis", "2,000", REDIS),
-        late("lateness p99 of 2,000, sqlite", "2,000", SQLITE),
-        late("lateness p99 of 20,000 over 30 s, redis", "20,000", REDIS),
-        late("lateness p99 of 20,000 over 30 s, sqlite", "20,000", SQLITE),
-        Goal {
-            what: "messages before their instant, redis",
-            wanted: "0",
-            seen: with(worst("early", REDIS), ""),
-            met: |n| n == 0.0,
-        },
-        Goal {
-            what: "messages before their instant, sqlite",
-            wanted: "0",
-            seen: with(worst("early", SQLITE), ""),
-            met: |n| n == 0.0,
-        },
-        Goal {
-            what: "webhooks while sending, redis",
-            wanted: "≥ 10,000/s",
-            seen: with(get("webhooks", REDIS, "rate_per_s"), "/s"),
-            met: |r| r >= 10_000.0,
-        },
-        Goal {
-            what: "webhooks while sending, sqlite",
-            wanted: "≥ 10,000/s",
-            seen: with(get("webhooks", SQLITE, "rate_per_s"), "/s"),
-            met: |r| r >= 10_000.0,
-        },
-        Goal {
-            what: "their p99, redis",
-            wanted: "≤ 50 ms",
-            seen: with(get("webhooks", REDIS, "p99_ms"), " ms"),
-            met: |ms| ms <= 50.0,
-        },
-        Goal {
-            what: "their p99, sqlite",
-            wanted: "≤ 50 ms",
-            seen: with(get("webhooks", SQLITE, "p99_ms"), " ms"),
-            met: |ms| ms <= 50.0,
-        },
-        Goal {
-            what: "accepted before the window closes, redis",
-            wanted: "100 %",
-            seen: million(REDIS),
-            met: |p| p >= 100.0,
-        },
-        Goal {
-            what: "accepted before the window closes, sqlite",
-            wanted: "100 %",
-            seen: million(SQLITE),
-            met: |p| p >= 100.0,
-        },
-        Goal {
-            what: "peak memory of the daemon then, redis",
-            wanted: "≤ 1 GiB",
-            seen: with(get("million", REDIS, "daemon_peak_mib"), " MiB"),
-            met: |m| m <= 1024.0,
-        },
-        Goal {
-            what: "peak memory of the daemon then, sqlite",
-            wanted: "≤ 1 GiB",
-            seen: with(get("million", SQLITE, "daemon_peak_mib"), " MiB"),
-            met: |m| m <= 1024.0,
-        },
-        Goal {
-            what: "planning time each, largest against smallest, redis",
-            wanted: "≤ 1.2 ×",
-            seen: linear(REDIS, "plan_us_each"),
-            met: |r| r <= 1.2,
-        },
-        Goal {
-            what: "planning time each, largest against smallest, sqlite",
-            wanted: "≤ 1.2 ×",
-            seen: linear(SQLITE, "plan_us_each"),
-            met: |r| r <= 1.2,
-        },
-        Goal {
-            what: "memory at rest, redis",
-            wanted: "≤ 40 MiB",
-            seen: with(get("rest", REDIS, "memory_mib"), " MiB"),
-            met: |m| m <= 40.0,
-        },
-        Goal {
-            what: "memory at rest, sqlite",
-            wanted: "≤ 40 MiB",
-            seen: with(get("rest", SQLITE, "memory_mib"), " MiB"),
-            met: |m| m <= 40.0,
-        },
-        Goal {
-            what: "processor at rest, redis",
-            wanted: "≤ 1 %",
-            seen: with(get("rest", REDIS, "cpu_percent"), " %"),
-            met: |p| p <= 1.0,
-        },
-        Goal {
-            what: "processor at rest, sqlite",
-            wanted: "≤ 1 %",
-            seen: with(get("rest", SQLITE, "cpu_percent"), " %"),
-            met: |p| p <= 1.0,
-        },
-    ]
+        Some(100.0 * self.get("million", contender, "accepted_before_close")? / n)
+    }
+
+    fn growth(&self, contender: &str, metric: &str) -> Option<f64> {
+        let mut sizes = self.0.iter().filter(|s| s.measure == "growth");
+        let (first, last) = (sizes.next()?, sizes.next_back()?);
+        let at = |case: &str| middle(self.0, ("growth", case), contender, metric);
+        Some(at(&last.case)? / at(&first.case)?)
+    }
 }
