@@ -1,7 +1,7 @@
 //! Append-only files that survive a power cut up to the last answered write.
 //!
 //! A log is a locked folder of numbered segments; a segment is a run of frames (length,
-//! CRC32C, payload). A writer thread appends all that wait and syncs once for the group.
+//! CRC32C, payload). Callers append; one thread syncs once for all that wait.
 //! What a [`Writer`] answered with [`Sync::Yes`] is on the disk; a torn last frame is cut
 //! off when the log is opened, and damage is skipped to the end of its segment, never
 //! further. [`Reader`] reads the frames back.

@@ -1,20 +1,24 @@
 //! The side that appends.
+//!
+//! Whoever appends writes the record himself, under a lock; that costs less than asking
+//! another thread to. Only the disk is waited for elsewhere: one thread syncs once for all
+//! that wait.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+mod segment;
+
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use tokio::sync::{Notify, oneshot};
 
-use crate::frame::{encode, whole_bytes};
+use crate::frame::encode;
 use crate::{LogError, Position, identity, segment_path, segments};
+use segment::Segment;
 
-/// A segment is closed above this size.
-const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Records that may wait for the disk; beyond it the caller is told to come again.
 const WAITING_MAX: usize = 4_096;
 
@@ -40,8 +44,8 @@ pub struct Options {
 #[derive(Clone)]
 pub struct Writer {
     shared: Arc<Shared>,
-    waiting: SyncSender<Waiting>,
     /// Before `_thread`, so that the channel is closed when the thread is joined.
+    disk: Sender<Work>,
     _thread: Arc<Thread>,
 }
 
@@ -52,17 +56,33 @@ struct Shared {
     bytes_max: u64,
     /// Held while any clone lives: two writers would overwrite each other.
     _lock: File,
-    written: Arc<Notify>,
+    segment: Mutex<Segment>,
+    /// Records that wait for the disk.
+    waiting: AtomicUsize,
+    synced_more: Arc<Notify>,
     /// End of what is on the disk for sure; nothing behind it is read.
     synced: Mutex<Position>,
     /// Bytes of all segments; corrected when old ones are removed.
     bytes: AtomicU64,
 }
 
-struct Waiting {
-    payload: Vec<u8>,
-    sync: Sync,
-    done: oneshot::Sender<Result<(), LogError>>,
+/// What the thread that syncs is asked for, in the order of the records.
+enum Work {
+    /// Nothing more is appended to this file, and maybe not all of it is on the disk.
+    Closed(Arc<File>),
+    /// Tells once everything written so far is on the disk.
+    Tell(Tell),
+}
+
+type Tell = oneshot::Sender<Result<(), LogError>>;
+
+impl Work {
+    fn tell(self) -> Option<Tell> {
+        match self {
+            Work::Closed(_) => None,
+            Work::Tell(tell) => Some(tell),
+        }
+    }
 }
 
 /// Joined when the last clone goes, so that what was accepted is written and the lock free.
@@ -103,51 +123,61 @@ impl Writer {
             identity: identity::of(dir).map_err(io)?,
             bytes_max: options.bytes_max,
             _lock: lock,
-            written: Arc::new(Notify::new()),
-            synced: Mutex::new(segment.position()),
+            synced: Mutex::new(segment.end()),
+            segment: Mutex::new(segment),
+            waiting: AtomicUsize::new(0),
+            synced_more: Arc::new(Notify::new()),
             bytes: AtomicU64::new(size(dir, name).map_err(io)?),
         });
-        let (waiting, queue) = sync_channel(WAITING_MAX);
+        let (disk, queue) = channel();
         let served = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
-            .name(format!("{name}-writer"))
-            .spawn(move || serve(segment, &queue, &served))
+            .name(format!("{name}-disk"))
+            .spawn(move || serve(&queue, &served))
             .map_err(io)?;
-        Ok(Writer { shared, waiting, _thread: Arc::new(Thread(Some(thread))) })
+        Ok(Writer { shared, disk, _thread: Arc::new(Thread(Some(thread))) })
     }
 
     /// Appends one record; returns when it is written, and with [`Sync::Yes`] on the disk.
     ///
     /// # Errors
-    /// When too many wait, the log is full, or the disk refuses. The record is not kept.
-    pub async fn append(&self, payload: Vec<u8>, sync: Sync) -> Result<(), LogError> {
-        let name = self.shared.name;
-        if self.shared.bytes.load(Ordering::Relaxed) >= self.shared.bytes_max {
-            self.recount(); // old segments may be gone by now
-            if self.shared.bytes.load(Ordering::Relaxed) >= self.shared.bytes_max {
-                return Err(LogError::Full { name, bytes_max: self.shared.bytes_max });
-            }
-        }
-        let (done, answer) = oneshot::channel();
-        match self.waiting.try_send(Waiting { payload, sync, done }) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => {
-                return Err(LogError::Busy { name, waiting: WAITING_MAX });
-            }
-            Err(TrySendError::Disconnected(_)) => return Err(LogError::Stopped { name }),
-        }
-        answer.await.unwrap_or(Err(LogError::Stopped { name }))
-    }
-
-    fn recount(&self) {
-        if let Ok(bytes) = size(&self.shared.dir, self.shared.name) {
-            self.shared.bytes.store(bytes, Ordering::Relaxed);
+    /// When too many wait, the log is full, or the disk refuses. The record is not kept,
+    /// except when it was written and only its way to the disk failed.
+    pub async fn append(&self, payload: &[u8], sync: Sync) -> Result<(), LogError> {
+        self.shared.has_room()?;
+        let mut frame = Vec::with_capacity(payload.len() + 16);
+        encode(payload, &mut frame);
+        let told = self.write(&frame, sync).map_err(|source| self.shared.io(source))?;
+        match told {
+            None => Ok(()),
+            Some(told) => told.await.unwrap_or(Err(LogError::Stopped { name: self.shared.name })),
         }
     }
 
-    /// Woken after each group of records that was written.
-    pub fn written(&self) -> &Arc<Notify> {
-        &self.shared.written
+    /// What comes back tells when it is on the disk.
+    fn write(
+        &self,
+        frame: &[u8],
+        sync: Sync,
+    ) -> std::io::Result<Option<oneshot::Receiver<Result<(), LogError>>>> {
+        let mut segment = self.shared.segment();
+        if let Some(closed) = segment.turn()? {
+            let _ = self.disk.send(Work::Closed(closed)); // it lives as long as this
+        }
+        segment.append(frame)?;
+        self.shared.bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
+        if sync == Sync::No {
+            return Ok(None);
+        }
+        let (tell, told) = oneshot::channel();
+        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
+        let _ = self.disk.send(Work::Tell(tell));
+        Ok(Some(told))
+    }
+
+    /// Woken when more is on the disk.
+    pub fn synced_more(&self) -> &Arc<Notify> {
+        &self.shared.synced_more
     }
 
     /// The end of what is on the disk for sure.
@@ -166,6 +196,47 @@ impl Writer {
     }
 }
 
+impl Shared {
+    fn segment(&self) -> MutexGuard<'_, Segment> {
+        self.segment.lock().expect("no panic while held")
+    }
+
+    fn has_room(&self) -> Result<(), LogError> {
+        let (name, bytes_max) = (self.name, self.bytes_max);
+        if self.waiting.load(Ordering::Relaxed) >= WAITING_MAX {
+            return Err(LogError::Busy { name, waiting: WAITING_MAX });
+        }
+        if self.bytes.load(Ordering::Relaxed) >= bytes_max {
+            // Old segments may be gone by now.
+            if let Ok(bytes) = size(&self.dir, name) {
+                self.bytes.store(bytes, Ordering::Relaxed);
+            }
+            if self.bytes.load(Ordering::Relaxed) >= bytes_max {
+                return Err(LogError::Full { name, bytes_max });
+            }
+        }
+        Ok(())
+    }
+
+    fn io(&self, source: std::io::Error) -> LogError {
+        LogError::Io { doing: "write", name: self.name, path: self.dir.clone(), source }
+    }
+
+    /// Puts all that is written on the disk.
+    fn sync(&self, closed: &[Arc<File>]) -> std::io::Result<()> {
+        for file in closed {
+            file.sync_data()?;
+        }
+        let (file, end) = {
+            let segment = self.segment();
+            (Arc::clone(&segment.file), segment.end())
+        };
+        file.sync_data()?;
+        *self.synced.lock().expect("no panic while held") = end;
+        Ok(())
+    }
+}
+
 fn size(dir: &Path, name: &str) -> std::io::Result<u64> {
     let mut bytes = 0;
     for number in segments(dir, name)? {
@@ -174,99 +245,73 @@ fn size(dir: &Path, name: &str) -> std::io::Result<u64> {
     Ok(bytes)
 }
 
-struct Segment {
-    dir: PathBuf,
-    name: &'static str,
-    number: u64,
-    file: File,
-    bytes: u64,
-    /// How much of it is on the disk for sure.
-    synced: u64,
-    /// It may end in half a record; a reader would not find what is written behind that.
-    torn: bool,
-}
-
-impl Segment {
-    /// Opens a segment for appending after its last whole record.
-    fn open(dir: &Path, name: &'static str, number: u64) -> std::io::Result<Self> {
-        let path = segment_path(dir, name, number);
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
-        let mut held = Vec::new();
-        file.read_to_end(&mut held)?;
-        let whole = whole_bytes(&held) as u64;
-        if held.len() as u64 > whole {
-            tracing::warn!(
-                segment = number,
-                "{name}: a torn record was cut off segment {number}; it was never answered for"
-            );
-            file.set_len(whole)?;
-        }
-        file.seek(SeekFrom::Start(whole))?;
-        file.sync_data()?; // what a crash left in memory is read from now on
-        File::open(dir)?.sync_all()?; // the file's name is durable too
-        Ok(Segment {
-            dir: dir.to_owned(),
-            name,
-            number,
-            file,
-            bytes: whole,
-            synced: whole,
-            torn: false,
-        })
-    }
-
-    fn position(&self) -> Position {
-        Position { segment: self.number, offset: self.synced }
-    }
-
-    fn append(&mut self, group: &[Waiting]) -> std::io::Result<()> {
-        if self.bytes > SEGMENT_BYTES_MAX || self.torn {
-            self.file.sync_data()?;
-            *self = Segment::open(&self.dir, self.name, self.number + 1)?;
-        }
-        let mut bytes = Vec::new();
-        for waiting in group {
-            encode(&waiting.payload, &mut bytes);
-        }
-        let must_sync = group.iter().any(|waiting| waiting.sync == Sync::Yes);
-        let written = self.file.write_all(&bytes).and_then(|()| match must_sync {
-            true => self.file.sync_data(),
-            false => Ok(()),
-        });
-        if written.is_err() {
-            // Leave no half record behind that later ones would hide behind.
-            let cut = self.file.set_len(self.bytes);
-            self.torn = cut.and_then(|()| self.file.seek(SeekFrom::Start(self.bytes))).is_err();
-            return written;
-        }
-        self.bytes += bytes.len() as u64;
-        if must_sync {
-            self.synced = self.bytes;
-        }
-        Ok(())
-    }
-}
-
-fn serve(mut segment: Segment, queue: &Receiver<Waiting>, shared: &Shared) {
+/// The thread that syncs.
+fn serve(queue: &Receiver<Work>, shared: &Shared) {
     while let Ok(first) = queue.recv() {
-        let group: Vec<Waiting> = std::iter::once(first).chain(queue.try_iter()).collect();
-        let before = segment.bytes;
-        let done = segment.append(&group);
-        shared.bytes.fetch_add(segment.bytes.saturating_sub(before), Ordering::Relaxed);
-        *shared.synced.lock().expect("no panic while held") = segment.position();
-        for waiting in group {
-            let answer = match &done {
-                Ok(()) => Ok(()),
-                Err(error) => Err(LogError::Io {
-                    doing: "write",
-                    name: shared.name,
-                    path: segment.dir.clone(),
-                    source: std::io::Error::new(error.kind(), error.to_string()),
-                }),
-            };
-            let _ = waiting.done.send(answer); // the caller may have gone
+        let (mut closed, mut waiting) = (Vec::new(), Vec::new());
+        for work in std::iter::once(first).chain(queue.try_iter()) {
+            match work {
+                Work::Closed(file) => closed.push(file),
+                Work::Tell(tell) => waiting.push(tell),
+            }
         }
-        shared.written.notify_one();
+        let done = shared.sync(&closed);
+        if done.is_err() {
+            // What the system dropped from its memory is not written by a second try, and
+            // what was appended meanwhile stands behind the gap.
+            let mut segment = shared.segment();
+            segment.broken = true;
+            waiting.extend(queue.try_iter().filter_map(Work::tell));
+        }
+        shared.waiting.fetch_sub(waiting.len(), Ordering::Relaxed);
+        for tell in waiting {
+            let copy =
+                |error: &std::io::Error| std::io::Error::new(error.kind(), error.to_string());
+            // The caller may have gone.
+            let _ = tell.send(done.as_ref().map(|_| ()).map_err(|error| shared.io(copy(error))));
+        }
+        shared.synced_more.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{PAYLOAD_BYTES_MAX, Reader};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn what_many_append_is_read_back_over_several_segments() {
+        const TASKS: u8 = 4;
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { name: "test", go_on: true, bytes_max: u64::MAX };
+        let writer = Writer::open(dir.path(), &options).unwrap();
+        // 24 records of 3 MB: a segment takes 64 MiB.
+        let task = |task: u8| {
+            let writer = writer.clone();
+            tokio::spawn(async move {
+                for n in 0..6 {
+                    let payload = vec![task * 10 + n; PAYLOAD_BYTES_MAX];
+                    let sync = if n % 2 == 0 { Sync::No } else { Sync::Yes };
+                    writer.append(&payload, sync).await.unwrap();
+                }
+            })
+        };
+        for task in (0..TASKS).map(task).collect::<Vec<_>>() {
+            task.await.unwrap();
+        }
+        let end = writer.synced();
+        assert!(end.segment > 1, "each one's last record was waited for");
+        let mut reader = Reader::new(dir.path(), "test", Position::default());
+        let mut of_task = vec![Vec::new(); usize::from(TASKS)];
+        loop {
+            let batch = reader.next_batch(end).unwrap();
+            if batch.is_empty() {
+                break;
+            }
+            for payload in batch {
+                of_task[usize::from(payload[0] / 10)].push(payload[0] % 10);
+            }
+        }
+        assert!(of_task.iter().all(|of| *of == [0, 1, 2, 3, 4, 5]), "{of_task:?}");
     }
 }

@@ -43,12 +43,12 @@ impl Inbox {
     /// When too many wait, the quota is used up, or the disk refuses. In each case the body
     /// is not ours and Meta must send it again.
     pub async fn append(&self, received_at: Timestamp, body: Bytes) -> Result<(), LogError> {
-        self.0.append(Record { received_at, body }.encode(), Sync::Yes).await
+        self.0.append(&Record { received_at, body }.encode(), Sync::Yes).await
     }
 
     /// Woken after each group of bodies that reached the disk.
     pub fn written(&self) -> &Arc<Notify> {
-        self.0.written()
+        self.0.synced_more()
     }
 
     /// The end of what is on the disk for sure.

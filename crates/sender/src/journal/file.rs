@@ -85,7 +85,7 @@ pub fn decode(payload: &[u8]) -> Option<Entry> {
 impl Journal for FileJournal {
     async fn append(&self, entry: &Entry, sync: Sync) -> Result<(), LogError> {
         let payload = serde_json::to_vec(entry).expect("entries are plain data");
-        self.writer.append(payload, sync).await
+        self.writer.append(&payload, sync).await
     }
 
     async fn read(&self, which: Which) -> Result<Vec<Read>, LogError> {
