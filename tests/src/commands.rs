@@ -17,8 +17,8 @@ use domain::{
     Window,
 };
 use ledger::{
-    Amendment, AttemptResult, Change, Claim, Filter, IntentRequest, Ledger, LedgerError, Message,
-    Phase, PlanChunk, PlanRow, Release, RunHeader, WebhookFact,
+    Amendment, AttemptResult, Change, Claim, Claimed, Filter, IntentRequest, Ledger, LedgerError,
+    Message, Phase, PlanChunk, PlanRow, Release, RunHeader, WebhookFact,
 };
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -64,9 +64,6 @@ pub enum Command {
     Reopen {
         until_in: u64,
     },
-    NextDue {
-        lane: usize,
-    },
     Cell {
         expected: usize,
         new: usize,
@@ -99,7 +96,7 @@ fn command(rng: &mut SmallRng) -> Command {
         93 => Command::SetPhase(Phase::Paused),
         94 | 95 => Command::SetPhase(Phase::Open),
         96 => Command::Reopen { until_in: span },
-        97 => Command::NextDue { lane },
+        97 => Command::Claim { lane, k: 0 },
         98 => Command::Cell { expected: rng.random_range(0..3), new: rng.random_range(1..3) },
         _ => Command::SetPhase(if rng.random::<bool>() { Phase::Cancelled } else { Phase::Open }),
     }
@@ -171,6 +168,7 @@ impl Player<'_> {
             lanes: self.lanes.clone(),
             total: DELIVERIES,
             snapshot: "abc".into(),
+            planning: 0,
             policy,
             target_ratio: 0.99,
         }
@@ -210,10 +208,10 @@ impl Player<'_> {
                 String::new()
             }
             Command::Claim { lane, k } => match self.ledger.claim(&self.lanes[lane], k).await {
-                Ok(claims) => {
+                Ok(Claimed { claims, next_due, .. }) => {
                     let shown: Vec<String> = claims.iter().map(shown).collect();
                     self.claims.extend(claims);
-                    shown.join(", ")
+                    format!("{}; next {next_due:?}", shown.join(", "))
                 }
                 Err(error) => error.to_string(),
             },
@@ -265,7 +263,6 @@ impl Player<'_> {
                 let run = self.ledger.reopen(&self.run, later(until_in)).await;
                 said(run.map(|run| (run.phase, run.stop_at())))
             }
-            Command::NextDue { lane } => said(self.ledger.next_due(&self.lanes[lane]).await),
             Command::Cell { expected, new } => {
                 let texts = [None, Some("a"), Some("b")];
                 let name = format!("cell-{}", self.seed);

@@ -61,6 +61,7 @@ impl<'a> Stage<'a> {
             lanes: vec![lane.clone()],
             total,
             snapshot: "abc".into(),
+            planning: 0,
             policy: Policy::default(),
             target_ratio: 0.99,
         };
@@ -99,7 +100,11 @@ impl<'a> Stage<'a> {
     }
 
     pub async fn claim(&self, k: usize) -> Vec<Claim> {
-        self.ledger.claim(&self.lane, k).await.unwrap()
+        self.ledger.claim(&self.lane, k).await.unwrap().claims
+    }
+
+    pub async fn next_due(&self) -> Option<Timestamp> {
+        self.ledger.claim(&self.lane, 0).await.unwrap().next_due
     }
 
     pub async fn intent(&self, claim: &Claim, nonce: u64) -> IntentAnswer {
@@ -237,7 +242,7 @@ async fn claims_are_due_ordered_and_exclusive(ledger: &dyn Ledger) {
     chunk.rows.swap(1, 4); // due in another order than by index
     ledger.plan_chunk(&stage.run, &chunk).await.unwrap();
     ledger.seal(&stage.run).await.unwrap();
-    let next = ledger.next_due(&stage.lane).await.unwrap();
+    let next = stage.next_due().await;
     assert_eq!(next, Some(chunk.rows[4].due_at), "the earliest of all");
     let first = stage.claim(2).await;
     let order: Vec<u32> = first.iter().map(|claim| claim.id.index).collect();
@@ -247,9 +252,9 @@ async fn claims_are_due_ordered_and_exclusive(ledger: &dyn Ledger) {
     let second = stage.claim(10).await;
     assert_eq!(second.len(), 2, "the rest that is due, and nothing twice");
     assert!(stage.claim(10).await.is_empty());
-    assert_eq!(ledger.next_due(&stage.lane).await.unwrap(), Some(chunk.rows[0].due_at));
+    assert_eq!(stage.next_due().await, Some(chunk.rows[0].due_at));
     let other = NumberId::try_new("lane-of-nobody").unwrap();
-    assert!(ledger.claim(&other, 10).await.unwrap().is_empty());
+    assert!(ledger.claim(&other, 10).await.unwrap().claims.is_empty());
     assert_eq!(stage.counts().await.get(State::Leased), 4);
 }
 
@@ -274,7 +279,7 @@ async fn only_the_lease_holder_gets_one_intent(ledger: &dyn Ledger) {
     assert_eq!(stage.state(1).await, State::Planned, "given back untried");
     let late = stage.intent(&released, 3).await;
     assert_eq!(late, IntentAnswer::Refused(Refusal::State(State::Planned)));
-    assert_eq!(ledger.next_due(&stage.lane).await.unwrap(), Some(due));
+    assert_eq!(stage.next_due().await, Some(due));
     stage.counts().await;
 }
 
@@ -435,7 +440,7 @@ async fn the_end_of_the_window_names_every_end(ledger: &dyn Ledger) {
     let late = Stage::with(ledger, "over", 3, over).await;
     late.plan().await;
     assert!(late.claim(5).await.is_empty(), "nothing starts after the end");
-    assert_eq!(ledger.next_due(&late.lane).await.unwrap(), None);
+    assert_eq!(late.next_due().await, None);
     let mut news = news(7);
     news.http = Http::Ambiguous(Doubt::Timeout);
     late.apply(0, news).await;

@@ -34,6 +34,9 @@ pub struct RunHeader {
     pub total: u32,
     /// SHA-256 of the recipient snapshot and content that the plan was made from.
     pub snapshot: String,
+    /// How the rows follow from the snapshot: two planners of one run must agree.
+    #[serde(default)]
+    pub planning: u16,
     pub policy: Policy,
     /// The share of addressed recipients that must be delivered by the deadline, 0 to 1.
     pub target_ratio: f64,
@@ -152,6 +155,17 @@ pub struct PlanChunk {
     pub rows: Vec<PlanRow>,
     /// Body hash → body.
     pub bodies: BTreeMap<String, Arc<str>>,
+}
+
+/// What a claim brought.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// Earliest first.
+    pub claims: Vec<Claim>,
+    /// When the earliest of those that still wait in the lane is due.
+    pub next_due: Option<Timestamp>,
+    /// The store's own time.
+    pub now: Timestamp,
 }
 
 /// A leased delivery and everything needed to send it.
@@ -393,11 +407,9 @@ pub trait Ledger: Send + Sync {
     /// Runs that are not closed: what loops look at many times a minute.
     async fn active_runs(&self) -> Result<Vec<Run>>;
 
-    /// Leases up to `k` due deliveries of a lane, earliest first.
-    async fn claim(&self, lane: &NumberId, k: usize) -> Result<Vec<Claim>>;
-
-    /// The earliest instant at which a claim of this lane could succeed.
-    async fn next_due(&self, lane: &NumberId) -> Result<Option<Timestamp>>;
+    /// Leases up to `k` due deliveries of a lane, earliest first, and tells when the next
+    /// claim can succeed; with `k` 0 only that.
+    async fn claim(&self, lane: &NumberId, k: usize) -> Result<Claimed>;
 
     /// Asks leave to send, in a strict compare-and-set. Refused or unanswered: do not send.
     async fn intent(&self, requests: &[IntentRequest]) -> Result<Vec<IntentAnswer>>;

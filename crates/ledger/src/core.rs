@@ -7,8 +7,8 @@ use domain::state::{attempts_spent, defers_spent};
 use domain::{DeliveryId, Facts, NumberId, RunId, State, Timestamp};
 
 use crate::api::{
-    Amended, Amendment, Applied, AttemptResult, Begun, Claim, IntentAnswer, IntentRequest, Phase,
-    PlanChunk, Release, Result, Run, RunHeader, Swept, WebhookFact,
+    Amended, Amendment, Applied, AttemptResult, Begun, Claim, Claimed, IntentAnswer, IntentRequest,
+    Phase, PlanChunk, Release, Result, Run, RunHeader, Swept, WebhookFact,
 };
 use crate::error::LedgerError;
 use crate::record::{Message, Record};
@@ -110,20 +110,16 @@ pub fn change_run(rows: &mut impl Rows, id: &RunId, change: impl FnOnce(&mut Run
     Ok(run)
 }
 
-pub fn claim(
-    rows: &mut impl Rows,
-    lane: &NumberId,
-    k: usize,
-    now: Timestamp,
-) -> Result<Vec<Claim>> {
-    let mut claims = Vec::new();
+pub fn claim(rows: &mut impl Rows, lane: &NumberId, k: usize, now: Timestamp) -> Result<Claimed> {
+    let mut claimed = Claimed { claims: Vec::new(), next_due: None, now };
     for id in rows.open_runs()? {
         let run = existing(rows, &id)?;
         let Some(at) = lane_index(&run.header, lane) else { continue };
         if rows.fenced(&id)? {
             return Err(LedgerError::Fenced { engine: "model", run: id });
         }
-        for index in rows.due(&id, at, now, k - claims.len())? {
+        let room = k - claimed.claims.len();
+        for index in rows.due(&id, at, now, room)? {
             let Some(mut record) = rows.record(&id, index)? else { continue };
             let was = record.state;
             if !transition::claim(&mut record, &run, now) {
@@ -132,13 +128,18 @@ pub fn claim(
             rows.put(&run, index, &record, was)?;
             let message = rows.message(&id, index)?;
             let body = rows.body(&id, &message.body)?;
-            claims.push(new_claim(&run, lane, index, &record, message, body));
+            claimed.claims.push(new_claim(&run, lane, index, &record, message, body));
         }
-        if claims.len() >= k {
-            break;
-        }
+        let next = rows.next_due(&id, at)?;
+        claimed.next_due = sooner(claimed.next_due, next, &run);
     }
-    Ok(claims)
+    Ok(claimed)
+}
+
+/// The earlier of two instants, the second one's run not being over by then.
+pub fn sooner(a: Option<Timestamp>, b: Option<Timestamp>, run: &Run) -> Option<Timestamp> {
+    let b = b.filter(|due| *due < run.stop_at());
+    [a, b].into_iter().flatten().min()
 }
 
 pub fn new_claim(
@@ -165,17 +166,6 @@ pub fn new_claim(
 
 pub fn lane_index(header: &RunHeader, lane: &NumberId) -> Option<u16> {
     header.lanes.iter().position(|l| l == lane).and_then(|at| u16::try_from(at).ok())
-}
-
-pub fn next_due(rows: &mut impl Rows, lane: &NumberId) -> Result<Option<Timestamp>> {
-    let mut earliest: Option<Timestamp> = None;
-    for id in rows.open_runs()? {
-        let run = existing(rows, &id)?;
-        let Some(at) = lane_index(&run.header, lane) else { continue };
-        let due = rows.next_due(&id, at)?.filter(|due| *due < run.stop_at());
-        earliest = [earliest, due].into_iter().flatten().min();
-    }
-    Ok(earliest)
 }
 
 pub fn intent(
@@ -330,10 +320,11 @@ pub fn sweep(rows: &mut impl Rows, id: &RunId, limit: usize, now: Timestamp) -> 
         let was = record.state;
         let witness = rows.witness(id, record.lane)?;
         let did = transition::sweep(&mut record, &run, now, witness);
-        if did.changed() {
+        // What need not change yet was looked at too early, and is put back in its place.
+        if did.changed() || record.schedule(&run.header.policy).is_after(now) {
             rows.put(&run, index, &record, was)?;
-            note(&mut swept, did);
         }
+        note(&mut swept, did);
         if did.lost_answer {
             run.lost_resends += 1;
             rows.put_run(&run)?;

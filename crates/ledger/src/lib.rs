@@ -23,9 +23,9 @@ pub mod sqlite;
 pub mod transition;
 
 pub use api::{
-    Amended, Amendment, Applied, AttemptResult, Begun, Change, Claim, Counts, DeliveryView, Filter,
-    Health, IntentAnswer, IntentRequest, Ledger, Note, Phase, PlanChunk, PlanRow, Release, Run,
-    RunHeader, Swept, WebhookFact,
+    Amended, Amendment, Applied, AttemptResult, Begun, Change, Claim, Claimed, Counts,
+    DeliveryView, Filter, Health, IntentAnswer, IntentRequest, Ledger, Note, Phase, PlanChunk,
+    PlanRow, Release, Run, RunHeader, Swept, WebhookFact,
 };
 pub use error::LedgerError;
 pub use model::Model;

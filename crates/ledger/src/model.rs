@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use domain::{Clock, DeliveryId, NumberId, RunId, State, Timestamp};
 
 use crate::api::{
-    Amended, Amendment, Applied, AttemptResult, Begun, Claim, Counts, DeliveryView, Filter, Health,
-    IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run, RunHeader, Swept,
-    WebhookFact,
+    Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Filter,
+    Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run, RunHeader,
+    Swept, WebhookFact,
 };
 use crate::core::{self, Rows};
 use crate::error::LedgerError;
@@ -263,12 +263,8 @@ impl Ledger for Model {
         Ok(runs.into_iter().filter(|run| run.phase != Phase::Closed).collect())
     }
 
-    async fn claim(&self, lane: &NumberId, k: usize) -> Result<Vec<Claim>> {
+    async fn claim(&self, lane: &NumberId, k: usize) -> Result<Claimed> {
         core::claim(&mut *self.tables(), lane, k, self.clock.now())
-    }
-
-    async fn next_due(&self, lane: &NumberId) -> Result<Option<Timestamp>> {
-        core::next_due(&mut *self.tables(), lane)
     }
 
     async fn intent(&self, requests: &[IntentRequest]) -> Result<Vec<IntentAnswer>> {

@@ -54,6 +54,12 @@ pub enum Schedule {
     Done,
 }
 
+impl Schedule {
+    pub fn is_after(self, now: Timestamp) -> bool {
+        matches!(self, Schedule::Due(at) | Schedule::Look(at) if at > now)
+    }
+}
+
 impl Record {
     pub fn new(lane: u16, due_at: Timestamp, facts: Facts, policy: &Policy) -> Self {
         let state = state(&facts, false, policy);

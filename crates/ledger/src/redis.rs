@@ -22,8 +22,8 @@ use domain::{Clock, NumberId, RunId, SystemClock, Timestamp};
 use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, RedisResult, Script};
 
-use crate::api::{Claim, Ledger, Phase, Result, Run, RunHeader};
-use crate::core::{lane_index, must_end_waiting, new_claim};
+use crate::api::{Claimed, Ledger, Phase, Result, Run, RunHeader};
+use crate::core::{lane_index, must_end_waiting, new_claim, sooner};
 use crate::error::LedgerError;
 use crate::record::{Message, Record, Schedule, decode};
 use crate::redis::combine::Combiner;
@@ -327,42 +327,48 @@ impl Redis {
     }
 
     /// What a lane of a run has due; leases it.
-    async fn claim_from(&self, id: &RunId, lane: &NumberId, k: usize) -> Result<Vec<Claim>> {
-        let Some(mut run) = self.remembered(id).await? else { return Ok(Vec::new()) };
-        let Some(at) = lane_index(&run.header, lane) else { return Ok(Vec::new()) };
-        let Peeked { phase, now, until, rows, .. } = self.peek(id, at, k).await?;
-        run.phase = phase.unwrap_or(Phase::Closed);
-        run.until = until;
-        let mut swaps = Vec::new();
-        let mut leased = Vec::new();
-        for (index, text, message) in rows {
-            let mut record: Record = decode(id, || format!("delivery {index}"), &text)?;
+    async fn claim_from(
+        &self,
+        id: &RunId,
+        lane: &NumberId,
+        k: usize,
+        claimed: &mut Claimed,
+    ) -> Result<()> {
+        let Some(mut run) = self.remembered(id).await? else { return Ok(()) };
+        let Some(at) = lane_index(&run.header, lane) else { return Ok(()) };
+        let peeked = self.peek(id, at, k - claimed.claims.len()).await?;
+        (run.phase, run.until) = (peeked.phase.unwrap_or(Phase::Closed), peeked.until);
+        claimed.now = peeked.now;
+        let (mut swaps, mut leased) = (Vec::new(), Vec::new());
+        let mut next = peeked.next;
+        for row in peeked.rows {
+            let mut record: Record = decode(id, || format!("delivery {}", row.index), &row.record)?;
             let was = record.state;
-            if transition::claim(&mut record, &run, now) {
-                let message: Message = decode(id, || format!("message {index}"), &message)?;
-                swaps.push(swap::Swap::new(
-                    &run,
-                    index,
-                    text,
-                    was,
-                    &record,
-                    swap::Guards::default(),
-                ));
-                leased.push((index, record, message));
+            if !transition::claim(&mut record, &run, peeked.now) {
+                next = earlier(next, row.due_at);
+                continue;
             }
+            let message: Message = decode(id, || format!("message {}", row.index), &row.message)?;
+            let guards = swap::Guards::default();
+            swaps.push(swap::Swap::new(&run, row.index, row.record, was, &record, guards));
+            leased.push((row.index, record, message, row.due_at));
         }
         let verdicts = self.swap(id, Phase::Open, swap::Fence::Checked, &swaps).await?;
-        let mut claims = Vec::new();
         if verdicts.contains(&swap::Verdict::Fenced) {
             return Err(LedgerError::Fenced { engine: "redis", run: id.clone() });
         }
-        for (verdict, (index, record, message)) in verdicts.into_iter().zip(leased) {
+        for (verdict, (index, record, message, due_at)) in verdicts.into_iter().zip(leased) {
             if verdict == swap::Verdict::Done {
                 let body = self.body(id, &message.body).await?;
-                claims.push(new_claim(&run, lane, index, &record, message, body));
+                claimed.claims.push(new_claim(&run, lane, index, &record, message, body));
+            } else {
+                next = earlier(next, due_at);
             }
         }
-        Ok(claims)
+        if run.phase == Phase::Open {
+            claimed.next_due = sooner(claimed.next_due, next, &run);
+        }
+        Ok(())
     }
 
     /// # Errors
@@ -373,21 +379,29 @@ impl Redis {
         call.key(self.keys.due(id, lane)).key(self.keys.records(id)).key(self.keys.messages(id));
         let answer: RedisResult<Vec<String>> =
             call.arg(self.test_time()).arg(k).invoke_async(&mut con).await;
-        let answer = answer.map_err(|e| failed("claim deliveries", e))?;
-        let [phase, now, fenced, until, next, rows @ ..] = answer.as_slice() else {
+        let mut answer = answer.map_err(|e| failed("claim deliveries", e))?;
+        if answer.len() < 5 {
             return Err(unexpected("claim deliveries", "peek.lua", answer.len()));
+        }
+        let mut rows = answer.split_off(5).into_iter();
+        let [phase, now, fenced, until, next] = answer.as_slice() else {
+            unreachable!("the rows were split off")
         };
         let (phase, now) = (Phase::parse(phase), self.heard(now));
         if fenced == "1" && phase == Some(Phase::Open) {
             return Err(LedgerError::Fenced { engine: "redis", run: id.clone() });
         }
-        let instant = |text: &String| text.parse().ok().map(Timestamp::from_micros);
+        let instant = |text: &str| text.parse().ok().map(Timestamp::from_micros);
         let until = instant(until);
         self.with_cache(|cache| cache.until.insert(id.clone(), until));
-        let rows = rows
-            .chunks_exact(3)
-            .filter_map(|row| Some((row[0].parse().ok()?, row[1].clone(), row[2].clone())));
-        Ok(Peeked { phase, now, until, next: instant(next), rows: rows.collect() })
+        let mut peeked = Peeked { phase, now, until, next: instant(next), rows: Vec::new() };
+        while let (Some(index), Some(due), Some(record), Some(message)) =
+            (rows.next(), rows.next(), rows.next(), rows.next())
+        {
+            let Some((index, due_at)) = index.parse().ok().zip(instant(&due)) else { continue };
+            peeked.rows.push(DueRow { index, due_at, record, message });
+        }
+        Ok(peeked)
     }
 
     async fn witnesses(&self, id: &RunId) -> Result<HashMap<u16, Timestamp>> {
@@ -424,6 +438,10 @@ impl Redis {
     }
 }
 
+fn earlier(a: Option<Timestamp>, b: Timestamp) -> Option<Timestamp> {
+    Some(a.map_or(b, |a| a.min(b)))
+}
+
 /// What `run.lua` found.
 struct Found {
     /// By this very call.
@@ -438,10 +456,17 @@ struct Peeked {
     phase: Option<Phase>,
     now: Timestamp,
     until: Option<Timestamp>,
-    /// The earliest due instant of all that wait.
+    /// When the first of those that are not in `rows` is due.
     next: Option<Timestamp>,
-    /// Index, record and message of what is due.
-    rows: Vec<(u32, String, String)>,
+    /// What is due, earliest first.
+    rows: Vec<DueRow>,
+}
+
+struct DueRow {
+    index: u32,
+    due_at: Timestamp,
+    record: String,
+    message: String,
 }
 
 fn script(text: &str) -> Script {

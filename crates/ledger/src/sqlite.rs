@@ -4,6 +4,7 @@
 //! transaction and answers after its fsync. Reads of single runs go through the same
 //! thread, so they see every answered write; long listings use a connection of their own.
 
+mod cache;
 mod rows;
 mod writer;
 
@@ -13,12 +14,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::{Clock, NumberId, RunId, State, Timestamp};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::api::{
-    Amended, Amendment, Applied, AttemptResult, Begun, Claim, Counts, DeliveryView, Filter, Health,
-    IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run, RunHeader, Swept,
-    WebhookFact,
+    Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Filter,
+    Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run, RunHeader,
+    Swept, WebhookFact,
 };
 use crate::core::{self, Rows};
 use crate::error::LedgerError;
@@ -66,7 +68,7 @@ impl Sqlite {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let conn = Connection::open_with_flags(&path, flags).map_err(|e| failed(doing, e))?;
             conn.busy_timeout(BUSY_TIMEOUT).map_err(|e| failed(doing, e))?;
-            job(&mut SqlRows::new(&conn, &mut rows::Cache::default()))
+            job(&mut SqlRows::new(&conn, &mut cache::Cache::default()))
         };
         tokio::task::spawn_blocking(read).await.expect("a read does not panic")
     }
@@ -77,6 +79,8 @@ fn prepare(conn: &Connection) -> Result<()> {
     conn.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
     conn.pragma_update(None, "journal_mode", "WAL").map_err(open)?;
     conn.pragma_update(None, "synchronous", "FULL").map_err(open)?;
+    // A plan holds whatever is bound: else some statements are prepared anew each time.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(open)?;
     conn.pragma_update(None, "cache_size", -65_536).map_err(open)?; // 64 MiB
     let found: u32 =
         conn.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(open)?;
@@ -150,14 +154,9 @@ impl Ledger for Sqlite {
         self.write("list runs", move |rows| rows.runs("WHERE phase != 'closed'")).await
     }
 
-    async fn claim(&self, lane: &NumberId, k: usize) -> Result<Vec<Claim>> {
+    async fn claim(&self, lane: &NumberId, k: usize) -> Result<Claimed> {
         let (lane, clock) = (lane.clone(), Arc::clone(&self.clock));
         self.write("claim deliveries", move |rows| core::claim(rows, &lane, k, clock.now())).await
-    }
-
-    async fn next_due(&self, lane: &NumberId) -> Result<Option<Timestamp>> {
-        let lane = lane.clone();
-        self.write("look for due deliveries", move |rows| core::next_due(rows, &lane)).await
     }
 
     async fn intent(&self, requests: &[IntentRequest]) -> Result<Vec<IntentAnswer>> {

@@ -2,13 +2,17 @@
 //!
 //! A spawned claim loop leases what is due, no more than there are free slots, and sleeps
 //! to the next due instant. Jobs carry their slot, so the slot is free exactly when the
-//! job is over. On close the loop ends first and claims that no worker took go back.
+//! job is over. There are twice as many slots as workers: a worker that becomes free need
+//! not wait for the ledger, and a backlog is claimed many at a time. What waits too long
+//! for a worker goes back, long before its lease ends; so does on close, after the loop has
+//! ended, what no worker took.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use apalis_core::backend::finalize::Ephemeral;
@@ -16,9 +20,10 @@ use apalis_core::backend::{Backend, BackendConfig};
 use apalis_core::task::Task;
 use apalis_core::task::task_id::RandomId;
 use apalis_core::worker::context::WorkerContext;
-use ledger::{Claim, Ledger, LedgerError, Release};
+use ledger::{Claim, Claimed, Ledger, LedgerError, Release};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::layer::util::Identity;
 
@@ -30,10 +35,12 @@ const IDLE_MAX: Duration = Duration::from_millis(500);
 const STORE_PAUSE: Duration = Duration::from_millis(200);
 /// Most deliveries in one claim: bounds the time one ledger call takes.
 const CLAIM_MAX: usize = 256;
+/// How long a claim may wait for a worker: far below the lease of 10 s.
+const AHEAD_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug)]
 pub struct LaneOptions {
-    /// Deliveries of the lane that may be under way at once.
+    /// Deliveries of the lane that may be under way at once; as many again are claimed ahead.
     pub concurrency: usize,
     /// Longest handling of one delivery, above the HTTP client's own limit.
     pub timeout: Duration,
@@ -45,17 +52,40 @@ pub struct Job {
     pub(crate) slot: OwnedSemaphorePermit,
 }
 
-pub struct LaneBackend {
-    jobs: mpsc::UnboundedReceiver<Job>,
-    stop: CancellationToken,
-    closing: Closing,
-    ledger: Arc<dyn Ledger>,
+/// Claims that no worker has taken yet, oldest first.
+#[derive(Default)]
+struct Ahead(Mutex<VecDeque<(Instant, Job)>>);
+
+impl Ahead {
+    fn push(&self, job: Job) {
+        self.with(|jobs| jobs.push_back((Instant::now(), job)));
+    }
+
+    fn pop(&self) -> Option<Job> {
+        self.with(VecDeque::pop_front).map(|(_, job)| job)
+    }
+
+    /// Those that have waited for `AHEAD_MAX` or longer.
+    fn stale(&self) -> Vec<Job> {
+        let now = Instant::now();
+        self.with(|jobs| {
+            let n = jobs.partition_point(|(since, _)| now - *since >= AHEAD_MAX);
+            jobs.drain(..n).map(|(_, job)| job).collect()
+        })
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut VecDeque<(Instant, Job)>) -> T) -> T {
+        f(&mut self.0.lock().expect("no panic while held"))
+    }
 }
 
-enum Closing {
-    Open(Option<JoinHandle<()>>),
-    Draining(Pin<Box<dyn Future<Output = ()> + Send>>),
-    Closed,
+pub struct LaneBackend {
+    ahead: Arc<Ahead>,
+    /// One for each job that was pushed, also for those that went back.
+    pushed: mpsc::UnboundedReceiver<()>,
+    stop: CancellationToken,
+    /// The claim loop, until it has ended.
+    claimer: Option<JoinHandle<()>>,
 }
 
 impl LaneBackend {
@@ -66,50 +96,51 @@ impl LaneBackend {
         options: &LaneOptions,
         stop: &CancellationToken,
     ) -> Self {
-        let (push, jobs) = mpsc::unbounded_channel();
+        let (push, pushed) = mpsc::unbounded_channel();
+        let ahead = Arc::new(Ahead::default());
         let stop = stop.child_token();
+        let concurrency = options.concurrency.max(1);
         let claimer = Claimer {
-            ledger: Arc::clone(&ledger),
+            ledger,
             lane,
-            slots: Arc::new(Semaphore::new(options.concurrency.max(1))),
-            jobs: push,
+            slots: Arc::new(Semaphore::new(2 * concurrency)),
+            together: u32::try_from(concurrency / 2).unwrap_or(u32::MAX).max(1),
+            ahead: Arc::clone(&ahead),
+            push,
         };
-        let handle = tokio::spawn(claimer.run(stop.clone()));
-        LaneBackend { jobs, stop, closing: Closing::Open(Some(handle)), ledger }
+        let claimer = Some(tokio::spawn(claimer.run(stop.clone())));
+        LaneBackend { ahead, pushed, stop, claimer }
     }
 
     /// The next claim, for those who drive a lane without apalis.
     pub async fn next(&mut self) -> Option<Job> {
-        self.jobs.recv().await
+        std::future::poll_fn(|cx| self.poll_job(cx)).await
     }
 
-    /// Ends the claim loop and gives back what it had claimed and no worker took.
-    fn drain(
-        &mut self,
-        handle: Option<JoinHandle<()>>,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        self.stop.cancel();
-        let (_, empty) = mpsc::unbounded_channel();
-        let mut jobs = std::mem::replace(&mut self.jobs, empty);
-        let ledger = Arc::clone(&self.ledger);
-        Box::pin(async move {
-            if let Some(handle) = handle {
-                let _ = handle.await; // a loop that panicked has claimed nothing more
+    fn poll_job(&mut self, cx: &mut Context<'_>) -> Poll<Option<Job>> {
+        while let Some(()) = ready!(self.pushed.poll_recv(cx)) {
+            if let Some(job) = self.ahead.pop() {
+                return Poll::Ready(Some(job));
             }
-            let mut releases = Vec::new();
-            while let Ok(job) = jobs.try_recv() {
-                releases.push(release_now(&job.claim));
-            }
-            if let Err(error) = ledger.release(&releases).await {
-                tracing::warn!(error = %error, "{} claims were not given back and wait for their lease to end", releases.len());
-            }
-        })
+        }
+        Poll::Ready(None)
     }
 }
 
-/// Gives a claim back as due when it was.
-fn release_now(claim: &Claim) -> Release {
-    Release { id: claim.id.clone(), fence: claim.fence, next_at: claim.due_at }
+/// Gives claims back as due when they were; their slots are free then.
+async fn give_back(ledger: &dyn Ledger, jobs: Vec<Job>) {
+    let release = |Job { claim, .. }: &Job| Release {
+        id: claim.id.clone(),
+        fence: claim.fence,
+        next_at: claim.due_at,
+    };
+    let releases: Vec<Release> = jobs.iter().map(release).collect();
+    if releases.is_empty() {
+        return;
+    }
+    if let Err(error) = ledger.release(&releases).await {
+        tracing::warn!(error = %error, "{} claims were not given back and wait for their lease to end", releases.len());
+    }
 }
 
 impl Backend for LaneBackend {
@@ -129,7 +160,7 @@ impl Backend for LaneBackend {
         cx: &mut Context<'_>,
         _: &WorkerContext,
     ) -> Poll<Option<Result<Task<Job>, Infallible>>> {
-        self.jobs.poll_recv(cx).map(|job| job.map(|job| Ok(Task::new(job))))
+        self.poll_job(cx).map(|job| job.map(|job| Ok(Task::new(job))))
     }
 
     fn poll_close(
@@ -137,19 +168,12 @@ impl Backend for LaneBackend {
         cx: &mut Context<'_>,
         _: &WorkerContext,
     ) -> Poll<Result<(), Infallible>> {
-        loop {
-            match &mut self.closing {
-                Closing::Open(handle) => {
-                    let handle = handle.take();
-                    self.closing = Closing::Draining(self.drain(handle));
-                }
-                Closing::Draining(draining) => match draining.as_mut().poll(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(()) => self.closing = Closing::Closed,
-                },
-                Closing::Closed => return Poll::Ready(Ok(())),
-            }
+        self.stop.cancel();
+        if let Some(claimer) = &mut self.claimer {
+            let _ = ready!(Pin::new(claimer).poll(cx)); // one that panicked claims nothing more
+            self.claimer = None;
         }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -180,24 +204,36 @@ struct Claimer {
     ledger: Arc<dyn Ledger>,
     lane: Arc<dyn Lane>,
     slots: Arc<Semaphore>,
-    jobs: mpsc::UnboundedSender<Job>,
+    /// While more is due than can go, so many are claimed at once and not each alone.
+    together: u32,
+    ahead: Arc<Ahead>,
+    push: mpsc::UnboundedSender<()>,
 }
 
 impl Claimer {
+    /// Claims until `stop`, then gives back what no worker took.
     async fn run(self, stop: CancellationToken) {
+        self.claim_until(&stop).await;
+        let left: Vec<Job> = std::iter::from_fn(|| self.ahead.pop()).collect();
+        give_back(self.ledger.as_ref(), left).await;
+    }
+
+    async fn claim_until(&self, stop: &CancellationToken) {
+        let mut wanted = 1;
         loop {
-            let slot = tokio::select! {
+            give_back(self.ledger.as_ref(), self.ahead.stale()).await;
+            let slots = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                slot = Arc::clone(&self.slots).acquire_owned() => slot,
+                slots = Arc::clone(&self.slots).acquire_many_owned(wanted) => slots,
                 () = tokio::time::sleep(IDLE_MAX) => {
                     self.lane.looked(); // full, not stuck
                     continue;
                 }
             };
-            let Ok(slot) = slot else { return };
+            let Ok(slots) = slots else { return };
             // A claim is never cut short: what it leased is either pushed or given back.
-            let pause = match self.round(slot).await {
+            let pause = match self.round(slots).await {
                 Ok(pause) => pause,
                 // Said once, by whoever takes part in the recovery.
                 Err(LedgerError::Fenced { .. }) => STORE_PAUSE,
@@ -208,6 +244,7 @@ impl Claimer {
                 }
             };
             self.lane.looked();
+            wanted = if pause.is_zero() { self.together } else { 1 };
             if pause.is_zero() {
                 continue;
             }
@@ -221,33 +258,27 @@ impl Claimer {
     }
 
     /// Claims once; returns how long to sleep before the next round.
-    async fn round(&self, slot: OwnedSemaphorePermit) -> Result<Duration, LedgerError> {
+    async fn round(&self, mut slots: OwnedSemaphorePermit) -> Result<Duration, LedgerError> {
         let room = match self.lane.room() {
             Room::UpTo(0) => return Ok(IDLE_MAX),
             Room::UpTo(room) => room,
             Room::Wait(wait) => return Ok(wait.min(IDLE_MAX)),
         };
-        let k = room.min(self.slots.available_permits() + 1).min(CLAIM_MAX);
-        let claims = self.ledger.claim(self.lane.number(), k).await?;
-        if claims.is_empty() {
-            return self.until_next_due().await;
-        }
-        let mut first = Some(slot);
+        let free = self.slots.available_permits() + slots.num_permits();
+        let k = room.min(free).min(CLAIM_MAX);
+        let Claimed { claims, next_due, now } = self.ledger.claim(self.lane.number(), k).await?;
+        let full = claims.len() == k;
         for claim in claims {
-            let taken = first.take().or_else(|| Arc::clone(&self.slots).try_acquire_owned().ok());
+            let taken = slots.split(1).or_else(|| Arc::clone(&self.slots).try_acquire_owned().ok());
             let slot =
                 taken.expect("only this loop takes slots, and it claimed no more than were free");
-            // The receiver lives until the loop has ended.
-            let _ = self.jobs.send(Job { claim, slot });
+            self.ahead.push(Job { claim, slot });
+            let _ = self.push.send(()); // the receiver lives until the loop has ended
         }
-        Ok(Duration::ZERO)
-    }
-
-    async fn until_next_due(&self) -> Result<Duration, LedgerError> {
-        let Some(due) = self.ledger.next_due(self.lane.number()).await? else {
-            return Ok(IDLE_MAX);
-        };
-        let now = self.ledger.now().await?;
-        Ok(due.since(now).clamp(Duration::from_millis(1), IDLE_MAX))
+        if full {
+            return Ok(Duration::ZERO);
+        }
+        let wait = next_due.map_or(IDLE_MAX, |due| due.since(now));
+        Ok(wait.clamp(Duration::from_millis(1), IDLE_MAX))
     }
 }

@@ -23,7 +23,7 @@ pub async fn run_lanes(
     stop: CancellationToken,
     grace: Duration,
 ) {
-    let mut monitor = Monitor::new().shutdown_timeout(grace);
+    let mut monitor = Monitor::new();
     for lane in lanes {
         let (ledger, options, claiming) = (Arc::clone(&ledger), options.clone(), stop.clone());
         let name = format!("{}-{boot}", lane.number());
@@ -40,13 +40,25 @@ pub async fn run_lanes(
                 .build(service_fn(move |task: Task<Job>| handle(Arc::clone(&lane), task)))
         });
     }
+    let stopped = stop.clone();
     let signal = async move {
-        stop.cancelled().await;
+        stopped.cancelled().await;
         Ok(())
     };
-    if let Err(error) = monitor.run_with_signal(signal).await {
-        tracing::error!(error = %error, "lanes stopped early: {error}");
+    tokio::select! {
+        ended = monitor.run_with_signal(signal) => if let Err(error) = ended {
+            tracing::error!(error = %error, "lanes stopped early: {error}");
+        },
+        // apalis 1.0 waits for the jobs' own timeout, whatever its shutdown timeout is.
+        () = over(&stop, grace) => {
+            tracing::warn!("deliveries under way did not end within {grace:?}; what became of them is told by webhooks, or by the next start");
+        }
     }
+}
+
+async fn over(stop: &CancellationToken, grace: Duration) {
+    stop.cancelled().await;
+    tokio::time::sleep(grace).await;
 }
 
 /// All workers of a monitor share one task; each delivery gets a task of its own, so that

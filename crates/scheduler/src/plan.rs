@@ -100,11 +100,19 @@ impl<'a> Plan<'a> {
         Planned { due_at: self.due_at(row), lane, call }
     }
 
-    /// Rows for the ledger, from `from`; `path_ids` turns local files into media ids of a
-    /// lane.
-    pub fn chunk(&self, from: u32, size: u32, path_ids: &MediaIds) -> PlanChunk {
+    /// Rows of the snapshot in the order of their deliveries: by when they are due, so that
+    /// what is sent together lies together in the ledger.
+    pub fn order(&self) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.total()).collect();
+        order.sort_by_cached_key(|row| self.due_at(&self.snapshot.rows[*row as usize]));
+        order
+    }
+
+    /// The deliveries of these rows for the ledger, the first of them numbered `from`;
+    /// `path_ids` turns local files into media ids of a lane.
+    pub fn chunk(&self, from: u32, rows: &[u32], path_ids: &MediaIds) -> PlanChunk {
         let mut chunk = PlanChunk { from, ..PlanChunk::default() };
-        for index in from..self.total().min(from.saturating_add(size)) {
+        for &index in rows {
             let recipient = &self.snapshot.rows[index as usize].recipient;
             let planned = self.at(index);
             let lane = planned.lane.unwrap_or(0);

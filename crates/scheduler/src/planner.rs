@@ -13,7 +13,9 @@ use crate::plan::{MediaIds, Plan};
 use crate::snapshot::{Snapshot, SnapshotError};
 
 /// Deliveries in one ledger call.
-const CHUNK: u32 = 1_000;
+const CHUNK: usize = 1_000;
+/// Raised when the rows of a run follow from its snapshot in another way.
+const PLANNING: u16 = 1;
 
 /// Where and how a run is planned.
 pub struct Planner {
@@ -58,6 +60,10 @@ pub enum PlanError {
         "run {0} is not planned: it was sent from this host, and the ledger does not know it; is this the right store, and was it emptied?"
     )]
     Forgotten(RunId),
+    #[error(
+        "run {0} was begun by another version of subah, which orders its deliveries in another way: finish planning it with that one"
+    )]
+    OtherPlanning(RunId),
     #[error("run {0} was just begun by another planner from other files: try again")]
     Overtaken(RunId),
 }
@@ -85,7 +91,7 @@ impl Planner {
         if snapshot.rows.is_empty() {
             return Err(PlanError::Nobody(frame.run.clone()));
         }
-        // What another planner began stands: its rows are named by index into its snapshot.
+        // What another planner began stands: its deliveries are numbered by its snapshot.
         let begun = self.ledger.run(&frame.run).await?;
         let first = match &begun {
             Some(run) if run.phase != Phase::Planning => {
@@ -109,6 +115,9 @@ impl Planner {
         if run.header.snapshot != snapshot.hash {
             return Err(PlanError::Overtaken(frame.run.clone())); // the next try finishes theirs
         }
+        if run.phase == Phase::Planning && run.header.planning != PLANNING {
+            return Err(PlanError::OtherPlanning(frame.run.clone()));
+        }
         let run = self.write(&plan, &run, &media, progress).await?;
         Ok(PlannedRun { run, differs: first.is_some() })
     }
@@ -120,9 +129,12 @@ impl Planner {
         media: &MediaIds,
         progress: &(dyn Fn(u32) + Sync),
     ) -> Result<Run, PlanError> {
+        let order = plan.order();
         let mut cursor = run.cursor;
-        while run.phase == Phase::Planning && cursor < plan.total() {
-            let chunk = plan.chunk(cursor, CHUNK, media);
+        while let Some(rest) = order.get(cursor as usize..).filter(|rest| !rest.is_empty())
+            && run.phase == Phase::Planning
+        {
+            let chunk = plan.chunk(cursor, &rest[..rest.len().min(CHUNK)], media);
             cursor = self.ledger.plan_chunk(&run.header.id, &chunk).await?;
             progress(cursor);
         }
@@ -180,6 +192,7 @@ fn header(snapshot: &Snapshot, frame: &Frame) -> RunHeader {
         lanes: snapshot.campaign.numbers.iter().map(|number| number.id.clone()).collect(),
         total: u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX),
         snapshot: snapshot.hash.clone(),
+        planning: PLANNING,
         policy: frame.policy.clone(),
         target_ratio: frame.target_ratio,
     }

@@ -1,7 +1,7 @@
 //! What a run is planned from: campaign, recipients and content, frozen and named by hash.
 //!
-//! Invariant: sorted by recipient id, one row each, never changed once written. An index
-//! into it names a delivery for ever, so a planner that dies half-way, or a second one,
+//! Invariant: sorted by recipient id, one row each, never changed once written. Deliveries
+//! are numbered by what stands in it, so a planner that dies half-way, or a second one,
 //! continues from the same rows even when the files it was made from have changed.
 
 use std::collections::BTreeMap;

@@ -181,7 +181,7 @@ async fn a_run_that_is_over_is_opened_once_more(ledger: &dyn Ledger) {
     assert_eq!(again.stop_at(), until, "never shortened");
     assert_eq!(change(&stage, 0, Change::Requeue).await, Amended::Done(State::Planned));
     assert!(ledger.active_runs().await.unwrap().iter().any(|run| run.header.id == stage.run));
-    assert!(ledger.next_due(&stage.lane).await.unwrap().is_some());
+    assert!(stage.next_due().await.is_some());
     assert_eq!(stage.fly(1).await, 0);
     let state = stage.result(0, 1, refused(FailureClass::Retryable)).await;
     assert_eq!(state, State::RetryWait);

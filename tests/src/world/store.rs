@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use domain::{Clock, NumberId, RunId, State, Timestamp};
 use ledger::model::Memory;
 use ledger::{
-    Amended, Amendment, Applied, AttemptResult, Begun, Claim, Counts, DeliveryView, Filter, Health,
-    IntentAnswer, IntentRequest, Ledger, LedgerError, Model, Phase, PlanChunk, Release, Run,
-    RunHeader, Swept, WebhookFact,
+    Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Filter,
+    Health, IntentAnswer, IntentRequest, Ledger, LedgerError, Model, Phase, PlanChunk, Release,
+    Run, RunHeader, Swept, WebhookFact,
 };
 use tokio::time::Instant;
 
@@ -220,12 +220,8 @@ impl Ledger for Link {
         self.call("runs", Gap::Short, self.store.model.active_runs()).await
     }
 
-    async fn claim(&self, lane: &NumberId, k: usize) -> Result<Vec<Claim>> {
+    async fn claim(&self, lane: &NumberId, k: usize) -> Result<Claimed> {
         self.call("claim", Gap::Late, self.store.model.claim(lane, k)).await
-    }
-
-    async fn next_due(&self, lane: &NumberId) -> Result<Option<Timestamp>> {
-        self.call("next due", Gap::Short, self.store.model.next_due(lane)).await
     }
 
     async fn intent(&self, requests: &[IntentRequest]) -> Result<Vec<IntentAnswer>> {

@@ -6,13 +6,13 @@ use async_trait::async_trait;
 use domain::{NumberId, RunId, State, Timestamp};
 use redis::AsyncCommands;
 
-use super::{Found, PAGE, Peeked, Redis, failed, preflight, scores, swap};
+use super::{Found, PAGE, Redis, failed, preflight, scores, swap};
 use crate::api::{
-    Amended, Amendment, Applied, AttemptResult, Begun, Claim, Counts, DeliveryView, Filter, Health,
-    IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run, RunHeader, Swept,
-    WebhookFact,
+    Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Filter,
+    Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run, RunHeader,
+    Swept, WebhookFact,
 };
-use crate::core::{amend_one, lane_index, new_record, note, reopened, unplanned_from};
+use crate::core::{amend_one, new_record, note, reopened, unplanned_from};
 use crate::error::LedgerError;
 use crate::model::view;
 use crate::record::{Record, decode, encode};
@@ -111,27 +111,12 @@ impl Ledger for Redis {
         Ok(runs)
     }
 
-    async fn claim(&self, lane: &NumberId, k: usize) -> Result<Vec<Claim>> {
-        let mut claims = Vec::new();
+    async fn claim(&self, lane: &NumberId, k: usize) -> Result<Claimed> {
+        let mut claimed = Claimed { claims: Vec::new(), next_due: None, now: self.reckoned() };
         for id in self.active_ids().await? {
-            if claims.len() < k {
-                claims.extend(self.claim_from(&id, lane, k - claims.len()).await?);
-            }
+            self.claim_from(&id, lane, k, &mut claimed).await?;
         }
-        Ok(claims)
-    }
-
-    async fn next_due(&self, lane: &NumberId) -> Result<Option<Timestamp>> {
-        let mut earliest = None;
-        for id in self.active_ids().await? {
-            let Some(run) = self.remembered(&id).await? else { continue };
-            let Some(at) = lane_index(&run.header, lane) else { continue };
-            let Peeked { phase, until, next, .. } = self.peek(&id, at, 0).await?;
-            let stop_at = Run { until, ..run }.stop_at();
-            let next = next.filter(|n| phase == Some(Phase::Open) && *n < stop_at);
-            earliest = [earliest, next].into_iter().flatten().min();
-        }
-        Ok(earliest)
+        Ok(claimed)
     }
 
     async fn intent(&self, requests: &[IntentRequest]) -> Result<Vec<IntentAnswer>> {

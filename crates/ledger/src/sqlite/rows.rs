@@ -1,6 +1,5 @@
 //! Rows of the embedded ledger, inside one transaction.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use domain::{RunId, State, Timestamp};
@@ -12,47 +11,9 @@ use crate::core::Rows;
 use crate::error::LedgerError;
 use crate::model::view;
 use crate::record::{Message, Record, Schedule, decode, encode};
+use crate::sqlite::cache::{Cache, Known};
 use crate::sqlite::failed;
 use crate::transition::Witness;
-
-/// What need not be read or written each time. Headers and bodies never change; the rest
-/// holds for one transaction, because another process may write after it.
-#[derive(Default)]
-pub struct Cache {
-    headers: HashMap<RunId, (i64, Arc<RunHeader>)>,
-    bodies: HashMap<(i64, String), Arc<str>>,
-    runs: HashMap<RunId, Run>,
-    /// Changes of counters that are not written yet: of this job, and of those before it.
-    counts: HashMap<(i64, State), i64>,
-    counts_before: HashMap<(i64, State), i64>,
-}
-
-/// Bodies kept in memory; a daily pack has few, a personalised one would fill the heap.
-const BODIES_MAX: usize = 4_096;
-
-impl Cache {
-    /// The transaction was undone, or one job of it was: whatever was read may be wrong.
-    pub fn clear(&mut self) {
-        self.headers.clear();
-        self.bodies.clear();
-        self.runs.clear();
-        self.counts.clear();
-    }
-
-    /// A job is over and stays.
-    pub fn keep(&mut self) {
-        for (at, by) in self.counts.drain() {
-            *self.counts_before.entry(at).or_default() += by;
-        }
-    }
-
-    /// A transaction is over: another process may write now.
-    pub fn end(&mut self) {
-        self.runs.clear();
-        self.counts.clear();
-        self.counts_before.clear();
-    }
-}
 
 pub struct SqlRows<'a> {
     conn: &'a Connection,
@@ -307,15 +268,15 @@ impl Rows for SqlRows<'_> {
         let found: Option<String> =
             self.one("read content", sql, params![key.0, hash], |row| row.get(0))?;
         let body: Arc<str> = found.unwrap_or_default().into();
-        if self.cache.bodies.len() >= BODIES_MAX {
-            self.cache.bodies.clear();
-        }
         self.cache.bodies.insert(key, Arc::clone(&body));
         Ok(body)
     }
 
     fn record(&mut self, run: &RunId, index: u32) -> Result<Option<Record>> {
         let key = self.key(run)?;
+        if let Some(known) = self.cache.records.get(&(key, index)) {
+            return Ok(Some(known.record.clone()));
+        }
         let sql = "SELECT record FROM deliveries WHERE run = ?1 AND idx = ?2";
         let found: Option<String> =
             self.one("read delivery", sql, params![key, index], |row| row.get(0))?;
@@ -330,14 +291,27 @@ impl Rows for SqlRows<'_> {
         decode(run, || format!("message {index}"), &found.unwrap_or_default())
     }
 
+    /// An index that need not change is not written. A look may then come too early, never
+    /// too late; the sweeper puts it right.
     fn put(&mut self, run: &Run, index: u32, record: &Record, was: State) -> Result<()> {
         let key = self.key(&run.header.id)?;
-        let (due, look) = indexes(run, record);
-        let sql = "UPDATE deliveries SET lane = ?3, state = ?4, due = ?5, look = ?6, record = ?7
-                   WHERE run = ?1 AND idx = ?2";
+        let (due, mut look) = indexes(run, record);
+        let before = self.cache.records.get(&(key, index));
+        let kept = before.filter(|b| due.is_none() && b.due.is_none() && stays(b.look, look));
+        let text = encode(record);
         let state = record.state.as_str();
-        let row = params![key, index, record.lane, state, due, look, encode(record)];
-        self.change("write delivery", sql, row)?;
+        if let Some(kept) = kept {
+            look = kept.look;
+            let sql = "UPDATE deliveries SET state = ?3, record = ?4 WHERE run = ?1 AND idx = ?2";
+            self.change("write delivery", sql, params![key, index, state, text])?;
+        } else {
+            let sql = "UPDATE deliveries
+                       SET lane = ?3, state = ?4, due = ?5, look = ?6, record = ?7
+                       WHERE run = ?1 AND idx = ?2";
+            let row = params![key, index, record.lane, state, due, look, text];
+            self.change("write delivery", sql, row)?;
+        }
+        self.cache.records.insert((key, index), Known { record: record.clone(), due, look });
         if was != record.state {
             self.count(key, was, -1);
             self.count(key, record.state, 1);
@@ -358,7 +332,12 @@ impl Rows for SqlRows<'_> {
         let key = self.key(run)?;
         let sql = "SELECT idx FROM deliveries
                    WHERE run = ?1 AND look IS NOT NULL AND look <= ?2 ORDER BY look";
-        self.first(k, "sweep run", sql, params![key, now.micros()], |row| row.get(0))
+        let found: Vec<u32> =
+            self.first(k, "sweep run", sql, params![key, now.micros()], |row| row.get(0))?;
+        for index in &found {
+            self.cache.records.remove(&(key, *index)); // so that its look is written again
+        }
+        Ok(found)
     }
 
     fn waiting(&mut self, run: &RunId, k: usize) -> Result<Vec<u32>> {
@@ -405,6 +384,15 @@ impl Rows for SqlRows<'_> {
         let sql = "INSERT INTO cells (name, text) VALUES (?1, ?2)
                    ON CONFLICT DO UPDATE SET text = excluded.text";
         self.change("change cell", sql, params![name, text]).map(drop)
+    }
+}
+
+/// Whether the look that is stored does for the one that is wanted.
+fn stays(stored: Option<i64>, wanted: Option<i64>) -> bool {
+    match (stored, wanted) {
+        (None, None) => true,
+        (Some(stored), Some(wanted)) => stored <= wanted,
+        _ => false,
     }
 }
 

@@ -13,8 +13,9 @@ use tokio::sync::oneshot;
 
 use crate::api::Result;
 use crate::error::LedgerError;
+use crate::sqlite::cache::Cache;
 use crate::sqlite::failed;
-use crate::sqlite::rows::{Cache, SqlRows};
+use crate::sqlite::rows::SqlRows;
 
 /// Jobs in one transaction: enough to share an fsync, few enough that none waits long.
 const GROUP_MAX: usize = 1_024;
@@ -112,7 +113,7 @@ fn run_group(conn: &mut Connection, cache: &mut Cache, group: Vec<Job>) {
         Ok(transaction) => {
             // When SQLite itself has undone the transaction (a full disk), whatever ran after
             // it would be committed on its own: nothing more is run, and all is undone.
-            let mut sound = true;
+            let mut sound = version(&transaction).map(|v| cache.begin(v)).map_err(report).is_ok();
             for job in group {
                 sound = sound && run_job(&transaction, cache, job.work).map_err(report).is_ok();
                 answers.push(job.answer);
@@ -139,6 +140,11 @@ fn commit(transaction: Transaction<'_>, cache: &mut Cache) -> bool {
         return false;
     }
     transaction.commit().map_err(report).is_ok()
+}
+
+/// Changes when another connection has written.
+fn version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }
 
 /// # Errors

@@ -164,16 +164,26 @@ fn everyone_left_out_has_a_reason() {
         (0..4).map(|i| plan.at(i).call.map(drop).unwrap_err().reason).collect();
     use Suppression::{BadParameters, NoConsent, NoContent, NotApproved};
     assert_eq!(reasons, [NoContent, NoConsent, NotApproved, BadParameters]);
-    let chunk = plan.chunk(0, 10, &MediaIds::default());
+    let chunk = plan.chunk(0, &plan.order(), &MediaIds::default());
     assert!(chunk.rows.iter().all(|row| row.ended.is_some()));
     assert!(chunk.bodies.is_empty());
+}
+
+#[test]
+fn deliveries_are_numbered_by_when_they_are_due() {
+    let snapshot = snapshot(campaign(), (0..300).map(recipient).collect());
+    let plan = plan(&snapshot, "2026-11-21");
+    let rows = plan.chunk(0, &plan.order(), &MediaIds::default()).rows;
+    assert!(rows.is_sorted_by_key(|row| row.due_at));
+    let people: std::collections::BTreeSet<_> = rows.iter().map(|r| &r.message.recipient).collect();
+    assert_eq!(people.len(), 300, "each once");
 }
 
 #[test]
 fn equal_bodies_are_stored_once_and_first_names_come_from_the_list() {
     let snapshot = snapshot(campaign(), (0..10).map(recipient).collect());
     let plan = plan(&snapshot, "2026-11-21");
-    let chunk = plan.chunk(0, 100, &MediaIds::default());
+    let chunk = plan.chunk(0, &plan.order(), &MediaIds::default());
     assert_eq!((chunk.rows.len(), chunk.bodies.len()), (10, 1));
     let body = chunk.bodies.values().next().unwrap();
     assert!(body.contains("\"text\":\"Asha\"") && body.contains("\"language\":\"hi\""), "{body}");

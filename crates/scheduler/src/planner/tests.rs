@@ -51,12 +51,24 @@ async fn a_second_planner_finishes_the_firsts_plan_even_when_the_files_changed()
     first.save(&planner.snapshots()).unwrap();
     planner.ledger.begin_run(&header(&first, &frame)).await.unwrap();
     let plan = Plan::new(&first, frame.run.clone(), frame.window, at(900));
-    let chunk = plan.chunk(0, 700, &MediaIds::default());
+    let chunk = plan.chunk(0, &plan.order()[..700], &MediaIds::default());
     planner.ledger.plan_chunk(&frame.run, &chunk).await.unwrap();
 
     let planned = planner.plan(&changed, &frame, at(901), &|_| {}).await.unwrap();
     assert!(planned.differs, "the caller is told");
     assert_eq!((planned.run.phase, planned.run.cursor), (Phase::Open, 1_500));
+}
+
+#[tokio::test]
+async fn a_plan_that_was_begun_in_another_order_is_not_gone_on_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let planner = planner(dir.path());
+    let (snapshot, frame) = (snapshot(10), frame());
+    snapshot.save(&planner.snapshots()).unwrap();
+    let other = RunHeader { planning: PLANNING - 1, ..header(&snapshot, &frame) };
+    planner.ledger.begin_run(&other).await.unwrap();
+    let error = planner.plan(&snapshot, &frame, at(900), &|_| {}).await;
+    assert!(matches!(error, Err(PlanError::OtherPlanning(_))), "somebody would be sent to twice");
 }
 
 #[tokio::test]

@@ -32,6 +32,7 @@ fn run() -> Run {
         lanes: vec![NumberId::try_new("1065").unwrap()],
         total: 0,
         snapshot: String::new(),
+        planning: 0,
         policy: Policy::default(),
         target_ratio: 0.99,
     };
