@@ -93,14 +93,23 @@ impl Peer {
         Ok(serde_json::from_str(line)?)
     }
 
-    /// Starts workers; returns when they are ready.
+    /// Starts workers, with or without a limit of jobs a second; returns when they are ready.
     ///
     /// # Errors
     /// When the peer fails.
-    pub fn work(self, server: &RedisServer, sink: &str, concurrency: u32) -> Result<Process> {
+    pub fn work(
+        self,
+        server: &RedisServer,
+        sink: &str,
+        concurrency: u32,
+        rate: Option<u32>,
+    ) -> Result<Process> {
         let mut command = self.command()?;
         command.arg("work").args(["--redis-port", &server.port().to_string()]);
         command.args(["--sink", sink, "--concurrency", &concurrency.to_string()]);
+        if let Some(rate) = rate {
+            command.args(["--rate", &rate.to_string()]);
+        }
         let (process, _ready) = Process::start_and_listen(self.name(), &mut command)?;
         Ok(process)
     }

@@ -36,6 +36,9 @@ enum Command {
         size: Size,
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+        /// Date and commit that are measured
+        #[arg(long, default_value = "unnamed")]
+        of: String,
     },
     /// Make the page and its plots from the numbers
     Report {
@@ -121,8 +124,8 @@ enum Apalis {
 
 fn main() -> Result<()> {
     match Cli::parse().command {
-        Command::Measure { measures, size, out } => {
-            let samples = sample::Samples::append(&out)?;
+        Command::Measure { measures, size, out, of } => {
+            let samples = sample::Samples::append(&out, &of)?;
             measures.iter().try_for_each(|measure| measure.run(size, &samples))
         }
         Command::Report { samples, to, machine } => {

@@ -59,7 +59,9 @@ impl Process {
 
     /// SIGTERM, and waits.
     pub fn stop(mut self) {
-        let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        if !self.is_over() {
+            let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        }
         let _ = self.0.wait();
     }
 }

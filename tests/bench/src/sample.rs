@@ -18,24 +18,33 @@ pub struct Sample {
     pub metric: String,
     pub round: u32,
     pub value: f64,
+    /// Date and commit.
+    pub of: String,
 }
 
 /// Where samples go: a file that the report is made from, and the terminal.
 pub struct Samples {
     path: PathBuf,
+    of: String,
     file: Mutex<std::fs::File>,
 }
 
 impl Samples {
+    /// `of` is the date and the commit that are measured.
+    ///
     /// # Errors
     /// When the file cannot be opened.
-    pub fn append(path: &Path) -> Result<Self> {
+    pub fn append(path: &Path, of: &str) -> Result<Self> {
         let doing = || format!("open {}", path.display());
         if let Some(dir) = path.parent() {
             std::fs::create_dir_all(dir).with_context(doing)?;
         }
         let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-        Ok(Samples { path: path.to_owned(), file: Mutex::new(file.with_context(doing)?) })
+        Ok(Samples {
+            path: path.to_owned(),
+            of: of.to_owned(),
+            file: Mutex::new(file.with_context(doing)?),
+        })
     }
 
     /// # Errors
@@ -55,6 +64,7 @@ impl Samples {
                 metric: (*metric).to_owned(),
                 round,
                 value: *value,
+                of: self.of.clone(),
             };
             eprintln!("{measure} {case} #{round} {contender}: {metric} {value:.3}");
             let mut line = serde_json::to_string(&sample)?;

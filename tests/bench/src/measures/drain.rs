@@ -29,7 +29,7 @@ enum Contender {
 }
 
 pub fn run(size: Size, samples: &Samples) -> Result<()> {
-    let n = size.pick(500, 20_000, 50_000);
+    let n = size.pick(500, 20_000, 30_000);
     let mut contenders = vec![Contender::SubahRedis, Contender::SubahSqlite, Contender::Bare];
     contenders.extend(Peer::ALL.map(Contender::Peer));
     for round in 0..size.rounds() {
@@ -60,7 +60,7 @@ fn once(contender: Contender, n: u32, round: u32, samples: &Samples) -> Result<(
         Contender::Peer(peer) => {
             let due_ms = SystemClock.now().micros() / 1_000;
             peer.enqueue(&server, &Jobs { n, due_ms, over_ms: 0 })?;
-            (peer.name(), peer.work(&server, &sink.url, UNDER_WAY)?)
+            (peer.name(), peer.work(&server, &sink.url, UNDER_WAY, None)?)
         }
         Contender::Bare => {
             let mut command = Command::new(std::env::current_exe()?);

@@ -35,7 +35,7 @@ fn once(store: Store, size: Size, round: u32, samples: &Samples) -> Result<()> {
         numbers: 4,
         throughput: 80,
         concurrency: 100,
-        opens_in: Duration::from_secs(3_600), // planned half an hour before: nothing to do
+        opens_in: Duration::from_secs(3_600), // planned half an hour before
         spread: Duration::from_secs(240),
         repairs: Duration::from_secs(30),
     })?;
@@ -44,8 +44,8 @@ fn once(store: Store, size: Size, round: u32, samples: &Samples) -> Result<()> {
     let ready = format!("http://127.0.0.1:{}/readyz", install.metrics);
     wait_for("ready", (Duration::from_secs(30), OFTEN), || Ok(get(&ready).ok()))?;
     let cold_ms = SystemClock.now().since(begun).as_secs_f64() * 1e3;
-    let rest = Duration::from_secs(size.pick(1, 10, 30));
-    pause(Duration::from_secs(5));
+    let rest = Duration::from_secs(size.pick(1, 10, 20));
+    pause(Duration::from_secs(3)); // what starts with it is over
     let (before, at) = (process.usage(), SystemClock.now());
     pause(rest);
     let (after, spent) = (process.usage(), SystemClock.now().since(at).as_secs_f64());
@@ -54,7 +54,7 @@ fn once(store: Store, size: Size, round: u32, samples: &Samples) -> Result<()> {
         ("memory_mib", after.memory_mib),
         ("cpu_percent", (after.cpu_s - before.cpu_s) / spent * 100.0),
     ];
-    samples.add(("rest", "serve, nothing due"), store.contender(), round, &values)
+    samples.add(("rest", "serve"), store.contender(), round, &values)
 }
 
 fn stripped_mib() -> Result<f64> {

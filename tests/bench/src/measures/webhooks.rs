@@ -23,7 +23,7 @@ const UNDER_WAY: u32 = 64;
 const SENDING: u32 = 300;
 
 pub fn run(size: Size, samples: &Samples) -> Result<()> {
-    let n = size.pick(1_000, 60_000, 200_000);
+    let n = size.pick(1_000, 50_000, 100_000);
     for round in 0..size.rounds() {
         for is_redis in rotated(&[true, false], round) {
             let server = RedisServer::start_on_port(&DURABLE);
