@@ -7,6 +7,7 @@
 mod segment;
 
 use std::fs::{File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -75,15 +76,6 @@ enum Work {
 }
 
 type Tell = oneshot::Sender<Result<(), LogError>>;
-
-impl Work {
-    fn tell(self) -> Option<Tell> {
-        match self {
-            Work::Closed(_) => None,
-            Work::Tell(tell) => Some(tell),
-        }
-    }
-}
 
 /// Joined when the last clone goes, so that what was accepted is written and the lock free.
 struct Thread(Option<JoinHandle<()>>);
@@ -159,7 +151,7 @@ impl Writer {
         &self,
         frame: &[u8],
         sync: Sync,
-    ) -> std::io::Result<Option<oneshot::Receiver<Result<(), LogError>>>> {
+    ) -> io::Result<Option<oneshot::Receiver<Result<(), LogError>>>> {
         let mut segment = self.shared.segment();
         if let Some(closed) = segment.turn()? {
             let _ = self.disk.send(Work::Closed(closed)); // it lives as long as this
@@ -218,26 +210,12 @@ impl Shared {
         Ok(())
     }
 
-    fn io(&self, source: std::io::Error) -> LogError {
+    fn io(&self, source: io::Error) -> LogError {
         LogError::Io { doing: "write", name: self.name, path: self.dir.clone(), source }
-    }
-
-    /// Puts all that is written on the disk.
-    fn sync(&self, closed: &[Arc<File>]) -> std::io::Result<()> {
-        for file in closed {
-            file.sync_data()?;
-        }
-        let (file, end) = {
-            let segment = self.segment();
-            (Arc::clone(&segment.file), segment.end())
-        };
-        file.sync_data()?;
-        *self.synced.lock().expect("no panic while held") = end;
-        Ok(())
     }
 }
 
-fn size(dir: &Path, name: &str) -> std::io::Result<u64> {
+fn size(dir: &Path, name: &str) -> io::Result<u64> {
     let mut bytes = 0;
     for number in segments(dir, name)? {
         bytes += std::fs::metadata(segment_path(dir, name, number)).map_or(0, |m| m.len());
@@ -247,30 +225,46 @@ fn size(dir: &Path, name: &str) -> std::io::Result<u64> {
 
 /// The thread that syncs.
 fn serve(queue: &Receiver<Work>, shared: &Shared) {
+    let (mut closed, mut waiting) = (Vec::new(), Vec::new());
     while let Ok(first) = queue.recv() {
-        let (mut closed, mut waiting) = (Vec::new(), Vec::new());
-        for work in std::iter::once(first).chain(queue.try_iter()) {
-            match work {
-                Work::Closed(file) => closed.push(file),
-                Work::Tell(tell) => waiting.push(tell),
+        // Under the lock, so that a segment which was closed before this one is known of.
+        let (file, end) = {
+            let segment = shared.segment();
+            take(std::iter::once(first).chain(queue.try_iter()), &mut closed, &mut waiting);
+            (Arc::clone(&segment.file), segment.end())
+        };
+        let done = closed.iter().chain([&file]).try_for_each(|file| file.sync_data());
+        match &done {
+            Ok(()) => {
+                closed.clear();
+                *shared.synced.lock().expect("no panic while held") = end;
+            }
+            Err(_) => {
+                // What the system dropped from its memory is not written by a second try, and
+                // what was appended meanwhile stands behind the gap.
+                let mut segment = shared.segment();
+                segment.broken = true;
+                take(queue.try_iter(), &mut closed, &mut waiting);
             }
         }
-        let done = shared.sync(&closed);
-        if done.is_err() {
-            // What the system dropped from its memory is not written by a second try, and
-            // what was appended meanwhile stands behind the gap.
-            let mut segment = shared.segment();
-            segment.broken = true;
-            waiting.extend(queue.try_iter().filter_map(Work::tell));
-        }
         shared.waiting.fetch_sub(waiting.len(), Ordering::Relaxed);
-        for tell in waiting {
-            let copy =
-                |error: &std::io::Error| std::io::Error::new(error.kind(), error.to_string());
-            // The caller may have gone.
-            let _ = tell.send(done.as_ref().map(|_| ()).map_err(|error| shared.io(copy(error))));
+        for tell in waiting.drain(..) {
+            let answer = match &done {
+                Ok(()) => Ok(()),
+                Err(error) => Err(shared.io(io::Error::new(error.kind(), error.to_string()))),
+            };
+            let _ = tell.send(answer); // the caller may have gone
         }
         shared.synced_more.notify_one();
+    }
+}
+
+fn take(work: impl Iterator<Item = Work>, closed: &mut Vec<Arc<File>>, waiting: &mut Vec<Tell>) {
+    for work in work {
+        match work {
+            Work::Closed(file) => closed.push(file),
+            Work::Tell(tell) => waiting.push(tell),
+        }
     }
 }
 
