@@ -116,7 +116,11 @@ pub fn claim(rows: &mut impl Rows, lane: &NumberId, k: usize, now: Timestamp) ->
         let run = existing(rows, &id)?;
         let Some(at) = lane_index(&run.header, lane) else { continue };
         if rows.fenced(&id)? {
-            return Err(LedgerError::Fenced { engine: "model", run: id });
+            if claimed.claims.is_empty() {
+                return Err(LedgerError::Fenced { engine: "model", run: id });
+            }
+            claimed.next_due = Some(now); // what is leased is handed out
+            break;
         }
         let room = k - claimed.claims.len();
         for index in rows.due(&id, at, now, room)? {
@@ -131,14 +135,19 @@ pub fn claim(rows: &mut impl Rows, lane: &NumberId, k: usize, now: Timestamp) ->
             claimed.claims.push(new_claim(&run, lane, index, &record, message, body));
         }
         let next = rows.next_due(&id, at)?;
-        claimed.next_due = sooner(claimed.next_due, next, &run);
+        claimed.next_due = sooner(claimed.next_due, next, &run, now);
     }
     Ok(claimed)
 }
 
-/// The earlier of two instants, the second one's run not being over by then.
-pub fn sooner(a: Option<Timestamp>, b: Option<Timestamp>, run: &Run) -> Option<Timestamp> {
-    let b = b.filter(|due| *due < run.stop_at());
+/// The earlier of two instants; the second one counts if its run is not over by then.
+pub fn sooner(
+    a: Option<Timestamp>,
+    b: Option<Timestamp>,
+    run: &Run,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let b = b.filter(|due| now.max(*due) < run.stop_at());
     [a, b].into_iter().flatten().min()
 }
 

@@ -366,7 +366,7 @@ impl Redis {
             }
         }
         if run.phase == Phase::Open {
-            claimed.next_due = sooner(claimed.next_due, next, &run);
+            claimed.next_due = sooner(claimed.next_due, next, &run, claimed.now);
         }
         Ok(())
     }

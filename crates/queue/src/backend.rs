@@ -35,8 +35,8 @@ const IDLE_MAX: Duration = Duration::from_millis(500);
 const STORE_PAUSE: Duration = Duration::from_millis(200);
 /// Most deliveries in one claim: bounds the time one ledger call takes.
 const CLAIM_MAX: usize = 256;
-/// How long a claim may wait for a worker: far below the lease of 10 s.
-const AHEAD_MAX: Duration = Duration::from_secs(2);
+/// A claim may wait for a worker for this share of its lease; what follows needs the rest.
+const AHEAD: f64 = 0.2;
 
 #[derive(Clone, Debug)]
 pub struct LaneOptions {
@@ -65,11 +65,14 @@ impl Ahead {
         self.with(VecDeque::pop_front).map(|(_, job)| job)
     }
 
-    /// Those that have waited for `AHEAD_MAX` or longer.
+    /// Those that have waited too long.
     fn stale(&self) -> Vec<Job> {
         let now = Instant::now();
         self.with(|jobs| {
-            let n = jobs.partition_point(|(since, _)| now - *since >= AHEAD_MAX);
+            let is_stale = |(since, job): &&(Instant, Job)| {
+                now - *since >= job.claim.header.policy.lease.mul_f64(AHEAD)
+            };
+            let n = jobs.iter().take_while(is_stale).count();
             jobs.drain(..n).map(|(_, job)| job).collect()
         })
     }

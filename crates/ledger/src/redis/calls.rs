@@ -114,7 +114,14 @@ impl Ledger for Redis {
     async fn claim(&self, lane: &NumberId, k: usize) -> Result<Claimed> {
         let mut claimed = Claimed { claims: Vec::new(), next_due: None, now: self.reckoned() };
         for id in self.active_ids().await? {
-            self.claim_from(&id, lane, k, &mut claimed).await?;
+            if let Err(error) = self.claim_from(&id, lane, k, &mut claimed).await {
+                if claimed.claims.is_empty() {
+                    return Err(error);
+                }
+                // What is leased is handed out; the next claim meets the error again.
+                claimed.next_due = Some(claimed.now);
+                break;
+            }
         }
         Ok(claimed)
     }

@@ -163,3 +163,42 @@ fn report(error: rusqlite::Error) {
     let error = failed("commit", error);
     tracing::error!(error = %error, "ledger: {error}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::Rows;
+    use crate::sqlite::prepare;
+
+    #[tokio::test]
+    async fn a_group_that_sqlite_gave_up_is_undone_as_a_whole() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let conn = Connection::open(file.path()).unwrap();
+        prepare(&conn).unwrap();
+        let pages: i64 = conn.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        conn.pragma_update(None, "max_page_count", pages + 4).unwrap(); // a disk that is full
+        let writer = Writer::start(conn);
+        let put = |name: &'static str, bytes: usize| {
+            writer.run("test", move |rows| rows.put_cell(name, &"x".repeat(bytes)))
+        };
+        // While one job holds the writer, the others gather into one group.
+        let (begun, begins) = oneshot::channel();
+        let (go, wait) = std::sync::mpsc::channel();
+        let hold = writer.run("test", move |_| {
+            begun.send(()).unwrap();
+            wait.recv().unwrap();
+            Ok(())
+        });
+        let gather = async {
+            begins.await.unwrap();
+            let go = async { go.send(()).unwrap() };
+            tokio::join!(biased; put("a", 1), put("big", 1_000_000), put("c", 1), go)
+        };
+        let (held, (a, big, c, ())) = tokio::join!(hold, gather);
+        held.unwrap();
+        assert!(a.is_err() && big.is_err() && c.is_err(), "{a:?}, {big:?}, {c:?}");
+        let kept = writer.run("test", |rows| Ok((rows.cell("a")?, rows.cell("c")?))).await;
+        assert_eq!(kept.unwrap(), (None, None), "what was answered with an error is not there");
+        put("d", 1).await.unwrap();
+    }
+}
