@@ -64,7 +64,7 @@ impl fmt::Debug for RunId {
     }
 }
 
-/// One message to one recipient in a run: the run and the index in its sorted snapshot.
+/// One message to one recipient in a run: the run and the position by due instant.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct DeliveryId {
     pub run: RunId,

@@ -1,5 +1,6 @@
 //! Writes a plan into the ledger: idempotent, resumable, safe to run twice at once.
 
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,7 +113,7 @@ impl Planner {
         let run = match self.ledger.begin_run(&header(snapshot, frame)).await? {
             Begun::Created(run) | Begun::Exists(run) => run,
         };
-        if run.header.snapshot != snapshot.hash {
+        if run.header.snapshot != snapshot.hash || run.header.window != window {
             return Err(PlanError::Overtaken(frame.run.clone())); // the next try finishes theirs
         }
         if run.phase == Phase::Planning && run.header.planning != PLANNING {
@@ -130,13 +131,23 @@ impl Planner {
         progress: &(dyn Fn(u32) + Sync),
     ) -> Result<Run, PlanError> {
         let order = plan.order();
-        let mut cursor = run.cursor;
-        while let Some(rest) = order.get(cursor as usize..).filter(|rest| !rest.is_empty())
-            && run.phase == Phase::Planning
-        {
-            let chunk = plan.chunk(cursor, &rest[..rest.len().min(CHUNK)], media);
-            cursor = self.ledger.plan_chunk(&run.header.id, &chunk).await?;
+        let chunk = |from: u32| {
+            let rest = order.get(from as usize..).filter(|rest| !rest.is_empty())?;
+            Some(plan.chunk(from, &rest[..rest.len().min(CHUNK)], media))
+        };
+        let mut next = Some(run.cursor).filter(|_| run.phase == Phase::Planning).and_then(chunk);
+        while let Some(present) = next {
+            let end = present.from + u32::try_from(present.rows.len()).unwrap_or(u32::MAX);
+            // The following one is made while the store takes this one.
+            let write = self.ledger.plan_chunk(&run.header.id, &present);
+            let (cursor, following) = tokio::join!(biased; write, async { chunk(end) });
+            let cursor = cursor?;
             progress(cursor);
+            next = match cursor.cmp(&end) {
+                Ordering::Equal => following,
+                Ordering::Greater => chunk(cursor), // another planner is ahead
+                Ordering::Less => break,            // nobody may plan it any more
+            };
         }
         Ok(self.ledger.seal(&run.header.id).await?)
     }
@@ -147,7 +158,11 @@ impl Planner {
         let mut ids = MediaIds::default();
         let mut cache = MediaCache::open(self.state_dir.join("media.json"));
         let mut sendable = false;
+        let has_media = plan.snapshot.campaign.template.header.media_kind().is_some();
         for index in 0..plan.total() {
+            if sendable && !has_media {
+                break; // nothing to upload, and each row is decided again when it is written
+            }
             let planned = plan.at(index);
             let (Some(lane), Ok(call)) = (planned.lane, planned.call) else { continue };
             let Some(Header::Media { kind, media: Media::Path(path), .. }) = call.header else {
