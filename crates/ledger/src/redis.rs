@@ -340,12 +340,13 @@ impl Redis {
         (run.phase, run.until) = (peeked.phase.unwrap_or(Phase::Closed), peeked.until);
         claimed.now = peeked.now;
         let (mut swaps, mut leased) = (Vec::new(), Vec::new());
-        let mut next = peeked.next;
+        // Of a run that is not open nothing is told.
+        let mut next = sooner(claimed.next_due, peeked.next, &run, peeked.now);
         for row in peeked.rows {
             let mut record: Record = decode(id, || format!("delivery {}", row.index), &row.record)?;
             let was = record.state;
             if !transition::claim(&mut record, &run, peeked.now) {
-                next = earlier(next, row.due_at);
+                next = sooner(next, Some(row.due_at), &run, peeked.now);
                 continue;
             }
             let message: Message = decode(id, || format!("message {}", row.index), &row.message)?;
@@ -362,12 +363,10 @@ impl Redis {
                 let body = self.body(id, &message.body).await?;
                 claimed.claims.push(new_claim(&run, lane, index, &record, message, body));
             } else {
-                next = earlier(next, due_at);
+                next = sooner(next, Some(due_at), &run, peeked.now);
             }
         }
-        if run.phase == Phase::Open {
-            claimed.next_due = sooner(claimed.next_due, next, &run, claimed.now);
-        }
+        claimed.next_due = next;
         Ok(())
     }
 
@@ -379,13 +378,9 @@ impl Redis {
         call.key(self.keys.due(id, lane)).key(self.keys.records(id)).key(self.keys.messages(id));
         let answer: RedisResult<Vec<String>> =
             call.arg(self.test_time()).arg(k).invoke_async(&mut con).await;
-        let mut answer = answer.map_err(|e| failed("claim deliveries", e))?;
-        if answer.len() < 5 {
+        let answer = answer.map_err(|e| failed("claim deliveries", e))?;
+        let [phase, now, fenced, until, next, rows @ ..] = answer.as_slice() else {
             return Err(unexpected("claim deliveries", "peek.lua", answer.len()));
-        }
-        let mut rows = answer.split_off(5).into_iter();
-        let [phase, now, fenced, until, next] = answer.as_slice() else {
-            unreachable!("the rows were split off")
         };
         let (phase, now) = (Phase::parse(phase), self.heard(now));
         if fenced == "1" && phase == Some(Phase::Open) {
@@ -394,14 +389,12 @@ impl Redis {
         let instant = |text: &str| text.parse().ok().map(Timestamp::from_micros);
         let until = instant(until);
         self.with_cache(|cache| cache.until.insert(id.clone(), until));
-        let mut peeked = Peeked { phase, now, until, next: instant(next), rows: Vec::new() };
-        while let (Some(index), Some(due), Some(record), Some(message)) =
-            (rows.next(), rows.next(), rows.next(), rows.next())
-        {
-            let Some((index, due_at)) = index.parse().ok().zip(instant(&due)) else { continue };
-            peeked.rows.push(DueRow { index, due_at, record, message });
-        }
-        Ok(peeked)
+        let row = |row: &[String]| {
+            let (index, due_at) = row[0].parse().ok().zip(instant(&row[1]))?;
+            Some(DueRow { index, due_at, record: row[2].clone(), message: row[3].clone() })
+        };
+        let rows = rows.chunks_exact(4).filter_map(row).collect();
+        Ok(Peeked { phase, now, until, next: instant(next), rows })
     }
 
     async fn witnesses(&self, id: &RunId) -> Result<HashMap<u16, Timestamp>> {
@@ -436,10 +429,6 @@ impl Redis {
         }
         Ok(found)
     }
-}
-
-fn earlier(a: Option<Timestamp>, b: Timestamp) -> Option<Timestamp> {
-    Some(a.map_or(b, |a| a.min(b)))
 }
 
 /// What `run.lua` found.

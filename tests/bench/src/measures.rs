@@ -10,8 +10,6 @@ pub mod rest;
 pub mod webhooks;
 
 use std::collections::HashSet;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
@@ -162,23 +160,13 @@ fn message(key: &str) -> &str {
     ours.unwrap_or(key)
 }
 
-/// A GET of a loopback address, over a connection of its own: cheap enough to be asked often
-/// beside what is measured.
+/// A GET of a loopback address.
 ///
 /// # Errors
 /// When there is no answer, or another one than 200.
 pub fn get(url: &str) -> Result<String> {
-    let asking = || format!("GET {url}");
-    let (host, path) = url
-        .strip_prefix("http://")
-        .and_then(|rest| rest.split_once('/'))
-        .with_context(|| format!("GET {url}: not an address of ours"))?;
-    let mut stream = TcpStream::connect(host).with_context(asking)?;
-    write!(stream, "GET /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n").with_context(asking)?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).with_context(asking)?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.split(' ').nth(1).unwrap_or("none");
-    ensure!(status == "200", "GET {url}: {status}");
-    Ok(body.to_owned())
+    let (status, text) =
+        tests::install::get(url).with_context(|| format!("GET {url}: no answer"))?;
+    ensure!(status == 200, "GET {url}: {status}");
+    Ok(text)
 }

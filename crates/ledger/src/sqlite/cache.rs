@@ -40,7 +40,7 @@ impl Cache {
         }
     }
 
-    /// The transaction was undone, or one job of it was: whatever was read may be wrong.
+    /// A job was undone: whatever was read may be wrong.
     pub fn clear(&mut self) {
         self.headers.clear();
         self.bodies.clear();
@@ -54,12 +54,6 @@ impl Cache {
         for (at, by) in self.counts.drain() {
             *self.counts_before.entry(at).or_default() += by;
         }
-    }
-
-    /// A transaction is over.
-    pub fn end(&mut self) {
-        self.counts.clear();
-        self.counts_before.clear();
     }
 }
 

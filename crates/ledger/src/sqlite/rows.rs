@@ -103,7 +103,6 @@ impl<'a> SqlRows<'a> {
 
     /// Writes the counters' changes; the last step before the commit.
     pub fn flush(&mut self) -> Result<()> {
-        self.cache.keep();
         let sql = "INSERT INTO counts (run, state, n) VALUES (?1, ?2, ?3)
                    ON CONFLICT DO UPDATE SET n = n + excluded.n";
         for ((key, state), by) in std::mem::take(&mut self.cache.counts_before) {

@@ -126,9 +126,8 @@ fn run_group(conn: &mut Connection, cache: &mut Cache, group: Vec<Job>) {
         }
     }
     if !committed {
-        cache.clear(); // it may hold what was undone
+        *cache = Cache::default(); // it may hold what was undone
     }
-    cache.end();
     for answer in answers {
         answer(committed);
     }
