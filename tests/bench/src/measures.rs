@@ -15,10 +15,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use domain::Timestamp;
+use tests::redis_server::RedisServer;
 use tests::within;
 
+use crate::contender::DURABLE;
 use crate::process::Process;
 use crate::sample::Samples;
+use crate::subah::Store;
 
 /// How much of everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -73,12 +76,34 @@ impl Measure {
     }
 }
 
-/// The contenders of a round, each time another one first.
-pub fn rotated<T: Clone>(contenders: &[T], round: u32) -> Vec<T> {
-    let mut order = contenders.to_vec();
-    let by = round as usize % order.len().max(1);
-    order.rotate_left(by);
-    order
+/// Runs the contenders in rounds, each time another one first.
+///
+/// # Errors
+/// Those of the first run that fails.
+pub fn in_turns<T: Copy>(
+    rounds: u32,
+    contenders: &[T],
+    mut once: impl FnMut(T, u32) -> Result<()>,
+) -> Result<()> {
+    for round in 0..rounds {
+        let mut order = contenders.to_vec();
+        order.rotate_left(round as usize % contenders.len());
+        for contender in order {
+            once(contender, round).with_context(|| format!("round {round}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs both of our engines in rounds, each time on a new store.
+///
+/// # Errors
+/// Those of the first run that fails.
+pub fn engines_in_turns(rounds: u32, mut once: impl FnMut(Store, u32) -> Result<()>) -> Result<()> {
+    in_turns(rounds, &[true, false], |is_redis, round| {
+        let server = RedisServer::start_on_port(&DURABLE);
+        once(if is_redis { Store::over(&server) } else { Store::Sqlite }, round)
+    })
 }
 
 /// Waits for something that must come.

@@ -9,7 +9,7 @@ use domain::{Clock, SystemClock};
 use tests::pause;
 use tests::redis_server::RedisServer;
 
-use super::{Sink, Size, distinct, rotated};
+use super::{Sink, Size, distinct, in_turns};
 use crate::contender::{DURABLE, Jobs, Peer};
 use crate::process::{Process, usage_of};
 use crate::sample::Samples;
@@ -32,13 +32,8 @@ pub fn run(size: Size, samples: &Samples) -> Result<()> {
     let n = size.pick(500, 20_000, 30_000);
     let mut contenders = vec![Contender::SubahRedis, Contender::SubahSqlite, Contender::Bare];
     contenders.extend(Peer::ALL.map(Contender::Peer));
-    for round in 0..size.rounds() {
-        for contender in rotated(&contenders, round) {
-            once(contender, n, round, samples)
-                .with_context(|| format!("drain {n}, round {round}"))?;
-        }
-    }
-    Ok(())
+    let once = |contender, round| once(contender, n, round, samples);
+    in_turns(size.rounds(), &contenders, once).with_context(|| format!("drain {n}"))
 }
 
 fn once(contender: Contender, n: u32, round: u32, samples: &Samples) -> Result<()> {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use domain::{Clock, SystemClock};
 use tests::redis_server::RedisServer;
 
-use super::{Size, rotated};
+use super::{Size, in_turns};
 use crate::contender::{DURABLE, Jobs, Peer};
 use crate::planning::{Planned, run_id};
 use crate::process::output;
@@ -27,13 +27,8 @@ pub fn run(size: Size, samples: &Samples) -> Result<()> {
     let n = size.pick(1_000, 20_000, 100_000);
     let mut contenders = vec![Contender::SubahRedis, Contender::SubahSqlite, Contender::Lua];
     contenders.extend(Peer::ALL.map(Contender::Peer));
-    for round in 0..size.rounds() {
-        for contender in rotated(&contenders, round) {
-            once(contender, n, round, samples)
-                .with_context(|| format!("enqueue {n}, round {round}"))?;
-        }
-    }
-    Ok(())
+    let once = |contender, round| once(contender, n, round, samples);
+    in_turns(size.rounds(), &contenders, once).with_context(|| format!("enqueue {n}"))
 }
 
 fn once(contender: Contender, n: u32, round: u32, samples: &Samples) -> Result<()> {

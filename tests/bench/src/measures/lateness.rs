@@ -8,7 +8,7 @@ use domain::{Clock, SystemClock, Timestamp};
 use ledger::{Filter, Ledger, Redis, Sqlite};
 use tests::redis_server::RedisServer;
 
-use super::{Sink, Size, rotated};
+use super::{Sink, Size, in_turns};
 use crate::contender::{DURABLE, Jobs, Peer};
 use crate::process::Process;
 use crate::sample::{Samples, quantile};
@@ -31,7 +31,7 @@ const fn case(name: &'static str, n: u32, over_s: u64, numbers: u32, throughput:
     Case { name, n, over, numbers, throughput }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Contender {
     SubahRedis,
     SubahSqlite,
@@ -62,16 +62,12 @@ pub fn run(size: Size, samples: &Samples) -> Result<()> {
     let mut all = ours.to_vec();
     all.extend(Peer::ALL.map(Contender::Peer));
     for case in cases {
-        for round in 0..rounds {
-            for contender in rotated(&all, round) {
-                let slow = Contender::Peer(Peer::Dramatiq) == contender
-                    || Contender::Peer(Peer::Apalis) == contender;
-                if slow && case.n > 2_000 {
-                    continue; // they cannot post so many
-                }
-                once(contender, case, round, samples).context(case.name)?;
-            }
-        }
+        // dramatiq and apalis-redis cannot post so many.
+        let slow = |c: &Contender| matches!(c, Contender::Peer(Peer::Dramatiq | Peer::Apalis));
+        let able = all.iter().copied().filter(|c| case.n <= 2_000 || !slow(c));
+        let able: Vec<Contender> = able.collect();
+        let once = |contender, round| once(contender, case, round, samples);
+        in_turns(rounds, &able, once).context(case.name)?;
     }
     if size == Size::Full {
         // Real time, once; seven messages a second leave room for both.

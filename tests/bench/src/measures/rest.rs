@@ -6,24 +6,15 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use domain::{Clock, SystemClock};
 use tests::pause;
-use tests::redis_server::RedisServer;
 
-use super::{OFTEN, Sink, Size, get, rotated, wait_for};
-use crate::contender::DURABLE;
+use super::{OFTEN, Sink, Size, engines_in_turns, get, wait_for};
 use crate::process::{Process, output};
 use crate::sample::Samples;
 use crate::subah::{Install, Spec, Store};
 
 pub fn run(size: Size, samples: &Samples) -> Result<()> {
     samples.add(("rest", "binary"), "subah", 0, &[("stripped_mib", stripped_mib()?)])?;
-    for round in 0..size.rounds() {
-        for is_redis in rotated(&[true, false], round) {
-            let server = RedisServer::start_on_port(&DURABLE);
-            let store = if is_redis { Store::over(&server) } else { Store::Sqlite };
-            once(store, size, round, samples)?;
-        }
-    }
-    Ok(())
+    engines_in_turns(size.rounds(), |store, round| once(store, size, round, samples))
 }
 
 fn once(store: Store, size: Size, round: u32, samples: &Samples) -> Result<()> {

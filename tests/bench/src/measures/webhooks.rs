@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use domain::{Clock, SystemClock, Timestamp};
-use tests::redis_server::RedisServer;
 
 use super::enqueue::plan_into;
-use super::{OFTEN, Sink, Size, rotated, wait_for};
-use crate::contender::DURABLE;
+use super::{OFTEN, Sink, Size, engines_in_turns, wait_for};
 use crate::load::Answered;
 use crate::planning::run_id;
 use crate::process::{Process, output};
@@ -24,14 +22,7 @@ const SENDING: u32 = 300;
 
 pub fn run(size: Size, samples: &Samples) -> Result<()> {
     let n = size.pick(1_000, 50_000, 100_000);
-    for round in 0..size.rounds() {
-        for is_redis in rotated(&[true, false], round) {
-            let server = RedisServer::start_on_port(&DURABLE);
-            let store = if is_redis { Store::over(&server) } else { Store::Sqlite };
-            once(store, n, round, samples)?;
-        }
-    }
-    Ok(())
+    engines_in_turns(size.rounds(), |store, round| once(store, n, round, samples))
 }
 
 fn once(store: Store, n: u32, round: u32, samples: &Samples) -> Result<()> {
