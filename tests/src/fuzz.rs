@@ -1,9 +1,12 @@
 //! What reads bytes from outside, one function each: no input may panic, and what is read
 //! must hold. Called by `fuzz/` under libFuzzer and by an ordinary test on the corpus.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use domain::callback::{Callback, CallbackKey};
+use domain::{Recipient, Timestamp, person};
+use scheduler::intake::Rules;
 use secrecy::SecretString;
 use sender::journal::{Entry, Read, replay};
 
@@ -57,18 +60,35 @@ pub fn callback(bytes: &[u8]) {
     }
 }
 
+/// One row a person, and every line accounted for.
 pub fn recipients(bytes: &[u8]) {
-    if let Ok(intake) = scheduler::intake::read_recipients(bytes, ZONE) {
-        let mut ids: Vec<&str> = intake.rows.iter().map(|row| row.id.as_str()).collect();
-        let rows = ids.len();
-        ids.sort_unstable();
-        ids.dedup();
-        assert_eq!(ids.len(), rows, "one id was taken twice");
+    let mut rows: Vec<Recipient> = Vec::new();
+    let mut take = |recipient| rows.push(recipient);
+    if let Ok(list) = scheduler::intake::read_recipients(bytes, &rules(), &mut take) {
+        assert!(list.findings.lines.add_up(), "{}", list.findings.lines);
+        let mut ids = BTreeSet::new();
+        let mut persons = BTreeSet::new();
+        for row in &rows {
+            assert!(ids.insert(row.id.as_str()), "one id was taken twice");
+            let new = person::keys(&row.address).all(|key| persons.insert(key));
+            assert!(new, "one person was taken twice");
+        }
     }
 }
 
+/// One row a recipient, and every line accounted for.
 pub fn content(bytes: &[u8]) {
-    let _ = scheduler::intake::read_content(bytes, ZONE);
+    let template = crate::install::campaign("fuzz", &["headline"], vec![]).template;
+    let read = scheduler::intake::read_content(bytes, &rules(), &template, &mut |_| Ok(()));
+    if let Ok(read) = read {
+        assert!(read.findings.lines.add_up(), "{}", read.findings.lines);
+        let mut ids = BTreeSet::new();
+        assert!(read.rows.iter().all(|row| ids.insert(row.recipient_id.as_str())), "one twice");
+    }
+}
+
+fn rules() -> Rules {
+    Rules::new(ZONE, Timestamp::from_secs(1_800_000_000))
 }
 
 /// A wrong file is refused in words.

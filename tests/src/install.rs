@@ -13,9 +13,11 @@ use chrono_tz::Tz;
 use domain::campaign::{CampaignId, Category};
 use domain::{BusinessNumber, Clock, SystemClock};
 use scheduler::Campaign;
+use scheduler::plan::Defaults;
 use serde_json::Value;
 use tempfile::TempDir;
 use templates::definition::HeaderFormat;
+use templates::lint::Lint;
 use templates::{ParameterFormat, TemplateDefinition};
 
 use crate::{free_port, subah};
@@ -204,6 +206,7 @@ pub fn campaign(id: &str, body_parameters: &[&str], numbers: Vec<BusinessNumber>
             languages: vec!["en".into()],
             parameter_format: ParameterFormat::Named,
             header: HeaderFormat::None,
+            header_parameter: None,
             body_parameters: body_parameters.iter().map(|name| (*name).into()).collect(),
             buttons: vec![],
             body_text: None,
@@ -211,6 +214,8 @@ pub fn campaign(id: &str, body_parameters: &[&str], numbers: Vec<BusinessNumber>
         default_language: "en".into(),
         tiers: vec![],
         numbers,
+        defaults: Defaults::default(),
+        lint: Lint::default(),
     }
 }
 

@@ -71,12 +71,12 @@ fn bad_rows_are_listed_beside_the_import_and_keep_what_is_stored() {
         "id,name,phone,consent_utility\nr00000,New Name,9.19E+11,yes\nr00001,Usha,9000000777,yes\n";
     std::fs::write(&import, rows).unwrap();
     let path = import.to_str().unwrap();
-    let strict = install.output(&["recipients", "import", path, "--strict"]);
+    let strict = install.output(&["recipients", "import", path, "--strict", "--yes"]);
     assert_eq!(strict.status.code(), Some(1));
     let list = || install.ok(&["recipients", "list", "--format", "csv", "--reveal"]);
     assert!(list().contains("r00002"), "--strict changed nothing: {}", list());
 
-    let output = install.output(&["recipients", "import", path]);
+    let output = install.output(&["recipients", "import", path, "--yes"]);
     assert_eq!(output.status.code(), Some(1), "a row was left out: {}", text(&output));
     let errors = std::fs::read_to_string(install.path("next.csv.errors.csv")).unwrap();
     assert!(errors.contains("2,phone was rounded"), "{errors}");
@@ -94,13 +94,13 @@ fn what_cannot_be_sent_is_named_when_planned() {
     let rows = "{\"recipient_id\":\"r00000\",\"params\":{\"mood\":\"good\"},\"approved_by\":\"D\",\"approved_at\":\"2026-01-01\"}\n\
                 {\"recipient_id\":\"stranger\",\"params\":{}}\n";
     std::fs::write(&content, rows).unwrap();
-    install.ok(&["content", "import", content.to_str().unwrap()]);
+    install.ok(&["content", "import", content.to_str().unwrap(), "--yes"]);
     let output = install.output(&["plan"]);
     assert_eq!(output.status.code(), Some(1), "nothing can be sent");
     let text = text(&output);
     for want in [
         "2 recipients: 0 to be sent, 2 left out",
-        "1 rows of content are for nobody in the list: stranger",
+        "1 of 2 rows of content are for nobody in the list: stranger",
         "r00000: parameter \"headline\" is missing (132000)",
         "r00001: no content for this recipient",
     ] {

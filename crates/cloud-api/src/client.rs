@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::facts::{Doubt, NotSent};
-use domain::{Failure, NumberId};
+use domain::{Failure, FailureClass, NumberId};
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -16,6 +16,7 @@ use url::Url;
 
 use crate::error_codes::{self, Answered};
 use crate::options::Options;
+use crate::words;
 
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
@@ -45,8 +46,16 @@ pub enum CallError {
         #[source]
         source: reqwest::Error,
     },
-    #[error("{doing}: HTTP {status}, code {code} ({}), trace {trace}", error_codes::meaning(*code))]
-    Refused { doing: String, status: u16, code: i32, trace: String },
+    #[error("{doing}: HTTP {status}, code {code} ({}), trace {trace}: {words}", error_codes::meaning(*code))]
+    Refused {
+        doing: String,
+        status: u16,
+        code: i32,
+        subcode: Option<i32>,
+        trace: String,
+        /// Meta's own, without personal data.
+        words: String,
+    },
     #[error("{doing}: HTTP {status} with an answer that cannot be read")]
     Unreadable { doing: String, status: u16 },
     #[error("set up the HTTP client: {0}")]
@@ -88,10 +97,13 @@ struct ErrorAnswer {
     error: GraphError,
 }
 
-/// The part of Graph's error object that decides; its texts are never kept, because they
-/// may repeat personal data.
+/// Graph's error object. Its code decides; its texts are kept without what may be personal.
 #[derive(Deserialize)]
 struct GraphError {
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    error_data: Option<ErrorData>,
     /// Graph always sends one; an error without it came from something in between.
     #[serde(default)]
     code: Option<i32>,
@@ -99,6 +111,38 @@ struct GraphError {
     error_subcode: Option<i32>,
     #[serde(default)]
     fbtrace_id: String,
+}
+
+#[derive(Deserialize)]
+struct ErrorData {
+    #[serde(default)]
+    details: String,
+}
+
+impl GraphError {
+    fn words(&self) -> String {
+        let details = self.error_data.as_ref().map_or("", |data| data.details.as_str());
+        words::scrubbed(&self.message, details)
+    }
+}
+
+impl CallError {
+    /// What was refused concerns this object and not the account, the number or the token:
+    /// others may go.
+    pub fn is_about_the_object(&self) -> bool {
+        match self {
+            CallError::Media { .. } | CallError::File { .. } => true,
+            CallError::Refused { code, subcode, status, .. } => {
+                // Throttling, doubt and a stop are never about one file.
+                (400..500).contains(status)
+                    && match error_codes::answered(*code, subcode.filter(|_| false), *status) {
+                        Answered::Refused(failure) => failure.class == FailureClass::Rejected,
+                        Answered::Doubtful { code } => code == error_codes::BAD_MEDIA,
+                    }
+            }
+            _ => false,
+        }
+    }
 }
 
 impl CloudApi {
@@ -181,8 +225,10 @@ impl CloudApi {
             return Err(CallError::Unreadable { doing, status });
         };
         if let Ok(ErrorAnswer { error }) = serde_json::from_slice(&body) {
-            let (code, trace) = (error.code.unwrap_or(0), error.fbtrace_id);
-            return Err(CallError::Refused { doing, status, code, trace });
+            let words = error.words();
+            let (code, subcode, trace) =
+                (error.code.unwrap_or(0), error.error_subcode, error.fbtrace_id);
+            return Err(CallError::Refused { doing, status, code, subcode, trace, words });
         }
         serde_json::from_slice(&body).map_err(|_| CallError::Unreadable { doing, status })
     }

@@ -13,6 +13,9 @@ use Rule::{Doubtful, Halted, Rejected, Throttled};
 /// it usually was not: a short silence is evidence enough.
 pub const USUALLY_NOT_TAKEN: [i32; 5] = [1, 2, 131_000, 131_016, 133_004];
 
+/// Media that cannot be fetched, or has a type that is not taken.
+pub const BAD_MEDIA: i32 = 131_053;
+
 /// How a code is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {

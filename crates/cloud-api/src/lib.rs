@@ -13,6 +13,7 @@ pub mod messages;
 pub mod options;
 pub mod signature;
 pub mod webhooks;
+mod words;
 
 pub use client::{CallError, CloudApi, Outcome};
 pub use media::MediaCache;

@@ -3,6 +3,11 @@
 //! An id belongs to one number and lives 30 days; it is used for 29, so that none dies
 //! between planning and sending. Source: Meta, "Media" (limits by kind, 30 days).
 
+mod content;
+mod link;
+
+pub use link::check_link;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +21,8 @@ use crate::client::{CallError, CloudApi};
 
 /// 30 days less one of margin.
 const ID_LIFE: Duration = Duration::from_secs(29 * 24 * 3_600);
+/// An id that was made so shortly before is not asked about again.
+const ID_FRESH: Duration = Duration::from_secs(3_600);
 const MIB: u64 = 1024 * 1024;
 
 /// Type by file name, and the most bytes that Meta takes of the kind.
@@ -64,7 +71,11 @@ pub fn check_file(kind: MediaKind, path: &Path) -> Result<&'static str, CallErro
         let why = format!("{size} bytes: expected 1 to {} MiB", bytes_max / MIB);
         return Err(CallError::Media { path: shown, why });
     }
-    Ok(mime)
+    match content::judge(mime, path) {
+        Ok(None) => Ok(mime),
+        Ok(Some(why)) => Err(CallError::Media { path: shown, why }),
+        Err(source) => Err(CallError::File { doing: "read media", path: shown, source }),
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -115,7 +126,12 @@ impl MediaCache {
         })?;
         let key = format!("{number}/{}", sha256_hex(&bytes));
         if let Some(held) = self.ids.get(&key).filter(|held| now < held.uploaded_at + ID_LIFE) {
-            return Ok(held.id.clone());
+            let fresh = now < held.uploaded_at + ID_FRESH;
+            // Without an answer the id is as good as it was.
+            if fresh || api.knows_media(number, &held.id).await.unwrap_or(true) {
+                return Ok(held.id.clone());
+            }
+            self.ids.remove(&key); // refused: it is forgotten, and uploaded again
         }
         let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let id = api.upload(number, name, mime, bytes).await?;
@@ -138,7 +154,26 @@ impl MediaCache {
     }
 }
 
+#[derive(Deserialize)]
+struct Known {
+    #[serde(default)]
+    id: String,
+}
+
 impl CloudApi {
+    /// Whether Meta knows this id as one of this number.
+    ///
+    /// # Errors
+    /// When Meta does not answer, or refuses more than this id.
+    pub async fn knows_media(&self, number: &NumberId, id: &str) -> Result<bool, CallError> {
+        let query = [("phone_number_id", number.as_str())];
+        match self.get::<Known>(&[id], &query).await {
+            Ok(known) => Ok(known.id == id),
+            Err(error) if error.is_about_the_object() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn upload(
         &self,
         number: &NumberId,

@@ -11,6 +11,7 @@ pub mod facts;
 pub mod failure;
 pub mod hash;
 pub mod number;
+pub mod person;
 pub mod recipient;
 pub mod run;
 pub mod state;

@@ -26,6 +26,18 @@ impl RunId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    pub fn campaign(&self) -> &str {
+        self.parts().0
+    }
+
+    pub fn date(&self) -> NaiveDate {
+        self.parts().1.parse().expect("checked when it was made")
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        self.0.rsplit_once('@').expect("checked when it was made")
+    }
 }
 
 impl FromStr for RunId {

@@ -101,7 +101,7 @@ impl fmt::Display for State {
     }
 }
 
-/// Why a recipient was left out when the run was planned.
+/// Why a recipient is left out: when the run is planned, or by their own word afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Suppression {
@@ -111,16 +111,23 @@ pub enum Suppression {
     BadParameters,
     BadMedia,
     NoNumber,
+    /// The row that was meant for this recipient was refused: neither its text nor any
+    /// other goes.
+    ContentRefused,
+    /// The person said STOP, by reply or in the app, after the list was made.
+    OptedOut,
 }
 
 impl Suppression {
-    pub const ALL: [Suppression; 6] = [
+    pub const ALL: [Suppression; 8] = [
         Suppression::NoContent,
         Suppression::NotApproved,
         Suppression::NoConsent,
         Suppression::BadParameters,
         Suppression::BadMedia,
         Suppression::NoNumber,
+        Suppression::ContentRefused,
+        Suppression::OptedOut,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -131,6 +138,8 @@ impl Suppression {
             Suppression::BadParameters => "bad_parameters",
             Suppression::BadMedia => "bad_media",
             Suppression::NoNumber => "no_number",
+            Suppression::ContentRefused => "content_refused",
+            Suppression::OptedOut => "opted_out",
         }
     }
 }

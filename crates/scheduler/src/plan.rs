@@ -17,9 +17,12 @@ use domain::{BusinessNumber, Recipient, RunId, Suppression, Timestamp, Window};
 use ledger::{Message, PlanChunk, PlanRow};
 use serde::{Deserialize, Serialize};
 use templates::definition::ButtonFormat;
+use templates::lint::{Lint, Severity};
 use templates::{ButtonCall, Header, Param, TemplateCall, TemplateDefinition};
 
 use crate::intake::Content;
+use crate::intake::language::translation;
+use crate::intake::names::first_name;
 use crate::snapshot::{Row, Snapshot};
 
 /// What the plan needs to know of a campaign. Part of the snapshot.
@@ -33,6 +36,30 @@ pub struct Campaign {
     /// First tier first; unlisted ones follow together.
     pub tiers: Vec<String>,
     pub numbers: Vec<BusinessNumber>,
+    /// Texts for variables that neither the content nor the recipient fills.
+    #[serde(default, skip_serializing_if = "Defaults::is_empty")]
+    pub defaults: Defaults,
+    #[serde(default, skip_serializing_if = "Lint::is_whole")]
+    pub lint: Lint,
+}
+
+/// By variable: for all languages, and for one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Defaults {
+    pub all: BTreeMap<String, String>,
+    /// By translation.
+    pub languages: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Defaults {
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty() && self.languages.is_empty()
+    }
+
+    pub fn get(&self, language: &str, variable: &str) -> Option<&str> {
+        let own = self.languages.get(language).and_then(|texts| texts.get(variable));
+        own.or_else(|| self.all.get(variable)).map(String::as_str)
+    }
 }
 
 /// A recipient who is left out, and why; the detail names parts, never texts.
@@ -71,6 +98,8 @@ pub struct Planned {
     /// Position in the campaign's list of numbers; `None` when none takes recipients.
     pub lane: Option<u16>,
     pub call: Result<TemplateCall, LeftOut>,
+    /// Nothing serves the recipient's own language, so the default does.
+    pub fell_back: bool,
 }
 
 impl<'a> Plan<'a> {
@@ -97,7 +126,10 @@ impl<'a> Plan<'a> {
             Some(_) => self.call(row),
         };
         let call = call.map_err(|(reason, detail)| LeftOut { index, reason, detail });
-        Planned { due_at: self.due_at(row), lane, call }
+        let translations = &self.snapshot.campaign.template.languages;
+        let language = &row.recipient.language;
+        let fell_back = !language.is_empty() && translation(language, translations).is_none();
+        Planned { due_at: self.due_at(row), lane, call, fell_back }
     }
 
     /// Rows of the snapshot in the order of their deliveries: by when they are due, so that
@@ -171,13 +203,41 @@ impl<'a> Plan<'a> {
         let Some(content) = self.snapshot.content(row) else {
             return Err((Suppression::NoContent, "no content for this recipient".to_owned()));
         };
+        if let Some(why) = &content.held_back {
+            let detail = format!("the content's row is refused: {why}");
+            return Err((Suppression::ContentRefused, detail));
+        }
         if !content.is_approved(self.now) {
             let detail = "approved_by or approved_at is missing, or lies in the future".to_owned();
             return Err((Suppression::NotApproved, detail));
         }
         let call = assemble(campaign, recipient, content);
-        campaign.template.fit(call).map_err(|bad| (Suppression::BadParameters, bad.to_string()))
+        let bad = |bad: String| (Suppression::BadParameters, bad);
+        let call = campaign.template.fit(call).map_err(|error| bad(error.to_string()))?;
+        shameful(&campaign.lint, &call).map_or(Ok(call), |text| Err(bad(text)))
     }
+}
+
+/// What nobody means to send, wherever its text came from.
+fn shameful(lint: &Lint, call: &TemplateCall) -> Option<String> {
+    let header = match &call.header {
+        Some(Header::Text(param)) => Some(param),
+        _ => None,
+    };
+    let texts = call.body.iter().chain(header).map(|param| {
+        let name = param.name.as_deref().unwrap_or("parameter");
+        (name.to_owned(), lint.text(&param.text))
+    });
+    let suffixes = call.buttons.iter().filter_map(|button| match button {
+        ButtonCall::Url { index, suffix } => {
+            Some((format!("button {index}"), lint.url_suffix(suffix)))
+        }
+        _ => None,
+    });
+    texts.chain(suffixes).find_map(|(name, found)| {
+        let found = found.filter(|found| found.severity == Severity::Error)?;
+        Some(format!("{name} {} [{}]", found.text, found.rule))
+    })
 }
 
 /// Content fills the template; what it lacks comes from the recipient's own columns.
@@ -185,25 +245,24 @@ fn assemble(campaign: &Campaign, recipient: &Recipient, content: &Content) -> Te
     let template = &campaign.template;
     let mut params: BTreeMap<&str, &str> =
         content.params.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let language = translation(&recipient.language, &template.languages);
+    let language = language.unwrap_or(&campaign.default_language);
     for name in &template.body_parameters {
+        let attribute = |name: &str| recipient.attributes.get(name).map(String::as_str);
         let own = match name.as_str() {
-            "name" => Some(recipient.name.as_str()).filter(|name| !name.is_empty()),
-            "first_name" => recipient
-                .attributes
-                .get("first_name")
-                .map(String::as_str)
-                .or_else(|| recipient.name.split_whitespace().next()),
-            other => recipient.attributes.get(other).map(String::as_str),
+            "name" => Some(recipient.name.as_str()),
+            "first_name" => attribute("first_name").or_else(|| first_name(&recipient.name)),
+            other => attribute(other),
         };
-        if let Some(own) = own {
+        let own = own.filter(|own| !own.trim().is_empty());
+        if let Some(own) = own.or_else(|| campaign.defaults.get(language, name)) {
             params.entry(name).or_insert(own);
         }
     }
-    let known = template.languages.contains(&recipient.language);
-    let language = if known { &recipient.language } else { &campaign.default_language };
     let header = match (&content.header, &content.media, template.header.media_kind()) {
         (_, Some(media), Some(kind)) => {
-            Some(Header::Media { kind, media: media.clone(), filename: content.filename.clone() })
+            let filename = content.filename.clone().or_else(|| file_name(kind, media));
+            Some(Header::Media { kind, media: media.clone(), filename })
         }
         (Some(text), _, _) => Some(Header::Text(Param::positional(text))),
         // A medium for a template without one: named as a mismatch by `fit`.
@@ -221,6 +280,17 @@ fn assemble(campaign: &Campaign, recipient: &Recipient, content: &Content) -> Te
         body: params.into_iter().map(|(name, text)| Param::named(name, text)).collect(),
         buttons: content.buttons.iter().map(|(at, text)| button(template, *at, text)).collect(),
     }
+}
+
+/// Documents are shown with a name; without one of its own, that of the file.
+fn file_name(kind: templates::MediaKind, media: &templates::Media) -> Option<String> {
+    let place = match media {
+        templates::Media::Path(place) => place,
+        templates::Media::Link(link) => link.split(['?', '#']).next().unwrap_or(link),
+        templates::Media::Id(_) => return None,
+    };
+    let name = place.rsplit('/').next().filter(|name| name.contains('.'));
+    name.filter(|_| kind == templates::MediaKind::Document).map(str::to_owned)
 }
 
 fn button(template: &TemplateDefinition, index: u8, text: &str) -> ButtonCall {
@@ -253,8 +323,9 @@ fn slices(snapshot: &Snapshot, window: &Window) -> Vec<Slice> {
     counts.into_iter().map(slice).collect()
 }
 
-/// Media ids by lane and local path, made before the plan is written. `None` for a file
-/// that Meta would not take: who was to get it is left out, the others are not.
+/// Media ids by lane and what the content names, a local path or an id, made before the
+/// plan is written. `None` for what Meta does not take through that number: who was to get
+/// it is left out, the others are not.
 #[derive(Debug, Default)]
 pub struct MediaIds(pub BTreeMap<(u16, String), Option<String>>);
 
@@ -262,9 +333,9 @@ impl MediaIds {
     /// The call with ids for paths; `None` when its file is unusable.
     fn resolve(&self, lane: u16, mut call: TemplateCall) -> Option<TemplateCall> {
         if let Some(Header::Media { media, .. }) = &mut call.header
-            && let templates::Media::Path(path) = media
+            && let templates::Media::Path(place) | templates::Media::Id(place) = media
         {
-            let id = self.0.get(&(lane, path.clone()))?.clone()?;
+            let id = self.0.get(&(lane, place.clone()))?.clone()?;
             *media = templates::Media::Id(id);
         }
         Some(call)

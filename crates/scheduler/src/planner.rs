@@ -165,21 +165,47 @@ impl Planner {
             }
             let planned = plan.at(index);
             let (Some(lane), Ok(call)) = (planned.lane, planned.call) else { continue };
-            let Some(Header::Media { kind, media: Media::Path(path), .. }) = call.header else {
+            let Some(Header::Media { kind, media, .. }) = call.header else {
                 sendable = true;
                 continue;
             };
-            let key = (lane, path.clone());
+            let place = match &media {
+                Media::Path(place) | Media::Id(place) => place.clone(),
+                Media::Link(_) => {
+                    sendable = true;
+                    continue;
+                }
+            };
+            let key = (lane, place.clone());
             if let Some(known) = ids.0.get(&key) {
                 sendable |= known.is_some();
                 continue;
             }
             let number = &plan.snapshot.campaign.numbers[usize::from(lane)].id;
-            let id = match cache.id(&self.api, number, kind, Path::new(&path), now).await {
-                Ok(id) => Some(id),
+            let made = match media {
+                Media::Path(path) => {
+                    cache.id(&self.api, number, kind, Path::new(&path), now).await.map(Some)
+                }
+                // An id belongs to one number, and lives for 30 days.
+                _ => {
+                    let known = self.api.knows_media(number, &place).await;
+                    let known = known.unwrap_or_else(|error| {
+                        tracing::warn!(run = %plan.run, number.id = %number, "a media id of run {} is not checked: {error}", plan.run);
+                        true
+                    });
+                    Ok(known.then(|| place.clone()))
+                }
+            };
+            let recipient = &plan.snapshot.rows[index as usize].recipient;
+            let id = match made {
+                Ok(Some(id)) => Some(id),
+                Ok(None) => {
+                    tracing::error!(run = %plan.run, number.id = %number, "recipient {recipient} and all others with the same media id are left out of run {}: number {number} has no such media id", plan.run);
+                    None
+                }
                 // The file itself is wrong: those who were to get it are left out.
-                Err(bad @ (CallError::Media { .. } | CallError::File { .. })) => {
-                    tracing::error!(run = %plan.run, "left out of run {}: {bad}", plan.run);
+                Err(bad) if bad.is_about_the_object() => {
+                    tracing::error!(run = %plan.run, "recipient {recipient} and all others with the same file are left out of run {}: {bad}", plan.run);
                     None
                 }
                 Err(source) => {

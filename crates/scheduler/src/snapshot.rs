@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use domain::Recipient;
 use domain::hash::HashWriter;
+use domain::{Recipient, RecipientId};
 use serde::{Deserialize, Serialize};
 
 use crate::intake::Content;
 use crate::intake::content::EVERYONE;
+use crate::intake::persons::{Denied, Persons, Said};
 use crate::plan::Campaign;
 
 /// One recipient with what they are to get.
@@ -60,18 +61,18 @@ pub enum SnapshotError {
 pub struct Taken {
     pub snapshot: Snapshot,
     pub strangers: Vec<Content>,
+    /// Rows of persons who have a row already: one person, one message.
+    pub twice: Vec<RecipientId>,
 }
 
 impl Snapshot {
-    /// Joins recipients with their content. Later rows of one id are dropped; the intake
-    /// has named them before.
+    /// Joins recipients with their content. Of each person, by id, phone or user id, the
+    /// first row counts, and a *no* of any of them.
     pub fn take(campaign: Campaign, recipients: Vec<Recipient>, content: Vec<Content>) -> Taken {
         let mut content: BTreeMap<String, Content> =
             content.into_iter().map(|c| (c.recipient_id.as_str().to_owned(), c)).collect();
         let everyone = content.remove(EVERYONE);
-        let mut recipients = recipients;
-        recipients.sort_by(|a, b| a.id.cmp(&b.id));
-        recipients.dedup_by(|b, a| a.id == b.id);
+        let (recipients, twice) = one_row_each(recipients);
         let join = |recipient: Recipient| {
             let content = content.remove(recipient.id.as_str()).map(Box::new);
             Row { recipient, content }
@@ -80,7 +81,7 @@ impl Snapshot {
         let strangers = content.into_values().collect();
         let mut snapshot = Snapshot { campaign, everyone, rows, hash: String::new() };
         snapshot.hash = snapshot.computed_hash();
-        Taken { snapshot, strangers }
+        Taken { snapshot, strangers, twice }
     }
 
     /// Writes it under its hash; again does no harm.
@@ -126,6 +127,12 @@ impl Snapshot {
         Ok(snapshot)
     }
 
+    /// Rows of content that somebody gets.
+    pub fn content_rows(&self) -> usize {
+        self.rows.iter().filter(|row| row.content.is_some()).count()
+            + usize::from(self.everyone.is_some())
+    }
+
     /// The content that a row gets: its own, or everyone's.
     pub fn content<'a>(&'a self, row: &'a Row) -> Option<&'a Content> {
         row.content.as_deref().or(self.everyone.as_ref())
@@ -148,6 +155,32 @@ impl Snapshot {
         }
         Ok(())
     }
+}
+
+/// Sorted by id, one row a person; and the ids of the others.
+fn one_row_each(mut recipients: Vec<Recipient>) -> (Vec<Recipient>, Vec<RecipientId>) {
+    recipients.sort_by(|a, b| a.id.cmp(&b.id));
+    let mut persons = Persons::default();
+    let mut twice: Vec<Recipient> = Vec::new();
+    let mut rows: Vec<Recipient> = Vec::with_capacity(recipients.len());
+    for recipient in recipients {
+        match persons.enter(&recipient, 0) {
+            Ok(()) => rows.push(recipient),
+            Err(_) => twice.push(recipient),
+        }
+    }
+    for second in &twice {
+        let denied =
+            Denied { utility: !second.consent_utility, marketing: !second.consent_marketing };
+        let said = Said { denied, told: denied };
+        persons.deny(Some(second.id.as_str()), Some(&second.address), said);
+    }
+    if !twice.is_empty() {
+        for row in &mut rows {
+            persons.denied(row).from(row);
+        }
+    }
+    (rows, twice.into_iter().map(|second| second.id).collect())
 }
 
 fn path(dir: &Path, hash: &str) -> PathBuf {

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use scheduler::intake::Country;
 use url::Url;
+
+use crate::files::Guard;
 
 /// Gets every recipient's WhatsApp message out at 06:00 and proves it by 06:05.
 ///
@@ -56,6 +59,8 @@ pub enum Command {
     /// The day's content
     #[command(subcommand)]
     Content(Content),
+    /// What files of recipients and content may look like
+    Formats,
     /// What a run would be: counts, minutes, capacity, who is left out. Changes nothing
     Plan(PlanArgs),
     /// Plan and send one date's run in the foreground
@@ -211,15 +216,44 @@ pub struct RehearseArgs {
     pub rehearsal: RehearsalArgs,
 }
 
+/// How a stored file is replaced.
+#[derive(Args)]
+pub struct ImportArgs {
+    /// CSV, NDJSON (content) or a spreadsheet; - reads standard input
+    pub file: PathBuf,
+    /// Refuse the whole file when one row is bad
+    #[arg(long)]
+    pub strict: bool,
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also when the file is empty, or a good part of what is stored would go
+    #[arg(long)]
+    pub yes: bool,
+    /// Sheet of a spreadsheet [default: the only one that is not empty]
+    #[arg(long, value_name = "NAME")]
+    pub sheet: Option<String>,
+}
+
+impl ImportArgs {
+    pub fn guard(&self, shrink_max: f64) -> Guard {
+        Guard { shrink_max, yes: self.yes, dry_run: self.dry_run }
+    }
+}
+
 #[derive(Subcommand)]
 pub enum Recipients {
-    /// Replace the list by a CSV file; bad rows are listed beside it and keep what is stored
+    /// Replace the list by a CSV or XLSX file; refused rows are listed beside it and keep
+    /// what is stored (`subah formats` says what a file may look like)
     Import {
-        file: PathBuf,
-        /// Refuse the whole file when one row is bad
-        #[arg(long)]
-        strict: bool,
+        #[command(flatten)]
+        args: ImportArgs,
+        /// Country of numbers without a country code, e.g. IN [default: as configured]
+        #[arg(long, value_name = "CC")]
+        default_country: Option<Country>,
     },
+    /// Bring back the list before the last import
+    Undo,
     /// Show the list; phone numbers are masked
     List {
         #[command(flatten)]
@@ -232,15 +266,18 @@ pub enum Recipients {
 
 #[derive(Subcommand)]
 pub enum Content {
-    /// Replace a date's content by an NDJSON or CSV file
+    /// Replace a date's content by an NDJSON, CSV or XLSX file
     Import {
-        file: PathBuf,
+        #[command(flatten)]
+        args: ImportArgs,
         /// today, tomorrow or 2026-11-21
         #[arg(long, default_value = "today")]
         date: String,
-        /// Refuse the whole file when one row is bad
-        #[arg(long)]
-        strict: bool,
+    },
+    /// Bring back a date's content before its last import
+    Undo {
+        #[arg(long, default_value = "today")]
+        date: String,
     },
     /// Show a date's content: who has some, and whether it is approved
     List {

@@ -16,13 +16,17 @@ mod simulate;
 mod webhooks;
 
 use anyhow::{Context, Result};
-use ledger::{Ledger, Run};
+use chrono::NaiveDate;
+use ledger::{Ledger, Phase, Run};
 
 use crate::cli::{Cli, Command, RehearseArgs, Webhooks};
 use crate::config::Config;
 use crate::exit::Answer;
 use crate::files::{self, Files};
-use crate::rehearsal;
+use crate::{rehearsal, store};
+
+/// What files of recipients and content may look like.
+const FORMATS: &str = include_str!("../../../deploy/formats.md");
 
 pub async fn run(cli: Cli) -> Result<Answer> {
     let config = || Config::load(&Config::find(cli.config.as_deref()));
@@ -36,8 +40,12 @@ pub async fn run(cli: Cli) -> Result<Answer> {
         }
         Command::Rehearse(args) => rehearse(config()?, &args).await,
         Command::Check { offline } => check::run(&config()?, offline).await,
-        Command::Recipients(command) => recipients::run(&config()?, &command),
-        Command::Content(command) => content::run(&config()?, &command),
+        Command::Recipients(command) => recipients::run(&config()?, &command).await,
+        Command::Formats => {
+            print!("{FORMATS}");
+            Ok(Answer::Yes)
+        }
+        Command::Content(command) => content::run(&config()?, &command).await,
         Command::Plan(args) => plan::run(&config()?, &args).await,
         Command::Run(args) => run::run(&config()?, &args).await,
         Command::Serve { role } => serve::run(&config()?, &role).await,
@@ -54,6 +62,23 @@ async fn rehearse(config: Config, args: &RehearseArgs) -> Result<Answer> {
     let date = files::date(&args.date, &config)?;
     let taken = Files::of(&config).snapshot(&config, date)?;
     rehearsal::rehearse(config, taken.snapshot, date, args.engine, &args.rehearsal).await
+}
+
+/// After a change of what runs are made from: a sealed one does not take it up.
+async fn say_if_sealed(config: &Config, date: Option<NaiveDate>) -> Result<()> {
+    if !store::exists(config) {
+        return Ok(()); // looking must not make a ledger
+    }
+    let today = files::date("today", config)?;
+    let Ok(ledger) = store::open(config).await else { return Ok(()) };
+    for run in ledger.active_runs().await.unwrap_or_default() {
+        let id = &run.header.id;
+        let ours = id.campaign() == config.campaign.id.as_str() && id.date() >= today;
+        if ours && date.is_none_or(|date| date == id.date()) && run.phase != Phase::Planning {
+            eprintln!("too late for {id}: its plan is sealed and does not change any more");
+        }
+    }
+    Ok(())
 }
 
 /// The run of a date, or the campaign's latest one.

@@ -17,7 +17,9 @@ use cloud_api::Options as CloudApi;
 use domain::{BusinessNumber, Evidence, OnAmbiguous, Policy, WindowSpec};
 use scheduler::Campaign;
 use scheduler::daily::Daily;
+use scheduler::intake::Country;
 use sender::Options as Sender;
+use templates::lint::{Lint, RULES};
 
 use crate::config::read::{Section, read_campaign, read_numbers};
 use crate::config::secrets::CredentialFiles;
@@ -37,6 +39,15 @@ pub enum Store {
     },
 }
 
+/// How lists and content are imported.
+#[derive(Clone, Copy, Debug)]
+pub struct Recipients {
+    /// Of numbers without a country code; `None` refuses those that two countries have.
+    pub default_country: Option<Country>,
+    /// Share of what is stored that an import may drop without being asked, 0 to 1.
+    pub shrink_max: f64,
+}
+
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The file it came from; relative paths in it start at its folder.
@@ -54,6 +65,7 @@ pub struct Config {
     pub metrics: SocketAddr,
     pub sender: Sender,
     pub policy: Policy,
+    pub recipients: Recipients,
     pub campaign: Campaign,
     pub daily: Daily,
     /// Share of addressed recipients to be delivered by the deadline.
@@ -106,10 +118,12 @@ impl Config {
         let metrics = root.section("metrics").address("listen", ([127, 0, 0, 1], 9464).into());
         let (sender, policy) = read_sender(&mut root.section("sender"), &cloud_api);
         let numbers = read_numbers(root);
+        let recipients = read_recipients(&mut root.section("recipients"));
+        let lint = read_lint(&mut root.section("lint"));
         let mut section = root.section("campaign");
         let sla_target = section.number("sla_target", 0.99, 0.0..=1.0);
         let daily = read_window(&mut section.section("window"));
-        let campaign = read_campaign(&mut section, numbers);
+        let campaign = Campaign { lint, ..read_campaign(&mut section, numbers) };
         Config {
             file: file.to_owned(),
             state_dir,
@@ -123,6 +137,7 @@ impl Config {
             metrics,
             sender,
             policy,
+            recipients,
             campaign,
             daily,
             sla_target,
@@ -242,6 +257,25 @@ fn read_sender(section: &mut Section, cloud_api: &CloudApi) -> (Sender, Policy) 
         section.problem("intent_timeout", &seen, &wanted);
     }
     (sender, policy)
+}
+
+fn read_recipients(section: &mut Section) -> Recipients {
+    let country = section.text("default_country").map(|text| {
+        text.parse()
+            .map_err(|_| section.problem("default_country", &text, "two letters such as \"IN\""))
+    });
+    Recipients {
+        default_country: country.and_then(Result::ok),
+        shrink_max: section.number("shrink_max", 0.1, 0.0..=1.0),
+    }
+}
+
+fn read_lint(section: &mut Section) -> Lint {
+    let allow = section.texts("allow").unwrap_or_default();
+    for rule in allow.iter().filter(|rule| !RULES.contains(&rule.as_str())) {
+        section.problem("allow", &format!("{rule:?}"), &format!("rules: {}", RULES.join(", ")));
+    }
+    Lint { allow }
 }
 
 fn read_window(section: &mut Section) -> Daily {

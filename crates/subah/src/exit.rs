@@ -10,6 +10,7 @@ use scheduler::snapshot::SnapshotError;
 use crate::config::BadConfig;
 use crate::config::secrets::NoCredential;
 
+const WRONG_USE: u8 = 2;
 const BAD_CONFIG: u8 = 64;
 const UNAVAILABLE: u8 = 69;
 
@@ -31,6 +32,11 @@ impl From<Answer> for ExitCode {
         ExitCode::from(u8::from(answer == Answer::No))
     }
 }
+
+/// A flag or argument that says nothing; exits 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongUse(pub String);
 
 /// Something the command needs is not there; exits 69.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +63,9 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 
 fn code(error: &anyhow::Error) -> u8 {
     for cause in error.chain() {
+        if cause.is::<WrongUse>() {
+            return WRONG_USE;
+        }
         if cause.is::<BadConfig>() || cause.is::<NoCredential>() {
             return BAD_CONFIG;
         }

@@ -1,16 +1,26 @@
 //! The recipient list and the day's content as they are kept between import and plan:
-//! NDJSON below the state folder, replaced as a whole.
+//! NDJSON below the state folder, replaced as a whole, the one before kept for `undo`.
 
-use std::io::{BufRead, BufReader, BufWriter, Write};
+mod findings;
+mod media_desk;
+mod opt_outs;
+mod replace;
+
+pub use findings::judge;
+pub use media_desk::MediaDesk;
+pub use opt_outs::OptOuts;
+pub use replace::{Draft, Guard, each_line, undo};
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use chrono::{Days, NaiveDate};
 use domain::{Clock, Recipient, SystemClock};
 use scheduler::Snapshot;
-use scheduler::intake::{Content, Intake, Refused};
+use scheduler::intake::Content;
 use scheduler::snapshot::Taken;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::Config;
@@ -19,111 +29,109 @@ pub struct Files {
     state_dir: PathBuf,
 }
 
+/// Held while files are read or replaced together.
+pub struct Lock(Option<File>);
+
 impl Files {
     pub fn of(config: &Config) -> Self {
         Files { state_dir: config.state_dir.clone() }
     }
 
-    fn recipients_path(&self) -> PathBuf {
+    pub fn recipients_path(&self) -> PathBuf {
         self.state_dir.join("recipients.ndjson")
     }
 
-    fn content_path(&self, date: NaiveDate) -> PathBuf {
+    pub fn content_path(&self, date: NaiveDate) -> PathBuf {
         self.state_dir.join("content").join(format!("{date}.ndjson"))
     }
 
     pub fn recipients(&self) -> Result<Vec<Recipient>> {
-        read(&self.recipients_path())
+        read(&self.recipients_path(), "recipients import")
     }
 
     pub fn content(&self, date: NaiveDate) -> Result<Vec<Content>> {
-        read(&self.content_path(date))
+        read(&self.content_path(date), "content import")
     }
 
-    pub fn save_recipients(&self, rows: &[Recipient]) -> Result<()> {
-        write(&self.recipients_path(), rows)
+    pub fn opt_outs(&self) -> Result<OptOuts> {
+        OptOuts::load(&self.state_dir)
     }
 
-    pub fn save_content(&self, date: NaiveDate, rows: &[Content]) -> Result<()> {
-        write(&self.content_path(date), rows)
-    }
-
-    /// Everything a run of `date` is planned from.
+    /// Everything a run of `date` is planned from, as one import left it, less those who
+    /// have said STOP since.
     pub fn snapshot(&self, config: &Config, date: NaiveDate) -> Result<Taken> {
-        let (recipients, content) = (self.recipients()?, self.content(date)?);
-        Ok(Snapshot::take(config.campaign.clone(), recipients, content))
+        let _lock = self.lock_shared()?;
+        let opt_outs = self.opt_outs()?;
+        let mut recipients = self.recipients()?;
+        recipients.iter_mut().for_each(|recipient| opt_outs.apply(recipient));
+        Ok(Snapshot::take(config.campaign.clone(), recipients, self.content(date)?))
+    }
+
+    /// Nobody else imports or plans meanwhile.
+    pub fn lock(&self) -> Result<Lock> {
+        let path = self.lock_path();
+        std::fs::create_dir_all(&self.state_dir)
+            .with_context(|| format!("make {}", self.state_dir.display()))?;
+        let file = File::options().create(true).append(true).open(&path);
+        let file = file.with_context(|| format!("open {}", path.display()))?;
+        file.lock().with_context(|| format!("lock {}", path.display()))?;
+        Ok(Lock(Some(file)))
+    }
+
+    /// Nobody imports meanwhile. Reading makes nothing: without a lock file nobody has
+    /// imported yet.
+    pub fn lock_shared(&self) -> Result<Lock> {
+        let path = self.lock_path();
+        match File::open(&path) {
+            Ok(file) => {
+                file.lock_shared().with_context(|| format!("lock {}", path.display()))?;
+                Ok(Lock(Some(file)))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Lock(None)),
+            Err(error) => Err(error).with_context(|| format!("open {}", path.display())),
+        }
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.state_dir.join("import.lock")
     }
 }
 
-/// Rows of a file; none when it is not there yet.
-fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Some(file) = &self.0 {
+            let _ = file.unlock(); // closing it does the same
+        }
+    }
+}
+
+/// An input named on the command line; `-` is standard input.
+pub fn input(path: &Path) -> Result<Vec<u8>> {
     let doing = || format!("read {}", path.display());
-    let file = match std::fs::File::open(path) {
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().lock().read_to_end(&mut bytes).with_context(doing)?;
+        return Ok(bytes);
+    }
+    std::fs::read(path).with_context(doing)
+}
+
+/// Rows of a file; none when it is not there yet.
+fn read<T: DeserializeOwned>(path: &Path, import: &str) -> Result<Vec<T>> {
+    let doing = || format!("read {}", path.display());
+    let file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error).with_context(doing),
     };
     let parse = |(n, line): (usize, std::io::Result<String>)| {
         let line = line.with_context(doing)?;
-        serde_json::from_str(&line).with_context(|| format!("{}, line {}", path.display(), n + 1))
+        serde_json::from_str(&line).map_err(|error| {
+            let (path, n, column) = (path.display(), n + 1, error.column());
+            anyhow::anyhow!("{path}, line {n}, column {column}: damaged; `subah {import}` replaces the file, its `undo` brings back the one before")
+        })
     };
     BufReader::new(file).lines().enumerate().map(parse).collect()
-}
-
-fn write<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
-    let doing = || format!("write {}", path.display());
-    if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir).with_context(doing)?;
-    }
-    let temporary = path.with_extension("tmp");
-    let write = || {
-        let mut out = BufWriter::new(std::fs::File::create(&temporary)?);
-        for row in rows {
-            serde_json::to_writer(&mut out, row)?;
-            out.write_all(b"\n")?;
-        }
-        out.into_inner()?.sync_all()?;
-        std::fs::rename(&temporary, path)
-    };
-    let written: std::io::Result<()> = write();
-    if written.is_err() {
-        let _ = std::fs::remove_file(&temporary); // it would only fill the disk further
-    }
-    written.with_context(doing)
-}
-
-/// Lists refused rows beside the import: line and reason, none of their values.
-pub fn write_errors(import: &Path, refused: &[Refused]) -> Result<PathBuf> {
-    let name = import.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let path = import.with_file_name(format!("{name}.errors.csv"));
-    let doing = || format!("write {}", path.display());
-    let mut csv = csv::Writer::from_path(&path).with_context(doing)?;
-    csv.write_record(["line", "reason"]).with_context(doing)?;
-    for row in refused {
-        csv.write_record([row.line.to_string(), row.reason.clone()]).with_context(doing)?;
-    }
-    csv.flush().with_context(doing)?;
-    Ok(path)
-}
-
-/// Says what an import found; with `strict`, one refused row refuses all.
-pub fn judge<T>(import: &Path, intake: &Intake<T>, strict: bool) -> Result<()> {
-    if intake.refused.is_empty() {
-        return Ok(());
-    }
-    let listed = write_errors(import, &intake.refused)?;
-    let n = intake.refused.len();
-    for refused in intake.refused.iter().take(10) {
-        eprintln!("{refused}");
-    }
-    if n > 10 {
-        eprintln!("… and {} more", n - 10);
-    }
-    eprintln!("{n} rows were left out; listed in {}", listed.display());
-    if strict {
-        bail!("nothing was imported: {n} rows are bad and --strict was given");
-    }
-    Ok(())
 }
 
 /// today, tomorrow, yesterday or a date, in the campaign's zone.
@@ -134,8 +142,11 @@ pub fn date(text: &str, config: &Config) -> Result<NaiveDate> {
         "today" => Ok(today),
         "tomorrow" => today.checked_add_days(day(1)).context("the calendar ends"),
         "yesterday" => today.checked_sub_days(day(1)).context("the calendar begins"),
-        other => other.parse().ok().with_context(|| {
-            format!("date {other:?}: expected today, tomorrow, yesterday or yyyy-mm-dd")
-        }),
+        other => match other.parse() {
+            Ok(date) => Ok(date),
+            Err(_) => bail!(crate::exit::WrongUse(format!(
+                "date {other:?}: expected today, tomorrow, yesterday or yyyy-mm-dd"
+            ))),
+        },
     }
 }

@@ -22,6 +22,8 @@ use subah::config;
 
 fn main() -> ExitCode {
     exit::quietly_when_the_reader_is_gone();
+    // Numbers, names and texts are in nearly everything that is written: 0600 and 0700.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let cli = cli::Cli::parse();
     telemetry::log::start(cli.log_default());
     let runtime = tokio::runtime::Builder::new_multi_thread()

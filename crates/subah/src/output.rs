@@ -2,14 +2,16 @@
 
 use std::io::Write;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{ContentArrangement, Table};
+use domain::{Clock, SystemClock};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use status::Report;
 
 use crate::cli::Format;
+use crate::config::Config;
 
 /// Prints rows in the format asked for. `columns` are the headings and the JSON keys.
 pub fn rows(format: Format, columns: &[&str], rows: &[Vec<String>]) -> Result<()> {
@@ -21,7 +23,7 @@ pub fn rows(format: Format, columns: &[&str], rows: &[Vec<String>]) -> Result<()
             table.set_content_arrangement(ContentArrangement::Dynamic);
             table.set_header(columns.iter().copied());
             rows.iter().for_each(|row| {
-                table.add_row(row);
+                table.add_row(row.iter().map(|text| shown(text)));
             });
             writeln!(out, "{table}")?;
         }
@@ -47,17 +49,45 @@ pub fn rows(format: Format, columns: &[&str], rows: &[Vec<String>]) -> Result<()
 }
 
 /// A text that a spreadsheet will not run as a formula.
-fn inert(text: &str) -> String {
+pub fn inert(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t']) { format!("'{text}") } else { text.to_owned() }
 }
 
-/// Who looked at numbers in full is on record, in the log.
-pub fn audit(reveal: bool) {
-    if reveal {
-        let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
-        let user = user.unwrap_or_else(|_| "unknown".to_owned());
-        tracing::error!(target: "audit", user, "personal data was revealed to {user}");
+/// A text as a terminal may show it: signs that steer it or turn its direction stand as
+/// their codes.
+pub fn shown(text: &str) -> String {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(steers) {
+        return text.to_owned();
     }
+    let shown = |c: char| if steers(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect()
+}
+
+/// Who looked at numbers in full is on record: in a file of the state folder, and in the
+/// log. Without the record nothing is shown.
+///
+/// # Errors
+/// When the record cannot be written.
+pub fn audit(config: &Config, reveal: bool, what: &str) -> Result<()> {
+    if !reveal {
+        return Ok(());
+    }
+    let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
+    let user = user.unwrap_or_else(|_| "unknown".to_owned());
+    let at = SystemClock.now().rfc3339(config.daily.window.zone);
+    let line = serde_json::json!({"at": at, "user": user, "revealed": what});
+    let path = config.state_dir.join("audit.ndjson");
+    let doing = || format!("note in {} that personal data is revealed", path.display());
+    std::fs::create_dir_all(&config.state_dir).with_context(doing)?;
+    let mut file =
+        std::fs::File::options().create(true).append(true).open(&path).with_context(doing)?;
+    writeln!(file, "{line}").with_context(doing)?;
+    tracing::error!(target: "audit", user, "personal data was revealed to {user}: {what}");
+    Ok(())
 }
 
 /// One JSON document on standard output.

@@ -56,6 +56,9 @@ pub struct TemplateDefinition {
     pub parameter_format: ParameterFormat,
     #[serde(default)]
     pub header: HeaderFormat,
+    /// The name of a text header's variable, when the template's parameters are named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header_parameter: Option<String>,
     /// Body variables in order: names, or `1`, `2`… when positional.
     #[serde(default)]
     pub body_parameters: Vec<String>,
@@ -114,10 +117,12 @@ impl TemplateDefinition {
         match header {
             Some(Header::Text(param)) => {
                 let text = clean(&param.text).map_err(|e| BadCall::Text("header".into(), e))?;
-                Ok(Some(Header::Text(Param { text, ..param })))
+                Ok(Some(Header::Text(Param { name: self.header_parameter.clone(), text })))
             }
-            Some(Header::Media { media: Media::Link(link), .. }) if !is_http(&link) => {
-                Err(BadCall::Header { wanted, found: "a link that is not http(s)" })
+            Some(Header::Media { media: Media::Link(link), .. })
+                if !link.starts_with("https://") =>
+            {
+                Err(BadCall::Header { wanted, found: "a link that is not https" })
             }
             other => Ok(other),
         }
@@ -193,10 +198,6 @@ fn check_button(format: ButtonFormat, call: &ButtonCall) -> Result<(), BadCall> 
     Ok(())
 }
 
-fn is_http(link: &str) -> bool {
-    link.starts_with("https://") || link.starts_with("http://")
-}
-
 impl HeaderFormat {
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -228,6 +229,7 @@ mod tests {
             languages: vec!["en".into(), "hi".into()],
             parameter_format: ParameterFormat::Named,
             header: HeaderFormat::None,
+            header_parameter: None,
             body_parameters: vec!["first_name".into(), "headline".into()],
             buttons: vec![ButtonFormat::QuickReply, ButtonFormat::Url],
             body_text: Some("Good morning {{first_name}}. {{headline}}".into()),

@@ -7,6 +7,7 @@
 pub mod call;
 pub mod clean;
 pub mod definition;
+pub mod lint;
 
 pub use call::{ButtonCall, Header, Media, MediaKind, Param, TemplateCall};
 pub use clean::{CleanError, clean};

@@ -9,7 +9,7 @@ use cloud_api::CloudApi;
 use domain::{BusinessNumber, Clock, NumberId, Policy, RunId, SystemClock, Window};
 use ledger::{Ledger, Redis, Sqlite};
 use scheduler::Snapshot;
-use scheduler::intake::{read_content, read_recipients};
+use scheduler::intake::{Rules, read_content, read_recipients};
 use scheduler::planner::{Frame, Planner};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -42,11 +42,13 @@ fn numbers() -> Vec<BusinessNumber> {
 }
 
 fn snapshot(n: u32) -> Result<Snapshot> {
-    let zone = chrono_tz::Asia::Kolkata;
-    let people = read_recipients(recipients(n).as_bytes(), zone)?;
-    let content = read_content(CONTENT.as_bytes(), zone)?;
+    let rules = Rules::new(chrono_tz::Asia::Kolkata, SystemClock.now());
     let campaign = campaign("load", &["first_name", "headline"], numbers());
-    Ok(Snapshot::take(campaign, people.rows, content.rows).snapshot)
+    let mut people = Vec::new();
+    read_recipients(recipients(n).as_bytes(), &rules, &mut |person| people.push(person))?;
+    let content =
+        read_content(CONTENT.as_bytes(), &rules, &campaign.template, &mut |_| Ok(()))?.rows;
+    Ok(Snapshot::take(campaign, people, content).snapshot)
 }
 
 /// Plans into the Redis of that URL and prefix, or else into `dir`'s sqlite ledger.

@@ -88,6 +88,7 @@ fn snapshot(deliveries: u32) -> Snapshot {
         buttons: BTreeMap::new(),
         approved_by: Some("Meera".into()),
         approved_at: Some(Timestamp::from_secs(1)),
+        held_back: None,
     };
     let campaign = campaign("daily-pack", &["headline"], numbers());
     Snapshot::take(campaign, (0..deliveries).map(recipient).collect(), vec![everyone]).snapshot

@@ -1,23 +1,39 @@
-//! The day's content: NDJSON, or CSV with a column for each parameter.
+//! The day's content: NDJSON, or a table with a column for each parameter.
 //!
 //! `recipient_id` `*` is content for everyone without a row of their own. Content without
-//! an approval is read and kept, but not deliverable.
+//! an approval is read and kept, but not deliverable. A recipient whose row is refused is
+//! *held back*: neither the old text nor that of `*` is what someone wanted to say.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chrono_tz::Tz;
 use domain::{RecipientId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use templates::Media;
+use templates::definition::{ButtonFormat, TemplateDefinition};
+use templates::lint::{Finding, Severity};
 use unicode_normalization::UnicodeNormalization;
 
-use super::recipients::{instant, need};
-use super::table::{self, Row};
-use super::{Intake, IntakeError, Refused};
+use super::header::{Column, Header, Schema, column};
+use super::table::{self, Reading, Row};
+use super::text::{self, DAMAGED, WHY_DAMAGED};
+use super::{Findings, IntakeError, Kind, Lines, Notes, Rules, consent, date};
 
 /// Content for everyone without their own.
 pub const EVERYONE: &str = "*";
+
+const COLUMNS: &[Column] = &[
+    column("recipient_id", &["id", "client_id", "customer_id", "adviser_id", "advisor_id", "arn"]),
+    column("approved_by", &["approver"]),
+    column("approved_at", &["approval_date", "approved_on", "approved_date"]),
+    column("header", &[]),
+    column("media", &["image", "media_url"]),
+    column("media_link", &[]),
+    column("media_path", &[]),
+    column("media_id", &[]),
+    column("filename", &["file_name"]),
+];
+const SCHEMA: Schema = Schema { columns: COLUMNS, required: &[&["recipient_id"]] };
 
 /// One recipient's content, not yet held against the template.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +57,9 @@ pub struct Content {
     pub approved_by: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_at: Option<Timestamp>,
+    /// Why this recipient gets nothing: the row that was meant for them was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back: Option<String>,
 }
 
 impl std::fmt::Debug for Content {
@@ -50,72 +69,334 @@ impl std::fmt::Debug for Content {
 }
 
 impl Content {
+    fn empty(recipient_id: &str) -> Self {
+        Content {
+            recipient_id: RecipientId::new(recipient_id),
+            params: BTreeMap::new(),
+            header: None,
+            media: None,
+            filename: None,
+            buttons: BTreeMap::new(),
+            approved_by: None,
+            approved_at: None,
+            held_back: None,
+        }
+    }
+
+    /// A row that says only that its recipient gets nothing, and why.
+    pub fn held_back(recipient_id: &str, why: impl Into<String>) -> Self {
+        Content { held_back: Some(why.into()), ..Content::empty(recipient_id) }
+    }
+
     /// Someone approved it, and not in the future.
     pub fn is_approved(&self, now: Timestamp) -> bool {
         self.approved_by.is_some() && self.approved_at.is_some_and(|at| at <= now)
     }
 }
 
+/// Good rows, rows that hold someone back, and what was found.
+pub struct ReadContent {
+    /// Of each recipient one row; those held back among them.
+    pub rows: Vec<Content>,
+    pub held_back: usize,
+    /// Refused rows of which nobody can tell whom they were for.
+    pub unattributed: usize,
+    pub findings: Findings,
+}
+
+/// What a caller adds to the reading of a row: media files are found and judged there.
+pub type Settle<'a> = &'a mut dyn FnMut(&mut Content) -> Result<(), String>;
+
 /// Reads content; the form is recognised by its first character.
 ///
 /// # Errors
 /// When the file has no usable header; bad rows are listed, not errors.
-pub fn read_content(bytes: &[u8], zone: Tz) -> Result<Intake<Content>, IntakeError> {
-    let text = table::decode(bytes);
-    let rows: Vec<(u64, Option<String>, Result<Content, String>)>;
-    let mut refused = Vec::new();
-    if text.trim_start().starts_with('{') {
-        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-        rows = lines.map(|(n, line)| read_line(n as u64 + 1, line, zone)).collect();
-    } else {
-        let table = table::read(bytes)?;
-        need(&table.columns, &["recipient_id"])?;
-        refused = table.refused;
-        let read = |row: &Row| {
-            let id = row.get("recipient_id").map(str::to_owned);
-            (row.line, id, read_row(row, zone))
-        };
-        rows = table.rows.iter().map(read).collect();
+pub fn read_content(
+    bytes: &[u8],
+    rules: &Rules,
+    template: &TemplateDefinition,
+    settle: Settle<'_>,
+) -> Result<ReadContent, IntakeError> {
+    let mut rows = Rows { rules, template, settle, ..Rows::new(rules, template, &mut |_| Ok(())) };
+    let start = text::decode(&bytes[..bytes.len().min(64)]).text.trim_start().chars().next();
+    match start {
+        Some('[') => return Err(IntakeError::PrettyJson),
+        Some('{') => rows.read_lines(bytes)?,
+        _ => rows.read_table(bytes)?,
     }
-    let mut intake = Intake { rows: Vec::new(), refused };
-    let mut seen: HashMap<String, u64> = HashMap::new();
-    for (line, id, read) in rows {
-        let read = read.and_then(|content| {
-            match seen.insert(content.recipient_id.as_str().to_owned(), line) {
-                Some(first) => {
-                    Err(format!("same recipient_id as line {first}; the first one counts"))
-                }
-                None => Ok(content),
-            }
-        });
-        match read {
-            Ok(content) => intake.rows.push(content),
-            Err(reason) => intake.refused.push(Refused { line, id, reason }),
-        }
-    }
-    intake.refused.sort_by_key(|refused| refused.line);
-    Ok(intake)
+    Ok(rows.finish())
 }
 
-fn read_line(line: u64, text: &str, zone: Tz) -> (u64, Option<String>, Result<Content, String>) {
+/// Rows as they come, one a recipient.
+struct Rows<'a> {
+    rules: &'a Rules,
+    template: &'a TemplateDefinition,
+    settle: Settle<'a>,
+    good: Vec<(u64, Content)>,
+    /// Position in `good` by recipient.
+    seen: HashMap<String, usize>,
+    /// By recipient, why nothing may be sent.
+    held: BTreeMap<String, String>,
+    unattributed: usize,
+    findings: Findings,
+}
+
+impl<'a> Rows<'a> {
+    fn new(rules: &'a Rules, template: &'a TemplateDefinition, settle: Settle<'a>) -> Self {
+        Rows {
+            rules,
+            template,
+            settle,
+            good: Vec::new(),
+            seen: HashMap::new(),
+            held: BTreeMap::new(),
+            unattributed: 0,
+            findings: Findings::default(),
+        }
+    }
+
+    fn read_lines(&mut self, bytes: &[u8]) -> Result<(), IntakeError> {
+        let decoded = text::decode(bytes);
+        let text = decoded.text.trim_start_matches('\u{feff}');
+        self.findings.notes.decoded(&decoded);
+        if is_pretty(text) {
+            return Err(IntakeError::PrettyJson);
+        }
+        let mut lines = Lines::default();
+        for (line, text) in (1..).zip(super::quotes::lines(text)) {
+            lines.physical = line;
+            if text.trim().is_empty() {
+                lines.blank += 1;
+                continue;
+            }
+            let (id, read) = read_line(text, self.rules);
+            self.add(line, id.as_deref(), read);
+        }
+        self.findings.lines = lines;
+        Ok(())
+    }
+
+    fn read_table(&mut self, bytes: &[u8]) -> Result<(), IntakeError> {
+        let (mut lines, mut notes) = (Lines::default(), Notes::default());
+        let sheet = self.rules.sheet.clone();
+        let reading =
+            Reading { schema: &SCHEMA, sheet: sheet.as_deref(), looks: &looks_like_a_row };
+        table::read(bytes, &reading, &mut lines, &mut notes, &mut |row| {
+            let read = match &row.damage {
+                Some(damage) => Err(damage.clone()),
+                None => read_row(row, self.rules),
+            };
+            self.add(row.line, row.get("recipient_id"), read);
+        })?;
+        self.findings.lines = lines;
+        self.findings.notes = notes;
+        Ok(())
+    }
+
+    fn add(&mut self, line: u64, id: Option<&str>, read: Result<Content, String>) {
+        let read = read.and_then(|mut content| {
+            self.judge(line, &content)?;
+            (self.settle)(&mut content)?;
+            Ok(content)
+        });
+        let content = match read {
+            Ok(content) => content,
+            Err(reason) => return self.hold(line, id, reason),
+        };
+        let id = content.recipient_id.as_str().to_owned();
+        match self.seen.get(&id).map(|at| &self.good[*at]) {
+            None => {
+                self.seen.insert(id, self.good.len());
+                self.good.push((line, content));
+            }
+            Some((first, held)) if *held == content => {
+                let reason = format!("the same as line {first}");
+                self.findings.refuse(line, Some(&id), Kind::Duplicate, reason);
+            }
+            Some((first, _)) => {
+                let reason = format!(
+                    "same recipient_id as line {first} with other content: which one is meant?"
+                );
+                self.hold(line, Some(&id), reason);
+            }
+        }
+    }
+
+    fn hold(&mut self, line: u64, id: Option<&str>, reason: String) {
+        match id.filter(|id| !id.is_empty()) {
+            Some(id) => {
+                self.held.entry(id.to_owned()).or_insert_with(|| format!("line {line}: {reason}"));
+            }
+            None => self.unattributed += 1,
+        }
+        self.findings.refuse(line, id, Kind::Bad, reason);
+    }
+
+    /// Texts that nobody means to send.
+    fn judge(&mut self, line: u64, content: &Content) -> Result<(), String> {
+        let texts = content.params.iter().map(|(name, text)| (format!("{name:?}"), text));
+        let header = content.header.iter().map(|text| ("header".to_owned(), text));
+        let mut found: Vec<(String, Option<Finding>)> =
+            texts.chain(header).map(|(name, text)| (name, self.rules.lint.text(text))).collect();
+        for (index, text) in &content.buttons {
+            let format = self.template.buttons.get(usize::from(*index));
+            if matches!(format, None | Some(ButtonFormat::Url)) {
+                found.push((format!("button_{index}"), self.rules.lint.url_suffix(text)));
+            }
+        }
+        for (name, finding) in found {
+            let Some(finding) = finding else { continue };
+            if finding.severity == Severity::Error {
+                return Err(format!("{name} {} [{}]", finding.text, finding.rule));
+            }
+            self.findings.warn(line, finding.rule, format!("{name} {}", finding.text));
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> ReadContent {
+        // A good row of someone who is held back is one of two readings: neither goes.
+        for (line, content) in &self.good {
+            let id = content.recipient_id.as_str();
+            if self.held.contains_key(id) {
+                let reason = "another row for the same recipient_id is refused";
+                self.findings.refuse(*line, Some(id), Kind::Bad, reason);
+            }
+        }
+        let held = &self.held;
+        self.good.retain(|(_, content)| !held.contains_key(content.recipient_id.as_str()));
+        self.findings.finish(self.good.len());
+        let mut rows: Vec<Content> = self.good.into_iter().map(|(_, content)| content).collect();
+        rows.extend(self.held.iter().map(|(id, why)| Content::held_back(id, why)));
+        ReadContent {
+            rows,
+            held_back: self.held.len(),
+            unattributed: self.unattributed,
+            findings: self.findings,
+        }
+    }
+}
+
+/// One object over several lines, as editors like to write them.
+fn is_pretty(text: &str) -> bool {
+    let first = super::quotes::lines(text).find(|line| !line.trim().is_empty()).unwrap_or("");
+    let whole = |text: &str| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    if whole(first) {
+        return false;
+    }
+    let mut objects = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
+    objects.next().is_some_and(|first| first.is_ok())
+}
+
+fn read_line(text: &str, rules: &Rules) -> (Option<String>, Result<Content, String>) {
+    let id = || id_in(text);
+    if text.contains(DAMAGED) {
+        return (id(), Err(WHY_DAMAGED.to_owned()));
+    }
     let value: Value = match serde_json::from_str(text) {
         Ok(value) => value,
-        Err(error) => {
-            return (line, None, Err(format!("not a JSON object: column {}", error.column())));
-        }
+        Err(error) => return (id(), Err(format!("not a JSON object: column {}", error.column()))),
     };
-    let id = value["recipient_id"].as_str().map(str::to_owned);
-    (line, id, read_object(&value, zone))
+    if let Some(key) = twice(text) {
+        return (id(), Err(format!("the key {key:?} is there twice: which one is meant?")));
+    }
+    let id = match &value["recipient_id"] {
+        Value::String(id) => Some(id.trim().to_owned()),
+        Value::Number(id) => Some(id.to_string()),
+        _ => None,
+    };
+    (id, read_object(&value, rules))
 }
 
-fn read_object(value: &Value, zone: Tz) -> Result<Content, String> {
+/// The recipient of a line that is no JSON: whoever it was for is held back.
+fn id_in(text: &str) -> Option<String> {
+    let (_, after) = text.split_once("\"recipient_id\"")?;
+    let value = after.trim_start().strip_prefix(':')?.trim_start();
+    let id = match value.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next()?,
+        None => value.split(|c: char| !c.is_ascii_digit()).next()?,
+    };
+    Some(id.trim().to_owned()).filter(|id| !id.is_empty() && !id.contains(['\\', DAMAGED]))
+}
+
+/// A key that an object of this line has twice.
+fn twice(text: &str) -> Option<String> {
+    struct Keys(Option<String>);
+    impl<'de> serde::de::Visitor<'de> for &mut Keys {
+        type Value = ();
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("JSON")
+        }
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            let mut seen = BTreeSet::new();
+            while let Some(key) = map.next_key::<String>()? {
+                if !seen.insert(key.clone()) {
+                    self.0.get_or_insert(key);
+                }
+                map.next_value_seed(&mut *self)?;
+            }
+            Ok(())
+        }
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+            while list.next_element_seed(&mut *self)?.is_some() {}
+            Ok(())
+        }
+        fn visit_str<E>(self, _: &str) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_unit<E>(self) -> Result<(), E> {
+            Ok(())
+        }
+    }
+    impl<'de> serde::de::DeserializeSeed<'de> for &mut Keys {
+        type Value = ();
+        fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+            from.deserialize_any(self)
+        }
+    }
+    let mut keys = Keys(None);
+    let mut from = serde_json::Deserializer::from_str(text);
+    serde::de::DeserializeSeed::deserialize(&mut keys, &mut from).ok()?;
+    keys.0
+}
+
+/// A line inside a quoted cell that is content of its own: an id without blanks, and a date
+/// or a word where the header has one; without such columns, as many cells as the header.
+fn looks_like_a_row(header: &Header, cells: &[&str]) -> bool {
+    let cell = |name: &str| header.position(name).and_then(|at| cells.get(at)).copied();
+    let id = cell("recipient_id");
+    let id = id.is_some_and(|id| !id.is_empty() && !id.contains(char::is_whitespace));
+    let typed = ["approved_at"].into_iter().find(|name| header.position(name).is_some());
+    let fits = match typed {
+        Some(name) => cell(name).is_some_and(|text| {
+            text.chars().filter(char::is_ascii_digit).count() >= 6
+                || (!text.is_empty() && consent::read(text) == consent::Consent::Yes)
+        }),
+        None => cells.len() >= header.names.len(),
+    };
+    id && fits
+}
+
+fn read_object(value: &Value, rules: &Rules) -> Result<Content, String> {
     let object = value.as_object().ok_or("not a JSON object")?;
     let mut fields: BTreeMap<String, String> = BTreeMap::new();
     for (key, value) in object {
         match (key.as_str(), value) {
             (_, Value::Null) => {}
             ("params", Value::Object(params)) => {
-                for (name, value) in params {
+                for (name, value) in params.iter().filter(|(_, value)| !value.is_null()) {
                     fields
                         .insert(format!("param:{name}"), scalar(&format!("params.{name}"), value)?);
                 }
@@ -142,7 +423,7 @@ fn read_object(value: &Value, zone: Tz) -> Result<Content, String> {
             }
         }
     }
-    build(fields, zone)
+    build(fields, rules)
 }
 
 fn scalar(key: &str, value: &Value) -> Result<String, String> {
@@ -154,31 +435,26 @@ fn scalar(key: &str, value: &Value) -> Result<String, String> {
     }
 }
 
-fn read_row(row: &Row, zone: Tz) -> Result<Content, String> {
-    build(row.fields().map(|(column, text)| (column.to_owned(), text.to_owned())).collect(), zone)
+fn read_row(row: &Row<'_>, rules: &Rules) -> Result<Content, String> {
+    build(row.fields().map(|(column, text)| (column.to_owned(), text.to_owned())).collect(), rules)
 }
 
 /// Everything that is not a known field is a parameter.
-fn build(fields: BTreeMap<String, String>, zone: Tz) -> Result<Content, String> {
-    let mut content = Content {
-        recipient_id: RecipientId::new(""),
-        params: BTreeMap::new(),
-        header: None,
-        media: None,
-        filename: None,
-        buttons: BTreeMap::new(),
-        approved_by: None,
-        approved_at: None,
-    };
+fn build(fields: BTreeMap<String, String>, rules: &Rules) -> Result<Content, String> {
+    let mut content = Content::empty("");
     for (key, text) in fields {
         let text: String = text.nfc().collect();
         match key.as_str() {
             "recipient_id" => content.recipient_id = RecipientId::new(text.trim()),
+            "held_back" => return Err("held_back is no column".to_owned()),
             "header" => content.header = Some(text),
             "filename" | "media_filename" => content.filename = Some(text),
             "approved_by" => content.approved_by = Some(text).filter(|t| !t.trim().is_empty()),
             "approved_at" if text.trim().is_empty() => {}
-            "approved_at" => content.approved_at = Some(instant(text.trim(), zone)?),
+            "approved_at" => {
+                let at = date::past_instant(text.trim(), rules.zone, rules.now);
+                content.approved_at = Some(at.map_err(|error| format!("approved_at: {error}"))?);
+            }
             "media_path" | "media_link" | "media_id" | "media" => {
                 let media = media(&key, text);
                 if content.media.replace(media).is_some() {
@@ -220,6 +496,15 @@ mod tests {
     use super::*;
     use chrono_tz::Asia::Kolkata;
 
+    fn read(text: &str) -> ReadContent {
+        let now = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap().into();
+        let template = crate::plan::tests::campaign().template;
+        let rules = Rules::new(Kolkata, now);
+        let read = read_content(text.as_bytes(), &rules, &template, &mut |_| Ok(())).unwrap();
+        assert!(read.findings.lines.add_up(), "{}", read.findings.lines);
+        read
+    }
+
     #[test]
     fn csv_and_ndjson_say_the_same() {
         let csv = "recipient_id,headline,media_link,button_1,approved_by,approved_at\n\
@@ -228,10 +513,10 @@ mod tests {
         let ndjson = r#"{"recipient_id":"a1","params":{"headline":"NIFTY up"},"media":{"link":"https://x.in/a.jpg"},"buttons":{"1":"packs/1"},"approved_by":"Meera","approved_at":"2026-11-20T18:00:00+05:30"}
 {"recipient_id":"*","params":{"headline":"Good morning"},"approved_by":null}
 "#;
-        let from_csv = read_content(csv.as_bytes(), Kolkata).unwrap();
-        let from_ndjson = read_content(ndjson.as_bytes(), Kolkata).unwrap();
+        let from_csv = read(csv);
+        let from_ndjson = read(ndjson);
         assert!(from_csv.rows == from_ndjson.rows && from_csv.rows.len() == 2);
-        assert_eq!(from_csv.refused, []);
+        assert_eq!(from_csv.findings.refused, []);
         let now = "2026-11-20T18:00:00+05:30";
         let now = chrono::DateTime::parse_from_rfc3339(now).unwrap().into();
         assert!(from_csv.rows[0].is_approved(now));
@@ -241,7 +526,7 @@ mod tests {
     #[test]
     fn positional_parameters_may_be_a_list() {
         let text = r#"{"recipient_id":"a","params":["Asha",6]}"#;
-        let intake = read_content(text.as_bytes(), Kolkata).unwrap();
+        let intake = read(text);
         let params: Vec<(&str, &str)> =
             intake.rows[0].params.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(params, [("1", "Asha"), ("2", "6")]);
@@ -251,9 +536,51 @@ mod tests {
     fn bad_lines_are_named_and_good_ones_stay() {
         let text = "{\"recipient_id\":\"a\"}\n{\"recipient_id\":\n\n{\"params\":{}}\n\
                     {\"recipient_id\":\"a\"}\n{\"recipient_id\":\"b\",\"params\":{\"x\":[1]}}\n[]\n";
-        let intake = read_content(text.as_bytes(), Kolkata).unwrap();
-        assert_eq!(intake.rows.len(), 1);
-        let lines: Vec<u64> = intake.refused.iter().map(|refused| refused.line).collect();
+        let intake = read(text);
+        let good: Vec<&str> = intake
+            .rows
+            .iter()
+            .filter(|c| c.held_back.is_none())
+            .map(|c| c.recipient_id.as_str())
+            .collect();
+        assert_eq!((good, intake.held_back, intake.unattributed), (vec!["a"], 1, 3));
+        let lines: Vec<u64> = intake.findings.refused.iter().map(|refused| refused.line).collect();
         assert_eq!(lines, [2, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn whoever_a_refused_row_was_for_is_held_back() {
+        let text = "{\"recipient_id\":\"*\",\"params\":{\"x\":\"all\"}}\n\
+                    {\"recipient_id\":\"a1\",\"params\":{\"x\":[\"new\"]}}\n\
+                    {\"recipient_id\":\"a2\",\"params\":{\"x\":\n\
+                    {\"recipient_id\":\"a3\",\"params\":{\"x\":\"one\"}}\n\
+                    {\"recipient_id\":\"a3\",\"params\":{\"x\":\"two\"}}\n\
+                    {\"recipient_id\":\"a4\",\"params\":{\"x\":\"{{name}}\"}}\n\
+                    {\"recipient_id\":\"a5\",\"params\":{\"x\":\"1\",\"x\":\"2\"}}\n";
+        let intake = read(text);
+        let held: Vec<&str> = intake
+            .rows
+            .iter()
+            .filter(|c| c.held_back.is_some())
+            .map(|c| c.recipient_id.as_str())
+            .collect();
+        assert_eq!(held, ["a1", "a2", "a3", "a4", "a5"]);
+        assert_eq!(intake.rows.len(), 6, "and that of everyone");
+    }
+
+    #[test]
+    fn objects_over_several_lines_are_refused_as_a_file() {
+        let pretty = "{\n  \"recipient_id\": \"a1\",\n  \"params\": {\"headline\": \"x\"}\n}\n";
+        let now = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap().into();
+        let template = crate::plan::tests::campaign().template;
+        for text in [pretty, "[{\"recipient_id\":\"a1\"}]"] {
+            let read = read_content(
+                text.as_bytes(),
+                &Rules::new(Kolkata, now),
+                &template,
+                &mut |_| Ok(()),
+            );
+            assert!(matches!(read, Err(IntakeError::PrettyJson)), "{text}");
+        }
     }
 }

@@ -1,172 +1,418 @@
 //! The recipient list.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
 
-use chrono::{DateTime, NaiveDate, NaiveTime};
-use chrono_tz::Tz;
-use domain::{Address, Recipient, RecipientId, Timestamp, UserId};
+use domain::{Address, Recipient, RecipientId, UserId};
+use foldhash::fast::RandomState;
 use unicode_normalization::UnicodeNormalization;
 
-use super::table::{self, Row};
-use super::{Intake, IntakeError, Refused, phone};
+use super::consent::{self, Consent};
+use super::header::{Column, Header, Schema, column};
+use super::persons::{Denied, Persons, Said, Twice};
+use super::table::{self, Reading, Row};
+use super::{Findings, IntakeError, Kind, Notes, Rules, date, language, phone};
+use templates::lint::Severity;
 
-const KNOWN: &[&str] = &[
-    "id",
-    "name",
-    "phone",
-    "bsuid",
-    "tier",
-    "language",
-    "consent_utility",
-    "consent_marketing",
-    "opted_in_at",
+/// Our columns, and what other programs call them.
+const COLUMNS: &[Column] = &[
+    column(
+        "id",
+        &[
+            "client_id",
+            "customer_id",
+            "user_id",
+            "recipient_id",
+            "contact_id",
+            "adviser_id",
+            "advisor_id",
+            "arn",
+            "arn_code",
+            "arn_no",
+            "arn_number",
+        ],
+    ),
+    column("name", &["full_name", "contact_name", "client_name", "customer_name", "display_name"]),
+    column(
+        "phone",
+        &[
+            "mobile",
+            "mobile_no",
+            "mobile_number",
+            "mobile_phone",
+            "phone_no",
+            "phone_number",
+            "phone_1_value",
+            "phone1",
+            "number",
+            "contact_no",
+            "contact_number",
+            "whatsapp",
+            "whatsapp_no",
+            "whatsapp_number",
+            "cell",
+            "cell_phone",
+            "msisdn",
+            "telephone",
+            "tel",
+            "मोबाइल",
+        ],
+    ),
+    column(
+        "country_code",
+        &[
+            "cc",
+            "calling_code",
+            "country_calling_code",
+            "dial_code",
+            "dialing_code",
+            "dialling_code",
+            "isd",
+            "isd_code",
+            "phone_country_code",
+        ],
+    ),
+    column("bsuid", &["business_scoped_user_id"]),
+    column("tier", &["plan", "segment"]),
+    column("language", &["lang", "language_code", "locale", "preferred_language", "भाषा"]),
+    column("consent_utility", &[]),
+    column("consent_marketing", &[]),
+    column(
+        "opted_in_at",
+        &["opt_in_at", "opt_in_date", "opted_in_date", "opted_in_on", "consent_date"],
+    ),
 ];
+
+const SCHEMA: Schema = Schema {
+    columns: COLUMNS,
+    required: &[&["id"], &["phone", "bsuid"], &["consent_utility", "consent_marketing"]],
+};
 const ID_BYTES_MAX: usize = 128;
 const NAME_CHARS_MAX: usize = 200;
+/// Rows that are looked at to say which column is meant.
+const SAMPLE: usize = 50;
+const CONSENTS: [&str; 2] = ["consent_utility", "consent_marketing"];
 
-/// Reads a recipient list; dates without a time are midnight in `zone`.
+/// What was read beside the rows themselves.
+pub struct ReadList {
+    pub findings: Findings,
+    pub persons: Persons,
+    pub accepted: usize,
+}
+
+/// Reads a list; `take` is given each good row, so that a million of them need not be held.
 ///
 /// # Errors
 /// When the file has no usable header; bad rows are listed, not errors.
-pub fn read_recipients(bytes: &[u8], zone: Tz) -> Result<Intake<Recipient>, IntakeError> {
-    let table = table::read(bytes)?;
-    need(&table.columns, &["id"])?;
-    need(&table.columns, &["phone", "bsuid"])?;
-    need(&table.columns, &["consent_utility", "consent_marketing"])?;
-    let mut intake = Intake { rows: Vec::new(), refused: table.refused };
-    let mut seen = Seen::default();
-    for row in &table.rows {
-        let read = read_row(row, zone).and_then(|recipient| {
-            seen.check(&recipient, row.line)?;
-            Ok(recipient)
-        });
-        match read {
-            Ok(recipient) => intake.rows.push(recipient),
-            Err(reason) => {
-                let id = row.get("id").map(str::to_owned);
-                intake.refused.push(Refused { line: row.line, id, reason });
+pub fn read_recipients(
+    bytes: &[u8],
+    rules: &Rules,
+    take: &mut dyn FnMut(Recipient),
+) -> Result<ReadList, IntakeError> {
+    let start = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    if start.starts_with(b"{") || start.starts_with(b"[") {
+        return Err(IntakeError::NotATable);
+    }
+    let mut read =
+        ReadList { findings: Findings::default(), persons: Persons::default(), accepted: 0 };
+    let (mut lines, mut notes) = (super::Lines::default(), Notes::default());
+    let mut alike = Alike::default();
+    let reading =
+        Reading { schema: &SCHEMA, sheet: rules.sheet.as_deref(), looks: &looks_like_a_row };
+    let header = table::read(bytes, &reading, &mut lines, &mut notes, &mut |row| match read
+        .row(row, rules)
+    {
+        Ok(recipient) => {
+            alike.note(&recipient, row.line, &mut read.findings);
+            read.accepted += 1;
+            take(recipient);
+        }
+        Err((kind, reason)) => read.findings.refuse(row.line, row.get("id"), kind, reason),
+    });
+    header.map_err(|error| with_hint(error, bytes, rules))?;
+    read.findings.lines = lines;
+    read.findings.notes = notes;
+    read.findings.finish(read.accepted);
+    Ok(read)
+}
+
+impl ReadList {
+    /// Reads one row; what a refused one says about consent is kept.
+    fn row(&mut self, row: &Row<'_>, rules: &Rules) -> Result<Recipient, (Kind, String)> {
+        let address = address(row, rules);
+        let refuse = |persons: &mut Persons, kind, reason: String| {
+            let known = address.as_ref().ok();
+            persons.deny(row.get("id"), known, said(row));
+            Err((kind, reason))
+        };
+        if let Some(damage) = &row.damage {
+            return refuse(&mut self.persons, Kind::Bad, damage.clone());
+        }
+        let recipient = match read_row(row, address.clone(), rules, &mut self.findings) {
+            Ok(recipient) => recipient,
+            Err(reason) => return refuse(&mut self.persons, Kind::Bad, reason),
+        };
+        match self.persons.enter(&recipient, row.line) {
+            Ok(()) => Ok(recipient),
+            Err(Twice::Id { first }) => {
+                let reason = format!("same id as line {first}; the first one counts");
+                refuse(&mut self.persons, Kind::Duplicate, reason)
+            }
+            Err(Twice::Address { first }) => {
+                let reason = format!("same phone or bsuid as line {first}; the first one counts");
+                refuse(&mut self.persons, Kind::Duplicate, reason)
             }
         }
     }
-    intake.refused.sort_by_key(|refused| refused.line);
-    Ok(intake)
 }
 
-/// One of these columns must be there.
-pub(super) fn need(columns: &[String], any: &[&str]) -> Result<(), IntakeError> {
-    if any.iter().any(|wanted| columns.iter().any(|column| column == wanted)) {
-        return Ok(());
-    }
-    Err(IntakeError::MissingColumn { wanted: any.join(" or "), found: columns.join(", ") })
-}
-
-/// Who was read before, and on which line: a second row would be a second message.
-#[derive(Default)]
-struct Seen {
-    ids: HashMap<String, u64>,
-    addresses: HashMap<String, u64>,
-}
-
-impl Seen {
-    fn check(&mut self, recipient: &Recipient, line: u64) -> Result<(), String> {
-        if let Some(first) = self.ids.get(recipient.id.as_str()) {
-            return Err(format!("same id as line {first}; the first one counts"));
-        }
-        let phone = recipient.address.phone().map(|phone| phone.reveal().to_owned());
-        let user_id = recipient.address.user_id().map(|id| id.reveal().to_owned());
-        let addresses: Vec<String> = phone.into_iter().chain(user_id).collect();
-        if let Some(first) = addresses.iter().find_map(|address| self.addresses.get(address)) {
-            return Err(format!("same phone or bsuid as line {first}; the first one counts"));
-        }
-        self.ids.insert(recipient.id.as_str().to_owned(), line);
-        self.addresses.extend(addresses.into_iter().map(|address| (address, line)));
-        Ok(())
-    }
-}
-
-fn read_row(row: &Row, zone: Tz) -> Result<Recipient, String> {
-    let id = row.get("id").ok_or("id is empty")?;
-    if id.len() > ID_BYTES_MAX || id == "*" {
-        return Err(format!("id is not usable: expected 1 to {ID_BYTES_MAX} bytes, and not *"));
-    }
-    let phone = row.get("phone").map(phone::parse).transpose().map_err(|e| e.to_string())?;
-    let user_id = row.get("bsuid").map(UserId::try_new).transpose().map_err(|e| e.to_string())?;
-    let address = Address::new(phone, user_id).ok_or("phone and bsuid are both empty")?;
+fn read_row(
+    row: &Row<'_>,
+    address: Result<Address, String>,
+    rules: &Rules,
+    findings: &mut Findings,
+) -> Result<Recipient, String> {
+    let id = read_id(row)?;
+    let address = address?;
     let name: String = row.get("name").unwrap_or("").nfc().collect();
     if name.chars().count() > NAME_CHARS_MAX {
         return Err(format!("name is longer than {NAME_CHARS_MAX} characters"));
     }
-    let extra = row.fields().filter(|(column, _)| !column.is_empty() && !KNOWN.contains(column));
-    let attributes: BTreeMap<String, String> =
-        extra.map(|(column, text)| (column.to_owned(), text.nfc().collect())).collect();
+    let consent = |column: &str| match consent::read(row.get(column).unwrap_or("")) {
+        Consent::Yes => Ok(true),
+        Consent::No | Consent::OptOut => Ok(false),
+        Consent::Unreadable => Err(format!("{column} is neither yes nor no")),
+    };
+    let (utility, marketing) = (consent("consent_utility")?, consent("consent_marketing")?);
+    let denied = said(row).denied;
+    let opted_in_at = row.get("opted_in_at").map(|text| {
+        date::past_instant(text, rules.zone, rules.now).map_err(|e| format!("opted_in_at: {e}"))
+    });
+    let language = language::normalise(row.get("language").unwrap_or(""))?;
+    let opted_in_at = opted_in_at.transpose()?;
+    let mut attributes: BTreeMap<String, String> = BTreeMap::new();
+    for (column, text) in row.fields() {
+        if !column.is_empty() && !COLUMNS.iter().any(|known| known.name == column) {
+            attributes.insert(column.to_owned(), text.nfc().collect());
+        }
+    }
+    let name = usable_name(name, &mut attributes, row.line, rules, findings);
     Ok(Recipient {
-        id: RecipientId::new(id),
+        id,
         name,
         address,
         tier: row.get("tier").unwrap_or("").to_lowercase(),
-        language: language(row.get("language"))?,
-        consent_utility: yes(row, "consent_utility")?,
-        consent_marketing: yes(row, "consent_marketing")?,
-        opted_in_at: row.get("opted_in_at").map(|text| instant(text, zone)).transpose()?,
+        language,
+        consent_utility: utility && !denied.utility,
+        consent_marketing: marketing && !denied.marketing,
+        opted_in_at,
         attributes,
     })
 }
 
-/// `hi`, `en_US`; `en-us` is mended.
-fn language(text: Option<&str>) -> Result<String, String> {
-    let Some(text) = text else { return Ok(String::new()) };
-    let mended = match text.replace('-', "_").split_once('_') {
-        Some((language, region)) => {
-            format!("{}_{}", language.to_lowercase(), region.to_uppercase())
+fn read_id(row: &Row<'_>) -> Result<RecipientId, String> {
+    let id = row.get("id").ok_or("id is empty")?;
+    if id.len() > ID_BYTES_MAX || id == "*" {
+        return Err(format!("id is not usable: expected 1 to {ID_BYTES_MAX} bytes, and not *"));
+    }
+    if id.chars().any(|c| c.is_control() || phone::is_unseen(c)) {
+        return Err("id holds signs that nobody sees".to_owned());
+    }
+    Ok(RecipientId::new(id.nfc().collect::<String>()))
+}
+
+fn address(row: &Row<'_>, rules: &Rules) -> Result<Address, String> {
+    let parse = |text| phone::parse(text, row.get("country_code"), rules.default_country);
+    let phone = row.get("phone").map(parse).transpose().map_err(|e| e.to_string())?;
+    let user_id = row.get("bsuid").map(UserId::try_new).transpose().map_err(|e| e.to_string())?;
+    Address::new(phone, user_id).ok_or_else(|| "phone and bsuid are both empty".to_owned())
+}
+
+/// A name that nobody would want to be called is left out, and said.
+fn usable_name(
+    name: String,
+    attributes: &mut BTreeMap<String, String>,
+    line: u64,
+    rules: &Rules,
+    findings: &mut Findings,
+) -> String {
+    if let Some(first) = attributes.get("first_name")
+        && let Some(found) = rules.lint.name(first).filter(|f| f.severity == Severity::Error)
+    {
+        findings.warn(line, found.rule, format!("first_name is left out: it {}", found.text));
+        attributes.remove("first_name");
+    }
+    let name = if name.is_empty() { joined(attributes) } else { name };
+    match rules.lint.name(&name) {
+        Some(found) if found.severity == Severity::Error => {
+            findings.warn(line, found.rule, format!("the name is left out: {}", found.text));
+            return String::new();
         }
-        None => text.to_lowercase(),
+        Some(found) => findings.warn(line, found.rule, found.text),
+        None => {}
+    }
+    let first = super::names::first_name(&name);
+    if rules.lint.is_on("name-has-title") && first != name.split_whitespace().next() {
+        let text = match first {
+            Some(_) => {
+                "the name begins with a title, an initial or a surname: the first name is taken from behind"
+            }
+            None if name.is_empty() => return name,
+            None => "the name holds no first name",
+        };
+        findings.warn(line, "name-has-title", text);
+    }
+    name
+}
+
+/// Lists of contacts have a column for each part of a name.
+fn joined(attributes: &BTreeMap<String, String>) -> String {
+    let parts = ["first_name", "middle_name", "last_name"].map(|part| attributes.get(part));
+    parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// What a row says against being written to. In a row whose cells may have moved, the cells
+/// that read as consent are taken in their order; when one is missing nobody said yes, and
+/// when there are more any *no* counts for all.
+fn said(row: &Row<'_>) -> Said {
+    let columns: Vec<&str> =
+        CONSENTS.into_iter().filter(|name| row.header.position(name).is_some()).collect();
+    let in_place = row.damage.is_none() || row.damage.as_deref() == Some(super::text::WHY_DAMAGED);
+    let cells: Vec<Option<Consent>> = if in_place {
+        columns.iter().map(|name| row.get(name).map(consent::read)).collect()
+    } else {
+        let meant = |text: &&str| !matches!(*text, "" | "0" | "1" | "-");
+        let read = row.cells().filter(meant).map(consent::read);
+        read.filter(|consent| *consent != Consent::Unreadable).map(Some).collect()
     };
-    let good = (2..=8).contains(&mended.len())
-        && mended.chars().all(|c| c.is_ascii_alphabetic() || c == '_');
-    if good { Ok(mended) } else { Err("language is not a code such as en, hi or en_US".to_owned()) }
+    let says = |wanted: Consent| cells.contains(&Some(wanted));
+    if says(Consent::OptOut) || (cells.len() > columns.len() && says(Consent::No)) {
+        return Said { denied: Denied::ALL, told: Denied::ALL };
+    }
+    if cells.len() < columns.len() {
+        let told = if says(Consent::No) { Denied::ALL } else { Denied::default() };
+        return Said { denied: Denied::ALL, told };
+    }
+    let cell = |wanted: &str| {
+        let at = columns.iter().position(|name| *name == wanted)?;
+        Some(cells[at].unwrap_or(Consent::Unreadable))
+    };
+    let of = |fits: fn(Consent) -> bool| Denied {
+        utility: cell("consent_utility").is_some_and(fits),
+        marketing: cell("consent_marketing").is_some_and(fits),
+    };
+    Said { denied: of(|consent| consent != Consent::Yes), told: of(|c| c == Consent::No) }
 }
 
-fn yes(row: &Row, column: &str) -> Result<bool, String> {
-    match row.get(column).unwrap_or("").to_lowercase().as_str() {
-        "yes" | "y" | "true" | "1" | "हाँ" | "हां" => Ok(true),
-        "" | "no" | "n" | "false" | "0" | "नहीं" => Ok(false),
-        _ => Err(format!("{column} is neither yes nor no")),
+/// A line inside a quoted cell that is a recipient of its own: an id without blanks, and a
+/// number or a word of consent where the header has one.
+fn looks_like_a_row(header: &Header, cells: &[&str]) -> bool {
+    let cell = |name: &str| header.position(name).and_then(|at| cells.get(at)).copied();
+    let id = cell("id").is_some_and(|id| !id.is_empty() && !id.contains(char::is_whitespace));
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).count() >= 5;
+    let number = cell("phone").is_some_and(digits) || cell("bsuid").is_some_and(digits);
+    let consent = CONSENTS
+        .into_iter()
+        .filter_map(cell)
+        .any(|text| !text.is_empty() && consent::read(text) != Consent::Unreadable);
+    id && (number || consent)
+}
+
+/// Ids that a person would take for one.
+#[derive(Default)]
+struct Alike {
+    hasher: RandomState,
+    seen: HashMap<u64, u32, RandomState>,
+}
+
+impl Alike {
+    fn note(&mut self, recipient: &Recipient, line: u64, findings: &mut Findings) {
+        let key = self.hasher.hash_one(plain_id(recipient.id.as_str()));
+        let line32 = u32::try_from(line).unwrap_or(u32::MAX);
+        if let Some(first) = self.seen.insert(key, line32) {
+            let text = format!(
+                "the id differs from that of line {first} only by case, zeros or unseen signs"
+            );
+            findings.warn(line, "id-alike", text);
+        }
     }
 }
 
-/// RFC 3339, `2026-01-31`, `2026-01-31 10:00`, `31/01/2026` or `31-01-2026`.
-pub(super) fn instant(text: &str, zone: Tz) -> Result<Timestamp, String> {
-    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
-        return Ok(at.into());
-    }
-    let (date, time) = text.split_once([' ', 'T']).unwrap_or((text, "00:00"));
-    let date = ["%Y-%m-%d", "%d/%m/%Y", "%d-%m-%Y"]
-        .iter()
-        .find_map(|form| NaiveDate::parse_from_str(date, form).ok());
-    let time = ["%H:%M:%S", "%H:%M"]
-        .iter()
-        .find_map(|form| NaiveTime::parse_from_str(time.trim_end_matches('Z'), form).ok());
-    match (date, time) {
-        (Some(date), Some(time)) => date
-            .and_time(time)
-            .and_local_timezone(zone)
-            .earliest()
-            .map(Timestamp::from)
-            .ok_or_else(|| "the time does not exist in the campaign's zone".to_owned()),
-        _ => Err("a date is not readable: expected 2026-01-31 or 2026-01-31T10:00:00+05:30".into()),
-    }
+/// The id as a careless program writes it.
+pub fn plain_id(id: &str) -> String {
+    let seen: String = id.chars().filter(|c| !phone::is_unseen(*c) && !c.is_whitespace()).collect();
+    let lower = seen.to_lowercase();
+    let plain = lower.strip_suffix(".0").unwrap_or(&lower).trim_start_matches(['0', '\'']);
+    if plain.is_empty() { lower } else { plain.to_owned() }
+}
+
+/// Names the column that is probably meant, from what stands in it.
+fn with_hint(error: IntakeError, bytes: &[u8], rules: &Rules) -> IntakeError {
+    let IntakeError::MissingColumn { wanted, found, .. } = error else { return error };
+    const ANY: Schema = Schema { columns: COLUMNS, required: &[] };
+    let reading = Reading { schema: &ANY, sheet: rules.sheet.as_deref(), looks: &|_, _| false };
+    let mut sample: Vec<Vec<String>> = Vec::new();
+    let header = table::read(
+        bytes,
+        &reading,
+        &mut super::Lines::default(),
+        &mut Notes::default(),
+        &mut |row| {
+            if sample.len() < SAMPLE && row.damage.is_none() {
+                sample.push(row.cells().map(str::to_owned).collect());
+            }
+        },
+    );
+    let names = header.map(|header| header.names).unwrap_or_default();
+    let meant = names.iter().enumerate().filter(|(at, name)| {
+        let cells: Vec<&str> = sample
+            .iter()
+            .filter_map(|row| row.get(*at))
+            .map(String::as_str)
+            .filter(|c| !c.is_empty())
+            .collect();
+        let fits = |cell: &&&str| {
+            if wanted.contains("phone") {
+                phone::parse(cell, None, Some(phone::Country::INDIA)).is_ok()
+            } else if wanted.contains("consent") {
+                consent::read(cell) != Consent::Unreadable
+            } else {
+                !name.is_empty() && (name.ends_with("id") || name.ends_with("code"))
+            }
+        };
+        !cells.is_empty() && cells.iter().filter(fits).count() * 10 >= cells.len() * 8
+    });
+    let meant: Vec<&str> = meant.map(|(_, name)| name.as_str()).collect();
+    let hint = match meant.as_slice() {
+        [] => String::new(),
+        meant => format!("; rename {} to {wanted}", meant.join(" or ")),
+    };
+    IntakeError::MissingColumn { wanted, found, hint }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::intake::Refused;
     use chrono_tz::Asia::Kolkata;
 
     const HEADER: &str =
         "id,name,phone,bsuid,tier,language,consent_utility,consent_marketing,opted_in_at,firm";
 
-    fn read(text: impl AsRef<[u8]>) -> Intake<Recipient> {
-        read_recipients(text.as_ref(), Kolkata).unwrap()
+    struct Intake {
+        rows: Vec<Recipient>,
+        refused: Vec<Refused>,
+    }
+
+    fn rules() -> Rules {
+        Rules::new(Kolkata, chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap().into())
+    }
+
+    fn read(text: impl AsRef<[u8]>) -> Intake {
+        let mut rows = Vec::new();
+        let read = read_recipients(text.as_ref(), &rules(), &mut |row| rows.push(row)).unwrap();
+        assert!(read.findings.lines.add_up(), "{}", read.findings.lines);
+        Intake { rows, refused: read.findings.refused }
     }
 
     #[test]
@@ -230,7 +476,7 @@ mod tests {
             "line 7: phone and bsuid",
             "line 8: consent_utility is neither",
             "line 9: 12 fields in a row of 10",
-            "line 10: a date is not readable",
+            "line 10: opted_in_at: a date has a year of two digits",
         ];
         assert_eq!(listed.len(), wanted.len(), "{listed:#?}");
         for (got, want) in listed.iter().zip(wanted) {
@@ -242,7 +488,7 @@ mod tests {
     #[test]
     fn a_file_without_what_is_needed_says_what_it_has() {
         let error = |text: &str| {
-            read_recipients(text.as_bytes(), Kolkata).map(drop).unwrap_err().to_string()
+            read_recipients(text.as_bytes(), &rules(), &mut drop).map(drop).unwrap_err().to_string()
         };
         assert_eq!(error("id,name\n1,a\n"), "column phone or bsuid is missing; found: id, name");
         assert_eq!(
@@ -250,6 +496,10 @@ mod tests {
             "column consent_utility or consent_marketing is missing; found: id, phone"
         );
         assert_eq!(error(" \n"), "the file is empty");
-        assert_eq!(error("id,phone,ID\n"), "column \"id\" is there twice");
+        assert!(error("id,phone,ID,consent_utility\n").starts_with("two columns are \"id\""));
+        let renames = error("id,Contact,consent_utility\na1,9876500001,yes\n");
+        assert!(renames.ends_with("; rename contact to phone or bsuid"), "{renames}");
+        let headless = error("a1,Asha,9876500001,yes\na2,Usha,9876500002,yes\n");
+        assert!(headless.starts_with("there is no header row") && !headless.contains("Asha"));
     }
 }

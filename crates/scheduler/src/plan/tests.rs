@@ -24,6 +24,7 @@ pub fn campaign() -> Campaign {
             languages: vec!["en".into(), "hi".into()],
             parameter_format: ParameterFormat::Named,
             header: HeaderFormat::None,
+            header_parameter: None,
             body_parameters: vec!["first_name".into(), "headline".into()],
             buttons: vec![],
             body_text: None,
@@ -31,6 +32,8 @@ pub fn campaign() -> Campaign {
         default_language: "en".into(),
         tiers: vec!["pro".into(), "standard".into(), "basic".into()],
         numbers: vec![number("1001", 1), number("1002", 1), number("1003", 2)],
+        defaults: Defaults::default(),
+        lint: Lint::default(),
     }
 }
 
@@ -57,6 +60,7 @@ pub fn content(id: &str) -> Content {
         filename: None,
         buttons: BTreeMap::new(),
         approved_by: Some("Meera".into()),
+        held_back: None,
         approved_at: Some(at(1)),
     }
 }

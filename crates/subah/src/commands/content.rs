@@ -1,24 +1,44 @@
-//! `content import|list`.
+//! `content import|undo|list|preview`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use chrono::NaiveDate;
 use cloud_api::messages::template_message;
 use domain::{Clock, RunId, SystemClock};
 use scheduler::Plan;
+use scheduler::intake::content::{EVERYONE, ReadContent};
 use scheduler::intake::{Content, read_content};
 use templates::Media;
 
-use crate::cli;
+use super::recipients::rules;
+use crate::cli::{self, ImportArgs};
 use crate::config::Config;
 use crate::exit::Answer;
-use crate::files::{self, Files, judge};
+use crate::files::{self, Draft, Files, MediaDesk, judge};
 use crate::output::{self, audit};
 
-pub fn run(config: &Config, command: &cli::Content) -> Result<Answer> {
+/// Recipients that are named when they are held back; `plan` names all.
+const SHOWN: usize = 20;
+
+pub async fn run(config: &Config, command: &cli::Content) -> Result<Answer> {
     match command {
-        cli::Content::Import { file, date, strict } => import(config, file, date, *strict),
+        cli::Content::Import { args, date } => {
+            let date = files::date(date, config)?;
+            let answer = import(config, args, date)?;
+            super::say_if_sealed(config, Some(date)).await?;
+            Ok(answer)
+        }
+        cli::Content::Undo { date } => {
+            let date = files::date(date, config)?;
+            let files = Files::of(config);
+            let _lock = files.lock()?;
+            let change = files::undo(&files.content_path(date), "rows of content")?;
+            println!("{change}  rows of content: those before the last import are back");
+            super::say_if_sealed(config, Some(date)).await?;
+            Ok(Answer::Yes)
+        }
         cli::Content::Preview { recipient_id, date, reveal } => {
             preview(config, recipient_id, date, *reveal)
         }
@@ -27,7 +47,11 @@ pub fn run(config: &Config, command: &cli::Content) -> Result<Answer> {
             let content = Files::of(config).content(files::date(date, config)?)?;
             let columns = ["recipient_id", "parameters", "media", "approved"];
             let row = |content: &Content| {
-                let approved = if content.is_approved(now) { "yes" } else { "no" };
+                let approved = match &content.held_back {
+                    Some(why) => format!("held back: {why}"),
+                    None if content.is_approved(now) => "yes".to_owned(),
+                    None => "no".to_owned(),
+                };
                 let names: Vec<&str> = content.params.keys().map(String::as_str).collect();
                 let media = match &content.media {
                     None => "",
@@ -36,7 +60,7 @@ pub fn run(config: &Config, command: &cli::Content) -> Result<Answer> {
                     Some(Media::Path(_)) => "file",
                 };
                 let id = content.recipient_id.as_str().to_owned();
-                vec![id, names.join(" "), media.to_owned(), approved.to_owned()]
+                vec![id, names.join(" "), media.to_owned(), approved]
             };
             let rows: Vec<Vec<String>> = content.iter().map(row).collect();
             output::rows(format.format, &columns, &rows)?;
@@ -47,7 +71,7 @@ pub fn run(config: &Config, command: &cli::Content) -> Result<Answer> {
 
 /// The body as the sender would build it, but for the callback data of its attempt.
 fn preview(config: &Config, recipient_id: &str, date: &str, reveal: bool) -> Result<Answer> {
-    audit(reveal);
+    audit(config, reveal, "content preview")?;
     let date = files::date(date, config)?;
     let snapshot = Files::of(config).snapshot(config, date)?.snapshot;
     let window = config.daily.window.on(date).context("the zone has no such date")?;
@@ -72,40 +96,56 @@ fn preview(config: &Config, recipient_id: &str, date: &str, reveal: bool) -> Res
     }
 }
 
-/// The date's content becomes the file; a row that cannot be read keeps what is stored.
-fn import(config: &Config, file: &Path, date: &str, strict: bool) -> Result<Answer> {
-    let date = files::date(date, config)?;
-    let bytes = std::fs::read(file).with_context(|| format!("read {}", file.display()))?;
-    let mut intake = read_content(&bytes, config.daily.window.zone)
-        .with_context(|| format!("import {}", file.display()))?;
-    judge(file, &intake, strict)?;
-    let home = file.parent().unwrap_or(Path::new("."));
-    for content in &mut intake.rows {
-        anchor(content, home)?;
-    }
+/// The date's content becomes the file. Whoever a refused row was for gets nothing: the
+/// text before is not what anyone meant, nor is that of everyone.
+fn import(config: &Config, args: &ImportArgs, date: NaiveDate) -> Result<Answer> {
+    let bytes = files::input(&args.file)?;
     let files = Files::of(config);
-    let good: HashSet<String> =
-        intake.rows.iter().map(|c| c.recipient_id.as_str().to_owned()).collect();
-    let mut stored: HashMap<String, Content> =
-        files.content(date)?.into_iter().map(|c| (c.recipient_id.as_str().to_owned(), c)).collect();
-    for id in intake.refused.iter().filter_map(|refused| refused.id.as_ref()) {
-        if !good.contains(id) {
-            intake.rows.extend(stored.remove(id));
-        }
+    let _lock = files.lock()?;
+    let (rules, template) = (rules(config, args), &config.campaign.template);
+    let home = args.file.parent().filter(|home| !home.as_os_str().is_empty());
+    let desk = MediaDesk::new(home.unwrap_or(Path::new(".")), template.header.media_kind())?;
+    let mut settle = |content: &mut Content| desk.settle(content);
+    let read = read_content(&bytes, &rules, template, &mut settle)
+        .with_context(|| format!("import {}", args.file.display()))?;
+    judge(config, &args.file, &read.findings, args.strict)?;
+    let mut draft = Draft::new(&files.content_path(date))?;
+    read.rows.iter().for_each(|content| draft.add(content));
+    let lost = if read.unattributed == 0 { 0 } else { hold_lost(&files, date, &read, &mut draft)? };
+    draft.replace("rows of content", args.guard(config.recipients.shrink_max))?;
+    for content in read.rows.iter().filter(|content| content.held_back.is_some()).take(SHOWN) {
+        let id = output::shown(content.recipient_id.as_str());
+        println!("held back: {id} gets nothing on {date} until a row of theirs is good");
     }
-    files.save_content(date, &intake.rows)?;
-    println!(
-        "{} rows of content for {date}; `subah plan --date {date}` shows what they make",
-        intake.rows.len()
-    );
-    Ok(Answer::from_bool(intake.refused.is_empty()))
+    if lost > 0 {
+        println!(
+            "held back: {lost} more had content of their own before and have none now; {} refused rows do not say whom they are for",
+            read.unattributed
+        );
+    }
+    if !args.dry_run {
+        println!("`subah plan --date {date}` shows what the content makes");
+    }
+    Ok(Answer::from_bool(read.findings.refused.is_empty()))
 }
 
-/// Media paths start at the import's folder, and must stay findable afterwards.
-fn anchor(content: &mut Content, home: &Path) -> Result<()> {
-    if let Some(Media::Path(path)) = &mut content.media {
-        let whole = std::path::absolute(home.join(&*path)).context("find the media file")?;
-        *path = whole.display().to_string();
-    }
-    Ok(())
+/// A refused row that does not say whom it was for may have been anybody's own: those who
+/// lose theirs do not fall back to the text of everyone.
+fn hold_lost(
+    files: &Files,
+    date: NaiveDate,
+    read: &ReadContent,
+    draft: &mut Draft,
+) -> Result<usize> {
+    let present: HashSet<&str> = read.rows.iter().map(|row| row.recipient_id.as_str()).collect();
+    let mut lost = 0;
+    files::each_line(&files.content_path(date), |line| {
+        let Ok(stored) = serde_json::from_slice::<Content>(line) else { return };
+        let id = stored.recipient_id.as_str();
+        if id != EVERYONE && !present.contains(id) {
+            draft.add(&Content::held_back(id, "a refused row may have been theirs"));
+            lost += 1;
+        }
+    })?;
+    Ok(lost)
 }

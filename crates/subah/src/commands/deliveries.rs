@@ -19,7 +19,7 @@ pub async fn run(config: &Config, command: &Deliveries) -> Result<Answer> {
     let zone = config.daily.window.zone;
     match command {
         Deliveries::List { date, state, limit, format, reveal } => {
-            audit(*reveal);
+            audit(config, *reveal, "deliveries list")?;
             let run = find_run(config, ledger.as_ref(), date.as_deref()).await?;
             let states = state.iter().map(|name| {
                 State::parse(name.trim()).with_context(|| {
@@ -56,7 +56,7 @@ pub async fn run(config: &Config, command: &Deliveries) -> Result<Answer> {
             amend::send_again(config, ledger.as_ref(), args, Change::Requeue).await
         }
         Deliveries::Show { id, reveal } => {
-            audit(*reveal);
+            audit(config, *reveal, &format!("deliveries show {id}"))?;
             let id: DeliveryId =
                 id.parse().context("expected run#index, e.g. daily-pack@2026-11-21#417")?;
             let found = ledger::api::find(ledger.as_ref(), &id).await?;

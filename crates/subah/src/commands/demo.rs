@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use domain::hash::{mix64, unit};
 use domain::{Clock, SystemClock};
 use scheduler::Snapshot;
-use scheduler::intake::{read_content, read_recipients};
+use scheduler::intake::{Country, Rules, read_content, read_recipients};
 
 use crate::cli::DemoArgs;
 use crate::config::Config;
@@ -40,13 +40,20 @@ pub async fn run(args: &DemoArgs) -> Result<Answer> {
     let (throughput, numbers) = numbers_for(args);
     let text = config_text(throughput, numbers);
     let config = Config::parse(Path::new("demo.toml"), &text)?;
-    let zone = config.daily.window.zone;
     let date = config.daily.window.date_at(SystemClock.now());
     // Through the same intake as everyone's files.
-    let recipients =
-        read_recipients(recipients_csv(args).as_bytes(), zone).context("demo recipients")?;
-    let content = read_content(content_csv(args).as_bytes(), zone).context("demo content")?;
-    let snapshot = Snapshot::take(config.campaign.clone(), recipients.rows, content.rows).snapshot;
+    let rules = Rules {
+        default_country: Some(Country::INDIA),
+        ..Rules::new(config.daily.window.zone, SystemClock.now())
+    };
+    let mut recipients = Vec::new();
+    let mut take = |recipient| recipients.push(recipient);
+    read_recipients(recipients_csv(args).as_bytes(), &rules, &mut take)
+        .context("demo recipients")?;
+    let (csv, template) = (content_csv(args), &config.campaign.template);
+    let content = read_content(csv.as_bytes(), &rules, template, &mut |_| Ok(()));
+    let content = content.context("demo content")?.rows;
+    let snapshot = Snapshot::take(config.campaign.clone(), recipients, content).snapshot;
     rehearsal::rehearse(config, snapshot, date, args.engine, &args.rehearsal).await
 }
 

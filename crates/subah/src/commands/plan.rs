@@ -1,6 +1,6 @@
 //! `plan`: what a run would be. Changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -9,7 +9,10 @@ use cloud_api::media::check_file;
 use domain::{Clock, RunId, Suppression, SystemClock};
 use ledger::Phase;
 use scheduler::capacity::Capacity;
+use scheduler::intake::Content;
+use scheduler::intake::recipients::plain_id;
 use scheduler::plan::LeftOut;
+use scheduler::snapshot::Taken;
 use scheduler::{Plan, Snapshot};
 use serde_json::json;
 use templates::{Header, Media, TemplateCall};
@@ -22,6 +25,8 @@ use crate::{output, store};
 
 /// Left-out recipients that the table shows; JSON and CSV have all.
 const SHOWN: usize = 20;
+/// Share of the content that may be for nobody.
+const STRANGERS_MAX: f64 = 0.01;
 
 /// Everything that the plan says.
 struct Survey {
@@ -32,8 +37,14 @@ struct Survey {
     capacity: Capacity,
     /// Media files that Meta would not take, with the reason.
     bad_media: BTreeSet<String>,
-    /// Recipient ids of content for nobody in the list.
-    strangers: Vec<String>,
+    /// Recipient ids of content for nobody in the list, with the id that is probably meant.
+    strangers: Vec<(String, Option<String>)>,
+    /// Rows of content in all.
+    content: usize,
+    /// Recipients who get the default language, by the one that they asked for.
+    fallbacks: BTreeMap<String, u32>,
+    /// Rows of persons who have a row already.
+    twice: Vec<String>,
     /// What people read times in.
     zone: Tz,
 }
@@ -44,12 +55,32 @@ pub async fn run(config: &Config, args: &PlanArgs) -> Result<Answer> {
     let window = config.daily.window.on(date).context("the zone has no such date")?;
     let id = RunId::new(&config.campaign.id, date);
     let plan = Plan::new(&taken.snapshot, id.clone(), window, SystemClock.now());
-    let strangers = taken.strangers.iter().map(|c| c.recipient_id.as_str().to_owned()).collect();
-    let survey = survey(config, &plan, strangers);
+    let mut survey = survey(config, &plan);
+    survey.strangers = strangers(&taken);
+    survey.content = taken.strangers.len() + taken.snapshot.content_rows();
+    survey.twice = taken.twice.iter().map(|id| id.as_str().to_owned()).collect();
     print(args.format.format, &plan, &taken.snapshot, &survey)?;
     warn_if_planned(config, &id, &taken.snapshot.hash).await?;
     let good = survey.capacity.fits() && survey.deliverable > 0 && survey.bad_media.is_empty();
-    Ok(Answer::from_bool(good))
+    // A few have left since; many mean that the ids of the two files do not fit.
+    let few_strangers = survey.strangers.len() as f64 <= STRANGERS_MAX * survey.content as f64;
+    Ok(Answer::from_bool(good && few_strangers))
+}
+
+/// Content for nobody, and whom it is probably for: ids that programs have changed on the
+/// way differ by case, zeros, `.0` or signs that nobody sees.
+fn strangers(taken: &Taken) -> Vec<(String, Option<String>)> {
+    let known: HashMap<String, &str> = if taken.strangers.is_empty() {
+        HashMap::new()
+    } else {
+        let ids = taken.snapshot.rows.iter().map(|row| row.recipient.id.as_str());
+        ids.map(|id| (plain_id(id), id)).collect()
+    };
+    let meant = |content: &Content| {
+        let id = content.recipient_id.as_str();
+        (id.to_owned(), known.get(&plain_id(id)).map(|id| (*id).to_owned()))
+    };
+    taken.strangers.iter().map(meant).collect()
 }
 
 /// Says that a sealed run is not changed by files that came later.
@@ -66,7 +97,7 @@ async fn warn_if_planned(config: &Config, id: &RunId, hash: &str) -> Result<()> 
     Ok(())
 }
 
-fn survey(config: &Config, plan: &Plan<'_>, strangers: Vec<String>) -> Survey {
+fn survey(config: &Config, plan: &Plan<'_>) -> Survey {
     let zone = config.daily.window.zone;
     let mut survey = Survey {
         deliverable: 0,
@@ -74,7 +105,10 @@ fn survey(config: &Config, plan: &Plan<'_>, strangers: Vec<String>) -> Survey {
         left_out: Vec::new(),
         capacity: Capacity::of(plan),
         bad_media: BTreeSet::new(),
-        strangers,
+        strangers: Vec::new(),
+        content: 0,
+        fallbacks: BTreeMap::new(),
+        twice: Vec::new(),
         zone,
     };
     for index in 0..plan.total() {
@@ -87,6 +121,10 @@ fn survey(config: &Config, plan: &Plan<'_>, strangers: Vec<String>) -> Survey {
                     survey.bad_media.insert(bad);
                 }
                 None => {
+                    if planned.fell_back {
+                        let recipient = &plan.snapshot.rows[index as usize].recipient;
+                        *survey.fallbacks.entry(recipient.language.clone()).or_default() += 1;
+                    }
                     survey.deliverable += 1;
                     let minute = planned.due_at.to_utc().with_timezone(&zone).format("%H:%M");
                     *survey.minutes.entry(minute.to_string()).or_default() += 1;
@@ -139,7 +177,9 @@ fn print(format: Format, plan: &Plan<'_>, snapshot: &Snapshot, survey: &Survey) 
             output::json(&json!({
                 "run": plan.run.as_str(), "snapshot": snapshot.hash, "planned": plan.total(),
                 "deliverable": survey.deliverable, "left_out": left_out,
-                "minutes": survey.minutes, "content_for_nobody": survey.strangers,
+                "minutes": survey.minutes,
+                "content_for_nobody": survey.strangers.iter().map(|(id, meant)| json!({"recipient_id": id, "probably": meant})).collect::<Vec<_>>(),
+                "language_fallbacks": survey.fallbacks, "one_person_twice": survey.twice,
                 "bad_media": survey.bad_media,
                 "capacity": {"fits": survey.capacity.fits(), "lanes": lanes,
                     "numbers": survey.capacity.lanes.len(),
@@ -152,21 +192,60 @@ fn print(format: Format, plan: &Plan<'_>, snapshot: &Snapshot, survey: &Survey) 
                 .iter()
                 .map(|l| vec![id(l), l.reason.as_str().to_owned(), l.detail.clone()])
                 .collect();
-            let stranger = |id: &String| {
-                vec![
-                    id.clone(),
-                    "unknown_recipient".to_owned(),
-                    "content for nobody in the list".to_owned(),
-                ]
+            let stranger = |(id, meant): &(String, Option<String>)| {
+                let detail = match meant {
+                    Some(meant) => {
+                        format!("content for nobody in the list; {meant} is probably meant")
+                    }
+                    None => "content for nobody in the list".to_owned(),
+                };
+                vec![id.clone(), "unknown_recipient".to_owned(), detail]
             };
-            let rows: Vec<Vec<String>> =
-                rows.into_iter().chain(survey.strangers.iter().map(stranger)).collect();
+            let twice = |id: &String| {
+                let detail = "the person has another row, which counts";
+                vec![id.clone(), "one_person_twice".to_owned(), detail.to_owned()]
+            };
+            let rows: Vec<Vec<String>> = rows
+                .into_iter()
+                .chain(survey.strangers.iter().map(stranger))
+                .chain(survey.twice.iter().map(twice))
+                .collect();
             output::rows(Format::Csv, &["recipient_id", "reason", "detail"], &rows)
         }
         Format::Table => {
             print_table(plan, snapshot, survey, id);
             Ok(())
         }
+    }
+}
+
+/// What a person should look at before the morning.
+fn print_doubts(survey: &Survey) {
+    let listed = |ids: Vec<String>| {
+        let more = if ids.len() > SHOWN { ", …" } else { "" };
+        let shown: Vec<String> = ids.iter().take(SHOWN).map(|id| output::shown(id)).collect();
+        shown.join(", ") + more
+    };
+    if !survey.strangers.is_empty() {
+        let ids = survey.strangers.iter().map(|(id, meant)| match meant {
+            Some(meant) => format!("{id} (is {meant} meant?)"),
+            None => id.clone(),
+        });
+        let (n, all) = (survey.strangers.len(), survey.content);
+        println!(
+            "{n} of {all} rows of content are for nobody in the list: {}",
+            listed(ids.collect())
+        );
+    }
+    if !survey.twice.is_empty() {
+        let n = survey.twice.len();
+        println!(
+            "{n} rows are left out, because their person has another: {}",
+            listed(survey.twice.clone())
+        );
+    }
+    for (language, n) in &survey.fallbacks {
+        println!("{n} who asked for {} get the default language", output::shown(language));
     }
 }
 
@@ -183,12 +262,7 @@ fn print_table(
         survey.deliverable,
         survey.left_out.len()
     );
-    if !survey.strangers.is_empty() {
-        let (n, shown) = (survey.strangers.len(), survey.strangers.iter().take(SHOWN));
-        let ids: Vec<&str> = shown.map(String::as_str).collect();
-        let more = if n > SHOWN { ", …" } else { "" };
-        println!("{n} rows of content are for nobody in the list: {}{more}", ids.join(", "));
-    }
+    print_doubts(survey);
     println!("\nBy minute");
     let most = survey.minutes.values().copied().max().unwrap_or(1).max(1);
     for (minute, n) in &survey.minutes {
@@ -227,7 +301,7 @@ fn print_table(
     survey.left_out.iter().for_each(|l| *reasons.entry(l.reason.as_str()).or_default() += 1);
     reasons.iter().for_each(|(reason, n)| println!("  {n:>8} {}", reason.replace('_', " ")));
     for left_out in survey.left_out.iter().take(SHOWN) {
-        println!("  {}: {}", id(left_out), left_out.detail);
+        println!("  {}: {}", output::shown(&id(left_out)), left_out.detail);
     }
     if survey.left_out.len() > SHOWN {
         println!("  … and {} more; --format csv lists all", survey.left_out.len() - SHOWN);

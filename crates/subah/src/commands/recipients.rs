@@ -1,62 +1,137 @@
-//! `recipients import|list`.
+//! `recipients import|undo|list`.
 
-use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
-use domain::Recipient;
-use scheduler::intake::read_recipients;
+use domain::Clock;
+use domain::{Recipient, SystemClock};
+use scheduler::intake::merge::Keeper;
+use scheduler::intake::{ReadList, Rules, read_recipients};
 
-use crate::cli::Recipients;
+use crate::cli::{ImportArgs, Recipients};
 use crate::config::Config;
 use crate::exit::Answer;
-use crate::files::{Files, judge};
+use crate::files::{self, Draft, Files, judge};
 use crate::output;
 
-pub fn run(config: &Config, command: &Recipients) -> Result<Answer> {
+pub async fn run(config: &Config, command: &Recipients) -> Result<Answer> {
     match command {
-        Recipients::Import { file, strict } => import(config, file, *strict),
+        Recipients::Import { args, default_country } => {
+            let default_country = default_country.or(config.recipients.default_country);
+            let answer = import(config, args, Rules { default_country, ..rules(config, args) })?;
+            super::say_if_sealed(config, None).await?;
+            Ok(answer)
+        }
+        Recipients::Undo => {
+            let files = Files::of(config);
+            let _lock = files.lock()?;
+            let change = files::undo(&files.recipients_path(), "recipients")?;
+            println!("{change}  recipients: the list before the last import is back");
+            super::say_if_sealed(config, None).await?;
+            Ok(Answer::Yes)
+        }
         Recipients::List { format, reveal } => {
-            output::audit(*reveal);
-            let columns =
-                ["id", "name", "phone", "user_id", "tier", "language", "utility", "marketing"];
+            output::audit(config, *reveal, "recipients list")?;
             let recipients = Files::of(config).recipients()?;
-            let rows: Vec<Vec<String>> = recipients.iter().map(|r| row(r, *reveal)).collect();
+            // What is written as CSV can be imported again.
+            let extra: BTreeSet<&str> =
+                recipients.iter().flat_map(|r| r.attributes.keys()).map(String::as_str).collect();
+            let columns: Vec<&str> = COLUMNS.into_iter().chain(extra.iter().copied()).collect();
+            let zone = config.daily.window.zone;
+            let rows: Vec<Vec<String>> = recipients
+                .iter()
+                .map(|recipient| {
+                    let mut row = row(recipient, zone, *reveal);
+                    let attribute = |name: &&str| match recipient.attributes.get(*name) {
+                        Some(text) if *reveal => text.clone(),
+                        Some(_) => "…".to_owned(),
+                        None => String::new(),
+                    };
+                    row.extend(extra.iter().map(attribute));
+                    row
+                })
+                .collect();
             output::rows(format.format, &columns, &rows)?;
             Ok(Answer::Yes)
         }
     }
 }
 
-/// The list becomes the file; a row that cannot be read keeps what is stored under its id.
-fn import(config: &Config, file: &Path, strict: bool) -> Result<Answer> {
-    let bytes = std::fs::read(file).with_context(|| format!("read {}", file.display()))?;
-    let intake = read_recipients(&bytes, config.daily.window.zone)
-        .with_context(|| format!("import {}", file.display()))?;
-    judge(file, &intake, strict)?;
-    let files = Files::of(config);
-    let mut rows = intake.rows;
-    let good: HashSet<String> = rows.iter().map(|r| r.id.as_str().to_owned()).collect();
-    let mut stored: HashMap<String, Recipient> =
-        files.recipients()?.into_iter().map(|r| (r.id.as_str().to_owned(), r)).collect();
-    let mut kept = 0;
-    for id in intake.refused.iter().filter_map(|refused| refused.id.as_ref()) {
-        if !good.contains(id)
-            && let Some(before) = stored.remove(id)
-        {
-            rows.push(before);
-            kept += 1;
-        }
+/// What any import is read by.
+pub fn rules(config: &Config, args: &ImportArgs) -> Rules {
+    Rules {
+        lint: config.campaign.lint.clone(),
+        sheet: args.sheet.clone(),
+        ..Rules::new(config.daily.window.zone, SystemClock.now())
     }
-    files.save_recipients(&rows)?;
-    println!("{} recipients are in the list", rows.len());
-    if kept > 0 {
-        println!("of these, {kept} are as stored before, because their new row cannot be read");
-    }
-    Ok(Answer::from_bool(intake.refused.is_empty()))
 }
 
-fn row(recipient: &Recipient, reveal: bool) -> Vec<String> {
+/// The list becomes the file; a row that cannot be read keeps what is stored under its id.
+fn import(config: &Config, args: &ImportArgs, rules: Rules) -> Result<Answer> {
+    let bytes = files::input(&args.file)?;
+    let files = Files::of(config);
+    let _lock = files.lock()?;
+    let mut draft = Draft::new(&files.recipients_path())?;
+    let mut list = read_recipients(&bytes, &rules, &mut |recipient| draft.add(&recipient))
+        .with_context(|| format!("import {}", args.file.display()))?;
+    drop(bytes);
+    if let Err(nothing) = judge(config, &args.file, &list.findings, args.strict) {
+        let told = hear(&files, &mut list, args)?;
+        return Err(if told == 0 {
+            nothing
+        } else {
+            nothing.context(format!("{told} stored recipients lose a consent that the file ends, and nothing else changes"))
+        });
+    }
+    let refused = list.findings.refused.len();
+    let mut keeper = Keeper::new(&mut list);
+    if keeper.denies_any() {
+        draft = draft.map(|recipient: Recipient| keeper.settle(recipient))?;
+    }
+    files::each_line(&files.recipients_path(), |line| {
+        let stored = serde_json::from_slice(line).ok().and_then(|stored| keeper.keep(stored));
+        stored.iter().for_each(|stored| draft.add(stored));
+    })?;
+    let (kept, rows) = (keeper.kept, draft.rows);
+    draft.replace("recipients", args.guard(config.recipients.shrink_max))?;
+    if !args.dry_run {
+        println!("{rows} recipients are in the list");
+        if kept > 0 {
+            println!("of these, {kept} are as stored before, because their new row is refused");
+        }
+    }
+    Ok(Answer::from_bool(refused == 0))
+}
+
+/// A *no* counts also in a file that is refused as a whole.
+fn hear(files: &Files, list: &mut ReadList, args: &ImportArgs) -> Result<usize> {
+    let keeper = Keeper::new(list);
+    if !keeper.denies_any() || args.dry_run {
+        return Ok(0);
+    }
+    let (mut rows, mut told) = (files.recipients()?, 0);
+    rows.iter_mut().for_each(|row| told += usize::from(keeper.told(row)));
+    if told > 0 {
+        let mut draft = Draft::new(&files.recipients_path())?;
+        rows.iter().for_each(|row| draft.add(row));
+        draft.replace("recipients", args.guard(1.0))?;
+    }
+    Ok(told)
+}
+
+const COLUMNS: [&str; 9] = [
+    "id",
+    "name",
+    "phone",
+    "bsuid",
+    "tier",
+    "language",
+    "consent_utility",
+    "consent_marketing",
+    "opted_in_at",
+];
+
+fn row(recipient: &Recipient, zone: chrono_tz::Tz, reveal: bool) -> Vec<String> {
     let yes = |flag: bool| if flag { "yes" } else { "no" }.to_owned();
     let (phone, user_id) = (recipient.address.phone(), recipient.address.user_id());
     let initial = |name: &str| name.chars().next().map(|c| format!("{c}…")).unwrap_or_default();
@@ -64,10 +139,11 @@ fn row(recipient: &Recipient, reveal: bool) -> Vec<String> {
         recipient.id.as_str().to_owned(),
         if reveal { recipient.name.clone() } else { initial(&recipient.name) },
         phone.map(|p| if reveal { p.reveal().to_owned() } else { p.masked() }).unwrap_or_default(),
-        user_id.map(|id| if reveal { id.reveal() } else { "yes" }.to_owned()).unwrap_or_default(),
+        user_id.map(|id| if reveal { id.reveal() } else { "…" }.to_owned()).unwrap_or_default(),
         recipient.tier.clone(),
         recipient.language.clone(),
         yes(recipient.consent_utility),
         yes(recipient.consent_marketing),
+        recipient.opted_in_at.map(|at| at.rfc3339(zone)).unwrap_or_default(),
     ]
 }

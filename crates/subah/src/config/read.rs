@@ -1,7 +1,7 @@
 //! Reads TOML key by key and collects what is wrong instead of stopping at the first.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -14,7 +14,9 @@ use chrono_tz::Tz;
 use domain::campaign::{CampaignId, Category};
 use domain::{BusinessNumber, NumberId};
 use scheduler::Campaign;
+use scheduler::plan::Defaults;
 use templates::definition::{ButtonFormat, HeaderFormat};
+use templates::lint::Lint;
 use templates::{ParameterFormat, TemplateDefinition};
 use toml::{Table, Value};
 use url::Url;
@@ -317,7 +319,31 @@ pub fn read_campaign(section: &mut Section, numbers: Vec<BusinessNumber>) -> Cam
             format!("one of campaign.template.languages: {}", template.languages.join(", "));
         section.problem("default_language", &default_language, &expected);
     }
-    Campaign { id, category, template, default_language, tiers, numbers }
+    let defaults = read_defaults(&mut section.section("defaults"), &template);
+    let lint = Lint::default();
+    Campaign { id, category, template, default_language, tiers, numbers, defaults, lint }
+}
+
+/// `[campaign.defaults]`: a text by variable, and tables of such by language.
+fn read_defaults(section: &mut Section, template: &TemplateDefinition) -> Defaults {
+    let mut defaults = Defaults::default();
+    for name in &template.body_parameters {
+        if let Some(text) = section.text(name) {
+            defaults.all.insert(name.clone(), text);
+        }
+    }
+    for language in &template.languages {
+        let mut own = section.section(language);
+        let texts = template
+            .body_parameters
+            .iter()
+            .filter_map(|name| Some((name.clone(), own.text(name)?)));
+        let texts: BTreeMap<String, String> = texts.collect();
+        if !texts.is_empty() {
+            defaults.languages.insert(language.clone(), texts);
+        }
+    }
+    defaults
 }
 
 fn read_template(section: &mut Section) -> TemplateDefinition {
@@ -325,7 +351,22 @@ fn read_template(section: &mut Section) -> TemplateDefinition {
         section.problem("name", "nothing", "the approved template's name, e.g. \"daily_pack\"");
         String::new()
     });
+    if !name.is_empty() && !is_template_name(&name) {
+        section.problem("name", &format!("{name:?}"), "1 to 512 lower-case letters, digits or _");
+    }
     let languages = section.texts("languages").unwrap_or(vec!["en".to_owned()]);
+    for language in languages.iter().filter(|language| !is_language(language)) {
+        section.problem(
+            "languages",
+            &format!("{language:?}"),
+            "Meta's codes such as \"hi\" or \"en_US\"",
+        );
+    }
+    if languages.is_empty()
+        || (1..languages.len()).any(|at| languages[..at].contains(&languages[at]))
+    {
+        section.problem("languages", &format!("{languages:?}"), "at least one, each once");
+    }
     let format = section.one_of("parameter_format", &["named", "positional"], "named");
     let header = section.one_of("header", &["none", "text", "image", "video", "document"], "none");
     let buttons = section.texts("buttons").unwrap_or_default();
@@ -346,9 +387,21 @@ fn read_template(section: &mut Section) -> TemplateDefinition {
             ),
         }
     }
+    let header_parameter = section.text("header_parameter");
+    if header_parameter.is_some() && (header != "text" || format != "named") {
+        let expected = "nothing, unless header = \"text\" and parameter_format = \"named\"";
+        section.problem("header_parameter", "a name", expected);
+    }
+    if header_parameter.is_none() && header == "text" && format == "named" {
+        section.problem("header_parameter", "nothing", "the name of the header's variable");
+    }
+    let body_parameters = section.texts("body_parameters").unwrap_or_default();
+    let body_text = section.text("body_text");
+    check_variables(section, format, &body_parameters, body_text.as_deref());
     TemplateDefinition {
         name,
         languages,
+        header_parameter,
         parameter_format: match format {
             "positional" => ParameterFormat::Positional,
             _ => ParameterFormat::Named,
@@ -360,8 +413,53 @@ fn read_template(section: &mut Section) -> TemplateDefinition {
             "document" => HeaderFormat::Document,
             _ => HeaderFormat::None,
         },
-        body_parameters: section.texts("body_parameters").unwrap_or_default(),
+        body_parameters,
         buttons: formats,
-        body_text: section.text("body_text"),
+        body_text,
+    }
+}
+
+fn is_template_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    (1..=512).contains(&name.len()) && name.chars().all(plain)
+}
+
+/// `hi`, `en_US`: Meta refuses `en-US`, `EN` and `English` at 06:00 as 132001.
+fn is_language(code: &str) -> bool {
+    let (language, region) = code.split_once('_').unwrap_or((code, "XX"));
+    let lower =
+        (2..=3).contains(&language.len()) && language.bytes().all(|b| b.is_ascii_lowercase());
+    lower && region.len() == 2 && region.bytes().all(|b| b.is_ascii_uppercase())
+}
+
+/// Variables against the approved text: the same ones, and positional ones from 1 on.
+fn check_variables(section: &Section, format: &str, names: &[String], text: Option<&str>) {
+    if (1..names.len()).any(|at| names[..at].contains(&names[at])) {
+        section.problem("body_parameters", &format!("{names:?}"), "each variable once");
+    }
+    let positions: Vec<String> = (1..=names.len()).map(|n| n.to_string()).collect();
+    let numbered = names.iter().any(|name| name.bytes().all(|b| b.is_ascii_digit()));
+    if format == "named" && numbered {
+        section.problem(
+            "body_parameters",
+            &format!("{names:?}"),
+            "names, or parameter_format = \"positional\"",
+        );
+    }
+    let Some(text) = text else { return };
+    let mut found: Vec<String> = Vec::new();
+    for part in text.split("{{").skip(1) {
+        let name = part.split("}}").next().unwrap_or("").trim().to_owned();
+        if !found.contains(&name) {
+            found.push(name);
+        }
+    }
+    let wanted = if format == "positional" { &positions } else { names };
+    let (mut a, mut b) = (found.clone(), wanted.to_vec());
+    a.sort();
+    b.sort();
+    if a != b {
+        let expected = format!("the variables of body_text: {}", found.join(", "));
+        section.problem("body_parameters", &format!("{names:?}"), &expected);
     }
 }

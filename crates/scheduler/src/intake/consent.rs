@@ -1,0 +1,166 @@
+//! What a cell says about consent. Fails closed: a text that is neither is never a yes.
+
+use unicode_normalization::UnicodeNormalization;
+
+/// What a cell says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    Yes,
+    No,
+    /// The person asked to be left alone: a no to every category.
+    OptOut,
+    Unreadable,
+}
+
+const YES: &[&str] =
+    &["yes", "y", "true", "1", "1.0", "हाँ", "हां", "opted in", "optin", "opt in", "subscribed"];
+const NO: &[&str] =
+    &["", "no", "n", "false", "0", "0.0", "नहीं", "नही", "none", "null", "nil", "na", "n a", "-"];
+/// The words of a reply that ends all messages, and those that lists use for it.
+/// Source: keyword tables of public bots, with Hindi and Hinglish.
+const OPT_OUT: &[&str] = &[
+    "stop",
+    "stopped",
+    "stopall",
+    "stop all",
+    "unsubscribe",
+    "unsubscribed",
+    "cancel",
+    "cancelled",
+    "end",
+    "quit",
+    "revoke",
+    "revoked",
+    "optout",
+    "opt out",
+    "opted out",
+    "optedout",
+    "remove",
+    "remove me",
+    "removed",
+    "halt",
+    "withdrawn",
+    "withdraw",
+    "withdrew",
+    "consent withdrawn",
+    "dnd",
+    "do not disturb",
+    "do not contact",
+    "do not send",
+    "dont send",
+    "blocked",
+    "blacklisted",
+    "blocklisted",
+    "inactive",
+    "declined",
+    "denied",
+    "refused",
+    "बंद",
+    "बंद करो",
+    "बंद करें",
+    "बन्द करो",
+    "रोको",
+    "रोकें",
+    "रुको",
+    "मत भेजो",
+    "मैसेज मत भेजो",
+    "संदेश बंद करो",
+    "सदस्यता समाप्त",
+    "हटाओ",
+    "नहीं चाहिए",
+    "band",
+    "band karo",
+    "bandh karo",
+    "band kro",
+    "roko",
+    "rok do",
+    "mat bhejo",
+    "msg mat bhejo",
+    "nahi chahiye",
+    "hatao",
+    "બંધ",
+    "બંધ કરો",
+    "थांबवा",
+    "बंद करा",
+    "நிறுத்து",
+    "ఆపండి",
+    "বন্ধ",
+    "বন্ধ করুন",
+    "ನಿಲ್ಲಿಸಿ",
+];
+
+/// Reads one cell; an empty one is a no.
+pub fn read(text: &str) -> Consent {
+    let plain = plain(text);
+    let seen = text.trim_matches(|c: char| c.is_whitespace() || super::phone::is_unseen(c));
+    if plain.is_empty() && !matches!(seen, "" | "-" | "--" | "–" | "—") {
+        return Consent::Unreadable;
+    }
+    let is = |words: &[&str]| words.contains(&plain.as_str());
+    if is(OPT_OUT) {
+        Consent::OptOut
+    } else if is(YES) {
+        Consent::Yes
+    } else if is(NO) {
+        Consent::No
+    } else {
+        Consent::Unreadable
+    }
+}
+
+/// Whether a whole message is a STOP, in the words of any language that we know.
+pub fn is_stop(text: &str) -> bool {
+    read(text) == Consent::OptOut
+}
+
+/// NFC, lower case, without punctuation, joiners and pictures, single spaces.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.nfc().flat_map(char::to_lowercase) {
+        let decimal = c == '.' && plain.ends_with(|c: char| c.is_ascii_digit());
+        if c.is_alphanumeric() || is_mark(c) || decimal {
+            plain.push(c);
+        } else if !super::phone::is_unseen(c) && c != '\'' && c != '\u{2019}' {
+            plain.push(' ');
+        }
+    }
+    let words: Vec<&str> =
+        plain.split_whitespace().filter(|w| !matches!(*w, "please" | "plz" | "कृपया")).collect();
+    words.join(" ")
+}
+
+/// Vowel signs and viramas of Indian scripts: parts of a word, not punctuation.
+fn is_mark(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{900}'..='\u{dff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_yes_only_when_it_says_so() {
+        for text in ["yes", " Y ", "TRUE", "1", "1.0", "हाँ", "Opted-In"] {
+            assert_eq!(read(text), Consent::Yes, "{text}");
+        }
+        for text in ["", "  ", "no", "FALSE", "0", "नहीं", "-"] {
+            assert_eq!(read(text), Consent::No, "{text}");
+        }
+        for text in [
+            "STOP",
+            "Stop!",
+            "opted out",
+            "opt-out",
+            "Unsubscribed",
+            "withdrawn",
+            "बंद करो",
+            "BAND KARO",
+            "stop please",
+        ] {
+            assert_eq!(read(text), Consent::OptOut, "{text}");
+        }
+        for text in ["perhaps", "2", "yes?no", "\u{fffd}", "yes, but"] {
+            assert_eq!(read(text), Consent::Unreadable, "{text}");
+        }
+    }
+}
