@@ -229,6 +229,7 @@ impl Player<'_> {
                     dispatched_at: Some(now),
                     accepted_at: (http == 0).then_some(now),
                     retry_at: Some(later(retry_in)),
+                    words: None,
                 };
                 said(self.ledger.result(&[result]).await)
             }
@@ -240,7 +241,7 @@ impl Player<'_> {
             Command::Apply { index, nonce, what, retry_in } => {
                 let news = news(nonce, what, now);
                 let retry_at = news.failed.map(|_| later(retry_in));
-                let fact = WebhookFact { id: self.id(index), news, retry_at };
+                let fact = WebhookFact { retry_at, ..WebhookFact::new(self.id(index), news) };
                 said(self.ledger.apply(&[fact]).await)
             }
             Command::Amend { index, change } => {

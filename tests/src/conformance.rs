@@ -121,6 +121,7 @@ impl<'a> Stage<'a> {
             dispatched_at: None,
             accepted_at: None,
             retry_at: Some(self.header.window.opens),
+            words: None,
         };
         self.ledger.result(&[result]).await.unwrap()[0]
     }
@@ -134,7 +135,7 @@ impl<'a> Stage<'a> {
 
     pub async fn apply(&self, index: u32, news: Attempt) -> Applied {
         let retry_at = Some(self.header.window.opens);
-        let fact = WebhookFact { id: self.id(index), news, retry_at };
+        let fact = WebhookFact { retry_at, ..WebhookFact::new(self.id(index), news) };
         self.ledger.apply(&[fact]).await.unwrap()[0]
     }
 
@@ -361,7 +362,7 @@ async fn webhooks_in_any_order_and_number_change_nothing_twice(ledger: &dyn Ledg
         assert_eq!(stage.apply(0, repeat).await, Applied::Stale);
     }
     assert_eq!(stage.counts().await, before);
-    let fact = WebhookFact { id: stage.id(99), news: news(1), retry_at: None };
+    let fact = WebhookFact::new(stage.id(99), news(1));
     let stranger: RunId = "nobody@2026-11-21".parse().unwrap();
     let other = WebhookFact { id: DeliveryId { run: stranger, index: 0 }, ..fact.clone() };
     let verdicts = ledger.apply(&[fact, other]).await.unwrap();

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::facts::{Doubt, NotSent};
-use domain::{Failure, FailureClass, NumberId};
+use domain::{Failure, FailureClass, NumberId, Scope};
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use url::Url;
 
 use crate::error_codes::{self, Answered};
@@ -30,9 +30,10 @@ pub enum Outcome {
     /// 200 with a message id. `held`: kept back for quality assessment.
     Accepted { wamid: String, held: bool },
     /// A well-formed error with a code that says the message was not taken.
-    Refused { failure: Failure, retry_after: Option<Duration>, trace: String },
-    /// Nobody knows whether the message was taken. `code` is 0 without a Graph error.
-    Ambiguous { doubt: Doubt, code: i32, trace: String },
+    /// `words` are Meta's own, without personal data, with its trace.
+    Refused { failure: Failure, retry_after: Option<Duration>, words: String },
+    /// Nobody knows whether the message was taken. `code` is `None` without a Graph error.
+    Ambiguous { doubt: Doubt, code: Option<i32>, words: String },
     /// The request certainly never left.
     NotSent(NotSent),
 }
@@ -46,15 +47,15 @@ pub enum CallError {
         #[source]
         source: reqwest::Error,
     },
-    #[error("{doing}: HTTP {status}, code {code} ({}), trace {trace}: {words}", error_codes::meaning(*code))]
+    #[error("{doing}: HTTP {status}, code {code} ({}): {words}", error_codes::meaning(*code))]
     Refused {
         doing: String,
         status: u16,
         code: i32,
-        subcode: Option<i32>,
-        trace: String,
-        /// Meta's own, without personal data.
+        /// Meta's own, without personal data, with its trace.
         words: String,
+        /// Not about the account, the number or the token.
+        is_about_the_object: bool,
     },
     #[error("{doing}: HTTP {status} with an answer that cannot be read")]
     Unreadable { doing: String, status: u16 },
@@ -79,50 +80,56 @@ pub struct CloudApi {
     token: SecretString,
 }
 
-#[derive(Deserialize)]
-struct SendAnswer {
-    #[serde(default)]
-    messages: Vec<SentMessage>,
-}
-
-#[derive(Deserialize)]
-struct SentMessage {
-    id: String,
-    #[serde(default)]
-    message_status: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct ErrorAnswer {
-    error: GraphError,
-}
-
-/// Graph's error object. Its code decides; its texts are kept without what may be personal.
-#[derive(Deserialize)]
+/// Graph's error object, as far as it can be read. Its code decides; its texts are kept
+/// without what may be personal.
 struct GraphError {
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    error_data: Option<ErrorData>,
     /// Graph always sends one; an error without it came from something in between.
-    #[serde(default)]
     code: Option<i32>,
-    #[serde(default)]
-    error_subcode: Option<i32>,
-    #[serde(default)]
-    fbtrace_id: String,
+    subcode: Option<i32>,
+    kind: String,
+    is_transient: bool,
+    message: String,
+    details: String,
+    trace: String,
 }
 
-#[derive(Deserialize)]
-struct ErrorData {
-    #[serde(default)]
-    details: String,
+/// Field by field: an odd one, such as a code as text or a `null`, never loses the others.
+fn graph_error(body: &[u8]) -> Option<GraphError> {
+    let answer: Value = serde_json::from_slice(body).ok()?;
+    let error = answer.get("error").filter(|error| error.is_object())?;
+    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    Some(GraphError {
+        code: number(&error["code"]),
+        subcode: number(&error["error_subcode"]),
+        kind: text(&error["type"]),
+        is_transient: error["is_transient"].as_bool() == Some(true),
+        message: text(&error["message"]),
+        details: text(&error["error_data"]["details"]),
+        trace: text(&error["fbtrace_id"]),
+    })
+}
+
+/// A code as a number, or as a text of one.
+pub(crate) fn number(value: &Value) -> Option<i32> {
+    let whole = || value.as_f64().filter(|n| n.fract() == 0.0 && n.abs() < 2e9).map(|n| n as i32);
+    value.as_str().map_or_else(whole, |text| text.trim().parse().ok())
 }
 
 impl GraphError {
+    fn answer(&self, code: i32) -> error_codes::Answer<'_> {
+        let GraphError { subcode, is_transient, .. } = *self;
+        error_codes::Answer { code, subcode, kind: &self.kind, is_transient }
+    }
+
     fn words(&self) -> String {
-        let details = self.error_data.as_ref().map_or("", |data| data.details.as_str());
-        words::scrubbed(&self.message, details)
+        let words = words::scrubbed(&self.message, &self.details);
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_+/=".contains(c);
+        let trace: String = self.trace.chars().filter(|c| plain(*c)).take(40).collect();
+        match (words.is_empty(), trace.is_empty()) {
+            (_, true) => words,
+            (true, false) => format!("trace {trace}"),
+            (false, false) => format!("{words} (trace {trace})"),
+        }
     }
 }
 
@@ -132,14 +139,7 @@ impl CallError {
     pub fn is_about_the_object(&self) -> bool {
         match self {
             CallError::Media { .. } | CallError::File { .. } => true,
-            CallError::Refused { code, subcode, status, .. } => {
-                // Throttling, doubt and a stop are never about one file.
-                (400..500).contains(status)
-                    && match error_codes::answered(*code, subcode.filter(|_| false), *status) {
-                        Answered::Refused(failure) => failure.class == FailureClass::Rejected,
-                        Answered::Doubtful { code } => code == error_codes::BAD_MEDIA,
-                    }
-            }
+            CallError::Refused { is_about_the_object, .. } => *is_about_the_object,
             _ => false,
         }
     }
@@ -184,7 +184,7 @@ impl CloudApi {
         let retry_after = retry_after(&answer);
         match read(answer).await {
             Ok(body) => classify(status, retry_after, &body),
-            Err(doubt) => Outcome::Ambiguous { doubt, code: 0, trace: String::new() },
+            Err(doubt) => unclear(doubt),
         }
     }
 
@@ -224,11 +224,16 @@ impl CloudApi {
         let Ok(body) = read(answer).await else {
             return Err(CallError::Unreadable { doing, status });
         };
-        if let Ok(ErrorAnswer { error }) = serde_json::from_slice(&body) {
-            let words = error.words();
-            let (code, subcode, trace) =
-                (error.code.unwrap_or(0), error.error_subcode, error.fbtrace_id);
-            return Err(CallError::Refused { doing, status, code, subcode, trace, words });
+        if let Some(error) = graph_error(&body) {
+            let (words, code) = (error.words(), error.code.unwrap_or(error_codes::NO_CODE));
+            let is_about_the_object = match error_codes::answered(error.answer(code)) {
+                Answered::Refused(failure) => failure.class == FailureClass::Rejected,
+                Answered::Doubtful { .. } => false,
+            };
+            // Subcode 33 names the object of the path, which a send's path makes the number.
+            let is_about_the_object =
+                is_about_the_object || (code == 100 && error.subcode == Some(33));
+            return Err(CallError::Refused { doing, status, code, words, is_about_the_object });
         }
         serde_json::from_slice(&body).map_err(|_| CallError::Unreadable { doing, status })
     }
@@ -257,10 +262,39 @@ fn unanswered(error: &reqwest::Error) -> Outcome {
         return Outcome::NotSent(NotSent::Aborted);
     }
     if error.is_connect() {
-        return Outcome::NotSent(NotSent::Connect);
+        return Outcome::NotSent(no_connection(error));
     }
     let doubt = if error.is_timeout() { Doubt::Timeout } else { Doubt::Reset };
-    Outcome::Ambiguous { doubt, code: 0, trace: String::new() }
+    unclear(doubt)
+}
+
+/// Why there is no connection: what a person on duty has to look at.
+fn no_connection(error: &reqwest::Error) -> NotSent {
+    use std::error::Error;
+    let mut cause: Option<&(dyn Error + 'static)> = error.source();
+    while let Some(at) = cause {
+        if let Some(io) = at.downcast_ref::<std::io::Error>() {
+            match (io.raw_os_error(), io.kind()) {
+                (Some(23 | 24), _) => return NotSent::Descriptors, // ENFILE, EMFILE
+                (_, std::io::ErrorKind::ConnectionRefused) => return NotSent::Refused,
+                (_, std::io::ErrorKind::TimedOut) => return NotSent::ConnectTimeout,
+                _ => {}
+            }
+        }
+        let text = at.to_string();
+        if text.starts_with("dns error") {
+            return NotSent::Dns;
+        }
+        if text.contains("certificate") || text.contains("tls") || text.contains("TLS") {
+            return NotSent::Tls;
+        }
+        cause = at.source();
+    }
+    if error.is_timeout() { NotSent::ConnectTimeout } else { NotSent::Connect }
+}
+
+fn unclear(doubt: Doubt) -> Outcome {
+    Outcome::Ambiguous { doubt, code: None, words: String::new() }
 }
 
 /// Seconds only: Meta does not document the header, so a date is not expected.
@@ -285,34 +319,30 @@ async fn read(mut answer: reqwest::Response) -> Result<Bytes, Doubt> {
 
 /// Reads an answer to a send. Total: any status with any bytes is some [`Outcome`].
 pub fn classify(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Outcome {
-    if let Ok(ErrorAnswer { error }) = serde_json::from_slice(body)
+    if let Some(error) = graph_error(body)
         && let Some(code) = error.code
     {
-        let trace = error.fbtrace_id;
-        return match error_codes::answered(code, error.error_subcode, status) {
-            Answered::Refused(failure) => Outcome::Refused { failure, retry_after, trace },
+        let words = error.words();
+        return match error_codes::answered(error.answer(code)) {
+            Answered::Refused(failure) => Outcome::Refused { failure, retry_after, words },
             Answered::Doubtful { code } => {
-                let usual = error_codes::USUALLY_NOT_TAKEN.contains(&code);
+                let usual = error_codes::USUALLY_NOT_TAKEN.contains(&code) || error.is_transient;
                 let doubt = if usual { Doubt::GraphError } else { Doubt::ServerError };
-                Outcome::Ambiguous { doubt, code, trace }
+                Outcome::Ambiguous { doubt, code: Some(code), words }
             }
         };
     }
-    let unclear = |doubt| Outcome::Ambiguous { doubt, code: 0, trace: String::new() };
     match status {
         200..=299 => {
-            let answer: Option<SendAnswer> = serde_json::from_slice(body).ok();
-            match answer.and_then(|answer| answer.messages.into_iter().next()) {
-                Some(sent) => accepted(sent).unwrap_or_else(|| unclear(Doubt::Unreadable)),
-                None => unclear(Doubt::Unreadable),
-            }
+            let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+            accepted(&answer["messages"][0]).unwrap_or_else(|| unclear(Doubt::Unreadable))
         }
-        429 => match error_codes::answered(429, None, status) {
-            Answered::Refused(failure) => {
-                Outcome::Refused { failure, retry_after, trace: String::new() }
-            }
-            Answered::Doubtful { .. } => unclear(Doubt::ServerError),
-        },
+        // The one status that says for itself that nothing was taken.
+        429 => {
+            let (class, scope) = (FailureClass::Throttled, Scope::Number);
+            let failure = Failure { code: 429, class, scope };
+            Outcome::Refused { failure, retry_after, words: String::new() }
+        }
         // A 4xx without a Graph error did not come from Cloud API itself: a proxy, most
         // likely, and nobody knows what it did.
         _ => unclear(Doubt::ServerError),
@@ -320,14 +350,17 @@ pub fn classify(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Outc
 }
 
 /// `None` for a status such as `paused`: odd, so treated as unknown.
-fn accepted(sent: SentMessage) -> Option<Outcome> {
-    let held = match sent.message_status.as_deref() {
-        None | Some("accepted") => false,
-        Some("held_for_quality_assessment") => true,
-        Some(_) => return None,
+fn accepted(sent: &Value) -> Option<Outcome> {
+    let held = match &sent["message_status"] {
+        Value::Null => false,
+        status => match status.as_str()? {
+            "accepted" => false,
+            "held_for_quality_assessment" => true,
+            _ => return None,
+        },
     };
-    let usable = !sent.id.is_empty() && sent.id.len() <= 512;
-    usable.then_some(Outcome::Accepted { wamid: sent.id, held })
+    let id = sent["id"].as_str().filter(|id| !id.is_empty() && id.len() <= 512)?;
+    Some(Outcome::Accepted { wamid: id.to_owned(), held })
 }
 
 #[cfg(test)]

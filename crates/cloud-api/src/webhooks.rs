@@ -2,17 +2,26 @@
 //!
 //! Invariant: a body that is a JSON object always gives a list of events, at worst
 //! [`Event::Other`]; unknown fields, types, statuses and keys are never an error, because
-//! an answer other than 200 makes Meta repeat the whole batch for days. Only a body that
-//! is no JSON object is [`Unreadable`].
+//! an answer other than 200 makes Meta repeat the whole batch for days. Odd signs are
+//! repaired first; an entry or change that cannot be read even then costs itself alone
+//! ([`Event::Odd`]). Only a body that is no JSON object is [`Unreadable`].
 //! Source: Meta, "Webhooks" reference (messages, account and template fields, 2026).
 
 mod describe;
 mod inbound;
+mod news;
+mod repair;
 
 pub use inbound::{Inbound, Link};
+pub use news::News;
 
-use domain::{NumberId, Timestamp};
+use domain::{Address, NumberId, Phone, Timestamp, UserId};
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::client::number as code_of;
+use crate::words;
 
 /// One thing that a webhook told us.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,36 +39,47 @@ pub enum Event {
         direction: String,
     },
     /// A user stopped or resumed a category of messages.
-    Preference {
-        value: String,
-        category: String,
-    },
+    Preference(Preference),
     Group {
         event: String,
     },
     /// An error about the number or account rather than one message.
     Error {
         number: Option<NumberId>,
-        code: i32,
+        error: ReportedError,
     },
     /// News about a template: status, quality, category or components.
-    Template {
-        field: String,
-        event: String,
-        name: String,
-        language: String,
-    },
+    Template(News),
     /// News about a number or the account.
-    Account {
-        field: String,
-        event: String,
-        detail: String,
+    Account(News),
+    /// A part of the body that cannot be read: kept for a person.
+    Odd {
+        why: String,
     },
     /// A field that this version does not know.
     Other {
         field: String,
         event: String,
     },
+}
+
+/// What a user wants no more, or again. Personal data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preference {
+    pub who: Option<Address>,
+    /// `stop` or `resume`.
+    pub value: String,
+    pub category: String,
+    pub at: Option<Timestamp>,
+}
+
+/// One error of a status or a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportedError {
+    /// `None` when the error names none, which is not code 0.
+    pub code: Option<i32>,
+    /// Meta's own words, without personal data.
+    pub words: String,
 }
 
 /// One status of one message.
@@ -73,10 +93,11 @@ pub struct StatusReport {
     pub at: Option<Timestamp>,
     /// Our own words back, if we sent any.
     pub callback: Option<String>,
-    /// Codes of a failure, first one first; may be empty even for `failed`.
-    pub errors: Vec<i32>,
+    /// Of a failure, first one first; may be empty even for `failed`.
+    pub errors: Vec<ReportedError>,
     pub pricing: Option<Pricing>,
-    /// `payment` or `call` statuses are not about messages.
+    /// `payment` or `call` statuses are not about messages; `message` ones are, as are
+    /// those without a type.
     pub kind: Option<String>,
     pub group: bool,
 }
@@ -110,32 +131,95 @@ pub struct Unreadable {
     pub why: String,
 }
 
+impl StatusReport {
+    /// Whether it speaks of a message.
+    pub fn is_of_a_message(&self) -> bool {
+        self.kind.as_deref().is_none_or(|kind| kind == "message")
+    }
+}
+
+#[derive(Deserialize)]
+struct Root<'a> {
+    #[serde(borrow, default)]
+    entry: Option<&'a RawValue>,
+}
+
 /// Reads one body. Events come in the order of the body.
 ///
 /// # Errors
 /// [`Unreadable`] when the body is not a JSON object; nothing else is an error.
 pub fn read(body: &[u8]) -> Result<Vec<Event>, Unreadable> {
+    let mut events = Vec::new();
+    let is_object = body.trim_ascii_start().starts_with(b"{");
+    if is_object
+        && let Ok(root) = serde_json::from_slice::<Root<'_>>(body)
+        && each_change(root.entry, &mut events)
+    {
+        return Ok(events);
+    }
+    // Once more, without what JSON does not allow and senders write all the same.
+    events.clear();
+    let mended = repair::mended(body);
     let unreadable = |why: String| Unreadable { bytes: body.len(), why };
-    let root: Value = serde_json::from_slice(body).map_err(|e| {
+    if !mended.trim_start().starts_with('{') {
+        return Err(unreadable("it does not begin as an object".to_owned()));
+    }
+    let root: Root<'_> = serde_json::from_str(&mended).map_err(|e| {
         unreadable(format!("{:?} error at line {}, column {}", e.classify(), e.line(), e.column()))
     })?;
-    if !root.is_object() {
-        return Err(unreadable("it is another kind of JSON".to_owned()));
-    }
-    let mut events = Vec::new();
-    for entry in list(&root, "entry") {
-        for change in list(entry, "changes") {
-            read_change(text(change, "field").unwrap_or(""), &change["value"], &mut events);
+    each_change(root.entry, &mut events);
+    Ok(events)
+}
+
+/// Reads entry by entry and change by change. False when one of them cannot be read.
+fn each_change(entries: Option<&RawValue>, events: &mut Vec<Event>) -> bool {
+    let mut whole = true;
+    let mut odd = |events: &mut Vec<Event>, what: &str, error: &serde_json::Error| {
+        whole = false;
+        let why = format!("{what}: {:?} error at column {}", error.classify(), error.column());
+        events.push(Event::Odd { why });
+    };
+    for entry in raw_list(entries) {
+        #[derive(Deserialize)]
+        struct Entry<'a> {
+            #[serde(borrow, default)]
+            changes: Option<&'a RawValue>,
+        }
+        if !entry.get().starts_with('{') {
+            continue; // no entry at all
+        }
+        let changes = match serde_json::from_str::<Entry<'_>>(entry.get()) {
+            Ok(entry) => entry.changes,
+            Err(error) => {
+                odd(events, "an entry", &error);
+                continue;
+            }
+        };
+        for change in raw_list(changes) {
+            match serde_json::from_str::<Value>(change.get()) {
+                Ok(change) => {
+                    read_change(text(&change, "field").unwrap_or(""), &change["value"], events);
+                }
+                Err(error) => odd(events, "a change", &error),
+            }
         }
     }
-    Ok(events)
+    whole
+}
+
+/// The elements of an array; nothing when there is none.
+fn raw_list(value: Option<&RawValue>) -> Vec<&RawValue> {
+    value.and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default()
 }
 
 fn read_change(field: &str, value: &Value, events: &mut Vec<Event>) {
     let number = number(value);
     let before = events.len();
-    for error in list(value, "errors") {
-        events.push(Event::Error { number: number.clone(), code: code(error) });
+    // Those of a Flow are about its endpoint.
+    if field != "flows" {
+        for error in list(value, "errors") {
+            events.push(Event::Error { number: number.clone(), error: reported(error) });
+        }
     }
     events.extend(list(value, "messages").map(|m| Event::Inbound(inbound::read(m, &number))));
     events.extend(list(value, "statuses").map(|s| Event::Status(read_status(s, &number))));
@@ -148,45 +232,32 @@ fn read_change(field: &str, value: &Value, events: &mut Vec<Event>) {
         event: owned(call, "event"),
         direction: owned(call, "direction"),
     }));
-    events.extend(list(value, "user_preferences").map(|preference| Event::Preference {
-        value: owned(preference, "value"),
-        category: owned(preference, "category"),
+    events.extend(list(value, "user_preferences").map(|preference| {
+        Event::Preference(Preference {
+            who: address(preference, "wa_id", "user_id"),
+            value: owned(preference, "value"),
+            category: owned(preference, "category"),
+            at: instant(&preference["timestamp"]),
+        })
     }));
     events.extend(list(value, "groups").map(|group| Event::Group { event: owned(group, "type") }));
     if events.len() == before && !value.is_null() {
-        events.push(read_news(field, value));
+        events.push(news::read(field, value));
     }
 }
 
-fn read_news(field: &str, value: &Value) -> Event {
-    let event = first(value, &["event", "decision"]);
-    let field = field.to_owned();
-    match field.as_str() {
-        "message_template_status_update"
-        | "message_template_quality_update"
-        | "message_template_components_update"
-        | "template_category_update" => Event::Template {
-            event: if event.is_empty() {
-                first(value, &["new_quality_score", "new_category"])
-            } else {
-                event
-            },
-            name: owned(value, "message_template_name"),
-            language: owned(value, "message_template_language"),
-            field,
-        },
-        "account_update"
-        | "account_alerts"
-        | "account_review_update"
-        | "account_settings_update"
-        | "business_capability_update"
-        | "business_username_update"
-        | "payment_configuration_update"
-        | "phone_number_name_update"
-        | "phone_number_quality_update"
-        | "security" => Event::Account { event, detail: owned(value, "current_limit"), field },
-        _ => Event::Other { field, event },
-    }
+/// A person by number without `+`, by user id, or by both.
+fn address(value: &Value, phone: &str, user_id: &str) -> Option<Address> {
+    let digits = text(value, phone).map(|digits| digits.trim_start_matches('+'));
+    let phone = digits.and_then(|digits| Phone::try_new(format!("+{digits}")).ok());
+    let user_id = text(value, user_id).and_then(|id| UserId::try_new(id).ok());
+    Address::new(phone, user_id)
+}
+
+fn reported(error: &Value) -> ReportedError {
+    let message = text(error, "message").or(text(error, "title")).unwrap_or("");
+    let details = text(&error["error_data"], "details").unwrap_or("");
+    ReportedError { code: code_of(&error["code"]), words: words::scrubbed(message, details) }
 }
 
 fn read_status(status: &Value, number: &Option<NumberId>) -> StatusReport {
@@ -209,7 +280,7 @@ fn read_status(status: &Value, number: &Option<NumberId>) -> StatusReport {
         },
         at: instant(&status["timestamp"]),
         callback: text(status, "biz_opaque_callback_data").map(str::to_owned),
-        errors: list(status, "errors").map(code).collect(),
+        errors: list(status, "errors").map(reported).collect(),
         pricing,
         kind: text(status, "type").map(str::to_owned),
         group: text(status, "recipient_type") == Some("group"),
@@ -220,17 +291,15 @@ fn number(value: &Value) -> Option<NumberId> {
     NumberId::try_new(text(&value["metadata"], "phone_number_id")?).ok()
 }
 
-fn code(error: &Value) -> i32 {
-    error["code"].as_i64().and_then(|code| i32::try_from(code).ok()).unwrap_or(0)
-}
-
-/// Seconds as text or number; values above 10^11 are milliseconds (seen in the field).
+/// Seconds as text or number; larger values are milliseconds or microseconds (both seen in
+/// the field).
 fn instant(value: &Value) -> Option<Timestamp> {
     let n = value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())?;
     match n {
         ..=0 => None,
         1..=100_000_000_000 => Some(Timestamp::from_secs(n)),
-        _ => n.checked_mul(1_000).map(Timestamp::from_micros),
+        100_000_000_001..=100_000_000_000_000 => n.checked_mul(1_000).map(Timestamp::from_micros),
+        _ => Some(Timestamp::from_micros(n)),
     }
 }
 

@@ -1,8 +1,11 @@
 //! `biz_opaque_callback_data`: the only words of ours that come back with a status.
 //!
-//! `1.<run>.<index>.<nonce>.<tag>`, at most 512 characters, no personal data. The tag is
-//! an HMAC, so a status for another delivery cannot be made up by someone who shares the
-//! app. Source: Meta, "messages" API and webhook reference (≤ 512 characters, 2024 on).
+//! `2.<run>.<index>.<nonce>.<tag>`, at most 512 characters, no personal data. The tag is
+//! an HMAC keyed by app secret and installation: a status for another delivery cannot be
+//! made up by someone who shares the app, and that of another installation on the same app
+//! is not ours. Tags of version 1 know no installation: they count for attempts that the
+//! store holds, and no others.
+//! Source: Meta, "messages" API and webhook reference (≤ 512 characters, 2024 on).
 
 use std::fmt;
 
@@ -12,22 +15,30 @@ use sha2::Sha256;
 use crate::facts::Nonce;
 use crate::run::DeliveryId;
 
-/// The key that tags callback data. Derived from the app secret; never printed.
+/// The keys that tag callback data under one app secret. Never printed.
 #[derive(Clone)]
-pub struct CallbackKey(Hmac<Sha256>);
+pub struct CallbackKey {
+    present: Hmac<Sha256>,
+    /// Of tags that were made before there were installations.
+    first: Hmac<Sha256>,
+}
 
 impl CallbackKey {
-    /// Derives the key, so that the app secret itself signs only webhooks.
-    pub fn derive(app_secret: &[u8]) -> Self {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(app_secret).expect("HMAC takes any key length");
-        mac.update(b"subah callback data v1");
-        let key = mac.finalize().into_bytes();
-        CallbackKey(Hmac::new_from_slice(&key).expect("HMAC takes any key length"))
+    /// Derives the keys, so that the app secret itself signs only webhooks.
+    pub fn derive(app_secret: &[u8], installation: &str) -> Self {
+        let key = |purpose: &[u8]| {
+            let mut mac =
+                Hmac::<Sha256>::new_from_slice(app_secret).expect("HMAC takes any key length");
+            mac.update(purpose);
+            let key = mac.finalize().into_bytes();
+            Hmac::new_from_slice(&key).expect("HMAC takes any key length")
+        };
+        let present = format!("subah callback data v2 {installation}");
+        CallbackKey { present: key(present.as_bytes()), first: key(b"subah callback data v1") }
     }
 
     fn tag(&self, claim: &str) -> [u8; 8] {
-        let mut mac = self.0.clone();
+        let mut mac = self.present.clone();
         mac.update(claim.as_bytes());
         let full = mac.finalize().into_bytes();
         full[..8].try_into().expect("a SHA-256 HMAC has 32 bytes")
@@ -47,52 +58,63 @@ pub struct Callback {
     pub nonce: Nonce,
 }
 
-/// Why callback data was not believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadCallback {
-    /// Another program's data on the same account: normal.
-    #[error("not in our form 1.<run>.<index>.<nonce>.<tag>")]
-    Foreign,
-    #[error("its tag does not match: forged, or made with another app secret")]
-    BadTag,
+/// How much a tag proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// This installation made it.
+    Ours,
+    /// Somebody with the app secret made it, before there were installations.
+    First,
 }
+
+/// Callback data that is not ours: another program's, another installation's, or forged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not tagged by this installation")]
+pub struct Foreign;
 
 impl Callback {
     pub fn encode(&self, key: &CallbackKey) -> String {
-        let claim = format!("1.{}.{}.{}", self.delivery.run, self.delivery.index, self.nonce);
+        let claim = format!("2.{}.{}.{}", self.delivery.run, self.delivery.index, self.nonce);
         let tag = hex::encode(key.tag(&claim));
         format!("{claim}.{tag}")
     }
 
     /// # Errors
-    /// [`BadCallback::Foreign`] when the form is not ours, [`BadCallback::BadTag`] when it
-    /// is but the tag is wrong.
-    pub fn decode(text: &str, key: &CallbackKey) -> Result<Callback, BadCallback> {
-        let (claim, tag) = text.rsplit_once('.').ok_or(BadCallback::Foreign)?;
-        let callback = parse(claim).ok_or(BadCallback::Foreign)?;
+    /// When the form or the tag is not ours.
+    pub fn decode(text: &str, key: &CallbackKey) -> Result<(Callback, Proof), Foreign> {
+        let (claim, tag) = text.rsplit_once('.').ok_or(Foreign)?;
+        let (proof, callback) = parse(claim).ok_or(Foreign)?;
         let mut given = [0u8; 8];
-        hex::decode_to_slice(tag, &mut given).map_err(|_| BadCallback::BadTag)?;
-        let mut mac = key.0.clone();
+        hex::decode_to_slice(tag, &mut given).map_err(|_| Foreign)?;
+        let mut mac = match proof {
+            Proof::Ours => key.present.clone(),
+            Proof::First => key.first.clone(),
+        };
         mac.update(claim.as_bytes());
-        mac.verify_truncated_left(&given).map_err(|_| BadCallback::BadTag)?;
-        Ok(callback)
+        mac.verify_truncated_left(&given).map_err(|_| Foreign)?;
+        Ok((callback, proof))
     }
 
     /// Reads the claim without checking its tag: for the simulator's oracle, which counts
     /// and does not believe.
     pub fn peek(text: &str) -> Option<Callback> {
-        parse(text.rsplit_once('.')?.0)
+        parse(text.rsplit_once('.')?.0).map(|(_, callback)| callback)
     }
 }
 
-fn parse(claim: &str) -> Option<Callback> {
+fn parse(claim: &str) -> Option<(Proof, Callback)> {
     let mut parts = claim.split('.');
     let (version, run, index, nonce) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    if version != "1" || parts.next().is_some() {
+    let proof = match version {
+        "2" => Proof::Ours,
+        "1" => Proof::First,
+        _ => return None,
+    };
+    if parts.next().is_some() {
         return None;
     }
     let delivery = DeliveryId { run: run.parse().ok()?, index: index.parse().ok()? };
-    Some(Callback { delivery, nonce: nonce.parse().ok()? })
+    Some((proof, Callback { delivery, nonce: nonce.parse().ok()? }))
 }
 
 #[cfg(test)]
@@ -106,25 +128,41 @@ mod tests {
 
     #[test]
     fn what_was_encoded_comes_back() {
-        let key = CallbackKey::derive(b"app secret");
+        let key = CallbackKey::derive(b"app secret", "a1");
         let text = callback().encode(&key);
-        assert!(text.starts_with("1.daily-pack@2026-11-21.417.0000000000001234."), "{text}");
+        assert!(text.starts_with("2.daily-pack@2026-11-21.417.0000000000001234."), "{text}");
         assert!(text.len() <= 512);
-        assert_eq!(Callback::decode(&text, &key), Ok(callback()));
+        assert_eq!(Callback::decode(&text, &key), Ok((callback(), Proof::Ours)));
     }
 
     #[test]
-    fn forged_and_foreign_data_are_told_apart() {
-        let key = CallbackKey::derive(b"app secret");
+    fn other_installations_programs_and_forgers_are_foreign() {
+        let key = CallbackKey::derive(b"app secret", "a1");
         let text = callback().encode(&key);
         let moved = text.replace(".417.", ".418.");
-        assert_eq!(Callback::decode(&moved, &key), Err(BadCallback::BadTag));
-        let other = CallbackKey::derive(b"another secret");
-        assert_eq!(Callback::decode(&text, &other), Err(BadCallback::BadTag));
-        for foreign in
-            ["", "tracker", "job:8f1c/att:1", "2.a@2026-11-21.1.0000000000001234.00", "...."]
+        assert_eq!(Callback::decode(&moved, &key), Err(Foreign));
+        for other in
+            [CallbackKey::derive(b"another", "a1"), CallbackKey::derive(b"app secret", "b2")]
         {
-            assert_eq!(Callback::decode(foreign, &key), Err(BadCallback::Foreign), "{foreign}");
+            assert_eq!(Callback::decode(&text, &other), Err(Foreign));
         }
+        for foreign in
+            ["", "tracker", "job:8f1c/att:1", "3.a@2026-11-21.1.0000000000001234.00", "...."]
+        {
+            assert_eq!(Callback::decode(foreign, &key), Err(Foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn tags_of_the_first_version_are_read_as_what_they_are() {
+        // Made by the version before installations, with this very secret.
+        let text = "1.daily-pack@2026-11-21.417.0000000000001234.";
+        let key = CallbackKey::derive(b"app secret", "a1");
+        let claim = text.trim_end_matches('.');
+        let mut mac = key.first.clone();
+        mac.update(claim.as_bytes());
+        let tag = hex::encode(&mac.finalize().into_bytes()[..8]);
+        let read = Callback::decode(&format!("{text}{tag}"), &key);
+        assert_eq!(read, Ok((callback(), Proof::First)));
     }
 }

@@ -94,10 +94,44 @@ pub enum Doubt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NotSent {
-    /// DNS, connect or TLS failed.
+    /// No connection, for another reason than those below.
     Connect,
     /// We gave up before writing (budget, shutdown, journal).
     Aborted,
+    /// The name of the far side was not found.
+    Dns,
+    /// Nobody listens there.
+    Refused,
+    /// The far side's certificate or protocol was not accepted.
+    Tls,
+    /// This process has no file descriptor left.
+    Descriptors,
+    /// No connection in time.
+    ConnectTimeout,
+}
+
+impl NotSent {
+    pub const ALL: [NotSent; 7] = [
+        NotSent::Connect,
+        NotSent::Aborted,
+        NotSent::Dns,
+        NotSent::Refused,
+        NotSent::Tls,
+        NotSent::Descriptors,
+        NotSent::ConnectTimeout,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            NotSent::Connect => "no_connection",
+            NotSent::Aborted => "aborted_here",
+            NotSent::Dns => "name_not_found",
+            NotSent::Refused => "connection_refused",
+            NotSent::Tls => "tls_failed",
+            NotSent::Descriptors => "no_descriptors",
+            NotSent::ConnectTimeout => "connect_timeout",
+        }
+    }
 }
 
 /// What the HTTP try gave. Declared from least to most knowledge: the order is the merge.
@@ -145,6 +179,13 @@ pub struct Attempt {
     pub read_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<ReportedFailure>,
+    /// The provider's own words about a refusal, a doubt or a failure, without personal
+    /// data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
+    /// A status gave an impossible event time; the time of its receipt stands for it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub time_doubted: bool,
 }
 
 fn is_none(http: &Http) -> bool {
@@ -165,6 +206,8 @@ impl Attempt {
             delivered_at: None,
             read_at: None,
             failed: None,
+            words: None,
+            time_doubted: false,
         }
     }
 
@@ -182,6 +225,12 @@ impl Attempt {
             self.http = other.http.clone();
             news = true;
         }
+        // Any rule does that gives the same words in any order.
+        if other.words > self.words {
+            self.words.clone_from(&other.words);
+            news = true;
+        }
+        news |= largest(&mut self.time_doubted, other.time_doubted);
         news
     }
 

@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod callback;
 pub mod campaign;
 pub mod clock;
+pub mod consent;
 pub mod facts;
 pub mod failure;
 pub mod hash;
@@ -15,6 +16,7 @@ pub mod person;
 pub mod recipient;
 pub mod run;
 pub mod state;
+pub mod text;
 pub mod window;
 
 pub use backoff::Backoff;

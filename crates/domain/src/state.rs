@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{Attempt, Doubt, Ended, Facts, Http, Resolution};
-use crate::failure::FailureClass;
+use crate::failure::{FailureClass, Scope};
 
 /// The visible state of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -266,11 +266,14 @@ pub fn standing(attempt: &Attempt) -> Standing {
         return Standing::Taken(State::Delivered);
     }
     if let Some(reported) = attempt.failed {
-        return match reported.failure.class {
-            FailureClass::Retryable | FailureClass::Throttled | FailureClass::Halted => {
-                Standing::Closed
-            }
-            FailureClass::Rejected => Standing::Rejected,
+        // The same class decides as for an answer; what pacing has dropped after holding it
+        // back stays dropped.
+        let held = matches!(attempt.http, Http::Accepted { held: true, .. });
+        return match (reported.failure.class, reported.failure.scope) {
+            (FailureClass::Halted, Scope::Template) if held => Standing::Rejected,
+            (FailureClass::Throttled | FailureClass::Halted, _) => Standing::Unspent,
+            (FailureClass::Retryable, _) => Standing::Closed,
+            (FailureClass::Rejected, _) => Standing::Rejected,
         };
     }
     if attempt.sent_at.is_some() {
@@ -331,8 +334,10 @@ pub fn state(facts: &Facts, leased: bool, policy: &Policy) -> State {
     if let Some(best) = taken.max() {
         return best;
     }
+    // Left out by their own word, unless something may have gone before.
+    let may_have_gone = any(Standing::InFlight) || any(Standing::Doubtful) || undecided(facts);
     match (facts.ended, facts.resolved) {
-        (Some(Ended::Suppressed(_)), _) => return State::Suppressed,
+        (Some(Ended::Suppressed(_)), _) if !may_have_gone => return State::Suppressed,
         (_, Some(Resolution::Delivered)) => return State::Delivered,
         (_, Some(Resolution::NotDelivered)) => return State::Failed,
         _ => {}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::facts::Ended;
@@ -212,6 +213,9 @@ pub struct AttemptResult {
     pub accepted_at: Option<Timestamp>,
     /// When another try may go, if the state allows one.
     pub retry_at: Option<Timestamp>,
+    /// The provider's own words, without personal data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
 }
 
 /// A claim given back without a try.
@@ -228,8 +232,54 @@ pub struct WebhookFact {
     pub id: DeliveryId,
     /// The news; its nonce names the attempt. An unknown nonce creates the attempt.
     pub news: Attempt,
-    /// When another try may go, if the news is a failure that allows one.
+    /// When another try may go, if the news is a failure that allows one: what a sender had
+    /// decided before it died.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
+    /// The same for a failure that a status reports; grows with the tries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryIn>,
+    /// The number that the status names: it must be that of the delivery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<NumberId>,
+    /// When it came in: event times are held against it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_at: Option<Timestamp>,
+    /// Tagged before there were installations: counts only for an attempt that is known.
+    #[serde(default)]
+    pub is_first_tag: bool,
+}
+
+impl WebhookFact {
+    pub fn new(id: DeliveryId, news: Attempt) -> Self {
+        WebhookFact {
+            id,
+            news,
+            retry_at: None,
+            retry: None,
+            number: None,
+            received_at: None,
+            is_first_tag: false,
+        }
+    }
+}
+
+/// A wait that grows with the tries that were spent. A span, not an instant: the store's
+/// clock counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryIn {
+    /// After the first try, its jitter included.
+    pub first: Duration,
+    pub factor: u32,
+    pub max: Duration,
+}
+
+impl RetryIn {
+    /// After the `n`-th try, counted from 1.
+    pub fn after(&self, n: u32) -> Duration {
+        let grown = self.factor.saturating_pow(n.max(1) - 1);
+        self.first.saturating_mul(grown).min(self.max)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,6 +290,10 @@ pub enum Applied {
     },
     /// New facts, same visible state.
     Noted,
+    /// Merged, and the store did not know the attempt: it has forgotten that it was granted.
+    Forgotten,
+    /// Another installation's, or of another number than the delivery's: nothing changed.
+    Foreign,
     /// Old or repeated news: normal traffic.
     Stale,
     /// No such delivery in the ledger.
@@ -272,6 +326,8 @@ pub enum Change {
     Strike,
     /// A lost host may have tried it: see [`domain::Facts::suspect`].
     Suspect,
+    /// The person said STOP: nothing more is sent to them.
+    OptOut,
 }
 
 /// Who did what to a delivery, and why; kept with it.
@@ -447,6 +503,9 @@ pub trait Ledger: Send + Sync {
         after: Option<u32>,
         limit: usize,
     ) -> Result<Vec<DeliveryView>>;
+
+    /// What was planned to be said, by its hash; empty when there is none.
+    async fn content(&self, run: &RunId, hash: &str) -> Result<Arc<str>>;
 
     async fn health(&self) -> Result<Health>;
 

@@ -243,7 +243,7 @@ pub fn apply(rows: &mut impl Rows, facts: &[WebhookFact], now: Timestamp) -> Res
         };
         let was = record.state;
         let verdict = transition::apply(&mut record, &run, fact, now);
-        if verdict != Applied::Stale {
+        if !matches!(verdict, Applied::Stale | Applied::Foreign) {
             rows.put(&run, fact.id.index, &record, was)?;
             if let Some(at) = transition::witness(&record, fact.news.nonce) {
                 rows.put_witness(&fact.id.run, record.lane, at)?;

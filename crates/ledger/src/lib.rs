@@ -13,9 +13,11 @@ pub mod api;
 pub mod cell;
 mod core;
 pub mod error;
+pub mod halts;
 pub mod lanes;
 pub mod members;
 pub mod model;
+pub mod opt_outs;
 pub mod record;
 pub mod recovery;
 pub mod redis;
@@ -25,7 +27,7 @@ pub mod transition;
 pub use api::{
     Amended, Amendment, Applied, AttemptResult, Begun, Change, Claim, Claimed, Counts,
     DeliveryView, Filter, Health, IntentAnswer, IntentRequest, Ledger, Note, Phase, PlanChunk,
-    PlanRow, Release, Run, RunHeader, Swept, WebhookFact,
+    PlanRow, Release, RetryIn, Run, RunHeader, Swept, WebhookFact,
 };
 pub use error::LedgerError;
 pub use model::Model;

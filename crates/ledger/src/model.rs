@@ -325,6 +325,10 @@ impl Ledger for Model {
         Ok(rows.filter(|view| filter.admits(view)).take(limit).collect())
     }
 
+    async fn content(&self, run: &RunId, hash: &str) -> Result<Arc<str>> {
+        self.tables().body(run, hash)
+    }
+
     async fn health(&self) -> Result<Health> {
         Ok(Health { engine: "model", ..Health::default() })
     }

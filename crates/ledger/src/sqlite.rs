@@ -215,14 +215,20 @@ impl Ledger for Sqlite {
         self.read("list deliveries", move |rows| rows.list(&run, &filter, after, limit)).await
     }
 
+    async fn content(&self, run: &RunId, hash: &str) -> Result<Arc<str>> {
+        let (run, hash) = (run.clone(), hash.to_owned());
+        self.read("read content", move |rows| rows.body(&run, &hash)).await
+    }
+
     async fn health(&self) -> Result<Health> {
+        let damage = self.read("check the file", |rows| rows.damage()).await?;
         let path = self.path.display().to_string();
         let facts = vec![
             ("file".to_owned(), path),
             ("sqlite".to_owned(), rusqlite::version().to_owned()),
             ("durability".to_owned(), "WAL, synchronous=FULL, group commit".to_owned()),
         ];
-        Ok(Health { engine: "sqlite", facts, problems: Vec::new() })
+        Ok(Health { engine: "sqlite", facts, problems: damage })
     }
 
     /// What was answered is on the disk, so a restart forgets nothing.

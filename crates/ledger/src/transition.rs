@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use domain::facts::{Doubt, Ended};
-use domain::state::{Standing, attempts_spent, standing};
-use domain::{Attempt, Evidence, Facts, Http, Nonce, OnAmbiguous, State, Timestamp};
+use domain::state::{Standing, attempts_spent, defers_spent, standing};
+use domain::{Attempt, Evidence, Facts, Http, Nonce, OnAmbiguous, State, Suppression, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Applied, AttemptResult, Change, Phase, Run, WebhookFact};
@@ -89,9 +89,10 @@ pub fn result(record: &mut Record, run: &Run, result: &AttemptResult, now: Times
         http: result.http.clone(),
         dispatched_at: result.dispatched_at,
         accepted_at: result.accepted_at,
+        words: result.words.clone(),
         ..Attempt::new(result.nonce)
     };
-    merge(record, run, &news, result.retry_at, now);
+    merge(record, run, &news, |_| result.retry_at, now);
 }
 
 /// Gives a lease back untried. False when it is not this lease any more.
@@ -108,18 +109,60 @@ pub fn release(record: &mut Record, run: &Run, fence: u32, next_at: Timestamp) -
 /// Merges what a webhook reported.
 pub fn apply(record: &mut Record, run: &Run, fact: &WebhookFact, now: Timestamp) -> Applied {
     let from = record.state;
-    if !merge(record, run, &fact.news, fact.retry_at, now) {
+    let held = record.facts.attempt(fact.news.nonce);
+    let lane = run.header.lanes.get(usize::from(record.lane));
+    let other_number = fact.number.as_ref().is_some_and(|number| Some(number) != lane);
+    if other_number || (held.is_none() && fact.is_first_tag) {
+        return Applied::Foreign;
+    }
+    let is_known = held.is_some();
+    let news = believable(&fact.news, held, fact.received_at);
+    let retry_at = |facts: &Facts| {
+        let tries = attempts_spent(facts).max(defers_spent(facts));
+        fact.retry.map(|retry| now + retry.after(tries)).or(fact.retry_at)
+    };
+    if !merge(record, run, &news, retry_at, now) {
         return Applied::Stale;
     }
-    if record.state == from { Applied::Noted } else { Applied::Changed { from, to: record.state } }
+    match record.state {
+        _ if !is_known => Applied::Forgotten,
+        to if to == from => Applied::Noted,
+        to => Applied::Changed { from, to },
+    }
 }
 
-/// Adds news. A failure that comes after the end opens nothing: nobody would ever close it.
+/// An event cannot come before its dispatch, give or take the grain of a second, or lie
+/// ahead of its receipt by more than clocks differ. One that does counts as of its receipt.
+fn believable(news: &Attempt, held: Option<&Attempt>, received_at: Option<Timestamp>) -> Attempt {
+    let mut news = news.clone();
+    let Some(received_at) = received_at else { return news };
+    let begin = held.and_then(|held| held.dispatched_at.or(held.intent_at));
+    let mut doubted = false;
+    let mut hold = |at: &mut Timestamp| {
+        let early = begin.is_some_and(|begin| *at + EVENT_EARLY_MAX < begin);
+        if early || *at > received_at + EVENT_AHEAD_MAX {
+            *at = received_at;
+            doubted = true;
+        }
+    };
+    let instants = [&mut news.sent_at, &mut news.delivered_at, &mut news.read_at];
+    instants.into_iter().flatten().for_each(&mut hold);
+    if let Some(failed) = &mut news.failed {
+        hold(&mut failed.at);
+    }
+    news.time_doubted |= doubted;
+    news
+}
+
+/// Event times have a grain of one second, and clocks differ.
+const EVENT_EARLY_MAX: Duration = Duration::from_secs(2);
+const EVENT_AHEAD_MAX: Duration = Duration::from_secs(120);
+
 fn merge(
     record: &mut Record,
     run: &Run,
     news: &Attempt,
-    retry_at: Option<Timestamp>,
+    retry_at: impl Fn(&Facts) -> Option<Timestamp>,
     now: Timestamp,
 ) -> bool {
     let before = record.state;
@@ -133,7 +176,7 @@ fn merge(
         settle(record, run, State::Intent);
     }
     if record.state == State::RetryWait && before != State::RetryWait {
-        record.next_at = retry_at.unwrap_or(record.next_at);
+        record.next_at = retry_at(&record.facts).unwrap_or(record.next_at);
     }
     end_if_over(record, run, now);
     true
@@ -275,9 +318,15 @@ fn write_off(facts: &mut Facts, now: Timestamp) {
 pub fn amend(record: &mut Record, run: &Run, change: Change, now: Timestamp) -> bool {
     let undecided = matches!(record.state, State::Unknown | State::Ambiguous);
     let dead = matches!(record.state, State::Failed | State::Expired | State::Quarantined);
+    let opted_out = matches!(record.facts.ended, Some(Ended::Suppressed(_)));
     let before = record.state;
     match change {
+        Change::OptOut if record.state.is_open() && !opted_out => {
+            record.facts.ended = Some(Ended::Suppressed(Suppression::OptedOut));
+            record.lease_until = None;
+        }
         Change::Resolve(resolution) if undecided => record.facts.resolved = Some(resolution),
+        Change::Resend | Change::Requeue if opted_out => return false,
         Change::Resend if undecided && run.phase != Phase::Cancelled => {
             write_off(&mut record.facts, now);
             put_back(record, now);

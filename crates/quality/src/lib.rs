@@ -1,15 +1,17 @@
 //! How fast, and whether at all.
 //!
 //! [`Throughput`] keeps one number below its rate, [`PairRate`] one recipient, [`Breaker`]
-//! stops a thing that answers with a refusal for all. None of them waits: they answer
+//! stops a thing that answers with a refusal for all, [`Streaks`] notices equal refusals. None of them waits: they answer
 //! [`Pace`] and the caller sleeps. Time is an `Instant` argument.
 
 pub mod breaker;
 pub mod pair;
+pub mod streak;
 pub mod throughput;
 
 pub use breaker::{Breaker, BreakerState};
 pub use pair::PairRate;
+pub use streak::Streaks;
 pub use throughput::Throughput;
 
 use std::time::Duration;

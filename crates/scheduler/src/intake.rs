@@ -5,7 +5,6 @@
 //! line, with a reason that repeats none of its values; every physical line is accounted
 //! for; an unreadable file changes nothing.
 
-pub mod consent;
 pub mod content;
 pub mod date;
 pub mod header;

@@ -12,6 +12,7 @@
 use std::time::Duration;
 
 use cloud_api::Outcome;
+use domain::facts::Doubt;
 use domain::{Backoff, Failure, FailureClass, Http, Scope, Timestamp};
 use rand::Rng;
 
@@ -40,6 +41,9 @@ pub enum Effect {
     SlowDown,
     /// The scope refuses everything: its breaker opens.
     Trip(Scope),
+    /// A refusal or a doubt that says nothing about the recipient: many equal ones in a row
+    /// stop the smallest thing that they share.
+    Streak,
 }
 
 /// How far the delivery has come before this attempt.
@@ -85,7 +89,10 @@ pub fn decide(
             http: Http::Ambiguous(doubt),
             accepted_at: None,
             retry_at: None,
-            effect: Effect::None,
+            effect: match doubt {
+                Doubt::ServerError | Doubt::Unreadable => Effect::Streak,
+                _ => Effect::None,
+            },
         },
     }
 }
@@ -96,6 +103,7 @@ fn effect(failure: Failure) -> Effect {
         (FailureClass::Throttled, Scope::Recipient) => Effect::None,
         (FailureClass::Throttled, _) => Effect::SlowDown,
         (FailureClass::Halted, scope) => Effect::Trip(scope),
+        (FailureClass::Rejected, Scope::Message) => Effect::Streak,
         (FailureClass::Retryable | FailureClass::Rejected, _) => Effect::None,
     }
 }
@@ -120,7 +128,7 @@ fn step(failure: Failure, spent: Spent) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::facts::{Doubt, NotSent};
+    use domain::facts::NotSent;
     use rand::SeedableRng;
 
     const NOW: Timestamp = Timestamp::from_secs(1_000);
@@ -132,7 +140,7 @@ mod tests {
 
     fn refused(code: i32, class: FailureClass, scope: Scope) -> Outcome {
         let failure = Failure { code, class, scope };
-        Outcome::Refused { failure, retry_after: None, trace: String::new() }
+        Outcome::Refused { failure, retry_after: None, words: String::new() }
     }
 
     fn wait(decision: &Decision) -> f64 {
@@ -142,7 +150,7 @@ mod tests {
     #[test]
     fn doubt_is_never_followed_by_a_try() {
         for doubt in [Doubt::Timeout, Doubt::Reset, Doubt::ServerError, Doubt::Unreadable] {
-            let outcome = Outcome::Ambiguous { doubt, code: 0, trace: String::new() };
+            let outcome = Outcome::Ambiguous { doubt, code: None, words: String::new() };
             let decision = decided(outcome, Spent::default());
             assert_eq!(decision.retry_at, None, "{doubt:?}");
             assert_eq!(decision.http, Http::Ambiguous(doubt));
@@ -160,6 +168,7 @@ mod tests {
             (132_015, Halted, Scope::Template, Effect::Trip(Scope::Template)),
             (190, Halted, Scope::Auth, Effect::Trip(Scope::Auth)),
             (131_026, Rejected, Scope::Recipient, Effect::None),
+            (132_000, Rejected, Scope::Message, Effect::Streak),
         ];
         for (code, class, scope, want) in cases {
             let got = decided(refused(code, class, scope), Spent::default());
@@ -183,7 +192,7 @@ mod tests {
         let failure =
             Failure { code: 130_429, class: FailureClass::Throttled, scope: Scope::Number };
         let retry_after = Some(Duration::from_secs(7));
-        let outcome = Outcome::Refused { failure, retry_after, trace: String::new() };
+        let outcome = Outcome::Refused { failure, retry_after, words: String::new() };
         assert_eq!(wait(&decided(outcome, Spent::default())), 7.0);
     }
 }

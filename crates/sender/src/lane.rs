@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use domain::{BusinessNumber, NumberId, Scope};
 use ledger::Claim;
+use ledger::halts::{Halt, Thing};
+use quality::streak::STREAK_MAX;
 use quality::{Breaker, BreakerState, Pace, Throughput};
 use queue::{BoxError, Lane, Room};
+use templates::{Header, Media, TemplateCall};
 use tokio::sync::Notify;
 
 use crate::monotonic;
@@ -17,6 +20,23 @@ use crate::worker;
 
 /// Claims wait for their permit at most about this long, far below the lease.
 const AHEAD: Duration = Duration::from_millis(250);
+
+/// Why a thing is stopped: the provider's code, and its words.
+#[derive(Clone, Copy)]
+pub struct Stopped<'a> {
+    pub code: i32,
+    pub words: &'a str,
+}
+
+/// The label of a thing in metrics.
+fn kind(thing: &Thing) -> &'static str {
+    match thing {
+        Thing::Asset(_) => "asset",
+        Thing::Translation(..) => "translation",
+        Thing::Number(_) => "number",
+        Thing::Account => "account",
+    }
+}
 
 pub struct NumberLane {
     pub number: NumberId,
@@ -40,40 +60,103 @@ impl NumberLane {
         }
     }
 
-    /// May this template go through this number now? The lane's breaker answers first.
-    pub fn breakers(&self, template: &str, now: Instant) -> Pace {
-        match self.with_breaker(|breaker| breaker.check(now)) {
-            Pace::Go => self.shared.with_template(template, |breaker| breaker.check(now)),
-            held => held,
-        }
+    /// What a call depends on beside its recipient, the smallest first.
+    pub fn things(&self, call: &TemplateCall) -> Vec<Thing> {
+        let asset = match &call.header {
+            Some(Header::Media {
+                media: Media::Id(place) | Media::Link(place) | Media::Path(place),
+                ..
+            }) => Some(Thing::Asset(place.clone())),
+            _ => None,
+        };
+        let translation = Thing::Translation(call.name.clone(), call.language.clone());
+        let rest = [translation, Thing::Number(self.number.clone()), Thing::Account];
+        asset.into_iter().chain(rest).collect()
     }
 
-    /// Opens the breaker of the thing that refuses everything. What is said of the account
-    /// or the token stops this lane; the others learn it at the price of one refusal each,
-    /// and a code that really means one number stops no other.
-    pub fn trip(&self, scope: Scope, template: &str, code: i32, now: Instant) {
-        let (opened, what) = match scope {
-            Scope::Template => (
-                self.shared.with_template(template, |b| b.trip(now)),
-                format!("template {template}"),
-            ),
-            _ => (self.with_breaker(|b| b.trip(now)), format!("number {}", self.number)),
+    /// May these go now? The lane's breaker answers first; a breaker that hands out its one
+    /// probe is asked last.
+    pub fn breakers(&self, things: &[Thing], now: Instant) -> Pace {
+        for thing in things.iter().rev() {
+            if self.with_breaker_of(thing, |breaker| breaker.state(now)) == BreakerState::Open
+                && let held @ Pace::Hold(_) =
+                    self.with_breaker_of(thing, |breaker| breaker.check(now))
+            {
+                return held;
+            }
+        }
+        for thing in things.iter().rev() {
+            match self.with_breaker_of(thing, |breaker| breaker.check(now)) {
+                Pace::Go => {}
+                held => return held,
+            }
+        }
+        Pace::Go
+    }
+
+    /// Opens the breaker of exactly the thing that refuses everything. What is said of the
+    /// account or the token stops this lane; the others learn it at the price of one
+    /// refusal each, and a code that really means one number stops no other.
+    pub fn trip(&self, scope: Scope, call: &TemplateCall, stopped: Stopped<'_>, now: Instant) {
+        let thing = match scope {
+            Scope::Template => Thing::Translation(call.name.clone(), call.language.clone()),
+            _ => Thing::Number(self.number.clone()),
         };
-        if opened {
+        self.stop(thing, "answer", stopped, now);
+    }
+
+    /// Twenty equal refusals: the fault is not the recipients'.
+    pub fn trip_by_streak(&self, thing: Thing, stopped: Stopped<'_>, now: Instant) {
+        self.shared.with_by_streak(|things| things.insert(thing.clone()));
+        self.stop(thing, "streak", stopped, now);
+    }
+
+    fn stop(&self, thing: Thing, by: &str, stopped: Stopped<'_>, now: Instant) {
+        if self.with_breaker_of(&thing, |breaker| breaker.trip(now)) {
+            let Stopped { code, words } = stopped;
             let meaning = cloud_api::error_codes::meaning(code);
-            tracing::error!(lane = %self.number, code, "{what} is stopped: code {code}, {meaning}; deliveries wait, a probe follows");
+            let why = match (by, words.is_empty()) {
+                ("streak", _) => {
+                    format!("{STREAK_MAX} equal refusals in a row, code {code}, {meaning}: {words}")
+                }
+                (_, true) => format!("code {code}, {meaning}"),
+                (_, false) => format!("code {code}, {meaning}: {words}"),
+            };
+            tracing::error!(lane = %self.number, code, "{thing} is stopped: {why}; deliveries wait unspent, a probe follows");
+            self.shared.metrics.halts.with_label_values(&[kind(&thing), by]).inc();
+            let since = self.shared.clock.now();
+            self.shared.announce(Halt { thing, code, since, why, by: by.to_owned() });
         }
         self.export(now);
     }
 
+    /// Somebody else found this number to be stopped.
+    pub fn heed(&self, now: Instant) {
+        self.with_breaker(|breaker| breaker.trip(now));
+        self.export(now);
+    }
+
     /// Something went through: what stood in its way is open again.
-    pub fn flows(&self, template: &str, now: Instant) {
-        let mut closed = self.with_breaker(|breaker| breaker.close(now));
-        closed |= self.shared.with_template(template, |breaker| breaker.close(now));
-        if closed {
-            tracing::info!(lane = %self.number, "number {} sends again", self.number);
-            self.wake.notify_one();
-            self.export(now);
+    pub fn flows(&self, things: &[Thing], now: Instant) {
+        let closes = |thing: &&Thing| self.with_breaker_of(thing, |breaker| breaker.close(now));
+        let closed: Vec<Thing> = things.iter().filter(closes).cloned().collect();
+        self.shared.with_streaks(|streaks| streaks.flows(things));
+        if closed.is_empty() {
+            return;
+        }
+        for thing in &closed {
+            tracing::info!(lane = %self.number, "{thing} takes messages again");
+        }
+        self.shared.with_by_streak(|by_streak| closed.iter().for_each(|t| drop(by_streak.take(t))));
+        self.shared.announce_flow(closed);
+        self.wake.notify_one();
+        self.export(now);
+    }
+
+    fn with_breaker_of<T>(&self, thing: &Thing, f: impl FnOnce(&mut Breaker) -> T) -> T {
+        match thing {
+            Thing::Number(number) if *number == self.number => self.with_breaker(f),
+            thing => self.shared.with_breaker(thing, f),
         }
     }
 

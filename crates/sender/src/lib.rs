@@ -14,6 +14,7 @@ pub mod options;
 mod recovery;
 mod sender;
 mod transport;
+mod unsent;
 mod worker;
 
 pub use journal::{FileJournal, Journal};

@@ -1,14 +1,15 @@
 //! Runs a lane for each business number over one ledger.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::callback::CallbackKey;
-use domain::{BusinessNumber, Clock, NumberId};
+use domain::{BusinessNumber, Clock, NumberId, Timestamp};
+use ledger::halts::{self, Halt, Thing};
 use ledger::{Ledger, Phase};
-use quality::{Breaker, PairRate};
+use quality::{Breaker, PairRate, Streaks};
 use queue::{Lane, LaneOptions, run_lanes};
 use rand::rngs::StdRng;
 use telemetry::Metrics;
@@ -22,11 +23,14 @@ use crate::monotonic;
 use crate::options::Options;
 use crate::recovery;
 use crate::transport::Transport;
+use crate::unsent::Unsent;
 
 /// How often new runs are taken up.
 const TAKE_UP: Duration = Duration::from_millis(500);
 /// How often idle recipients are forgotten.
 const FORGET: Duration = Duration::from_secs(60);
+/// How often halts that others have noted are looked for.
+const HEED: Duration = Duration::from_millis(250);
 
 /// What all lanes of a process share.
 pub(crate) struct Shared {
@@ -44,7 +48,14 @@ pub(crate) struct Shared {
     /// Microseconds since 1970 of the last turn of any claim loop.
     pub progress: Arc<AtomicI64>,
     rng: Mutex<StdRng>,
-    templates: Mutex<HashMap<String, Breaker>>,
+    /// Of everything but numbers, which have their own.
+    breakers: Mutex<HashMap<Thing, Breaker>>,
+    pub unsent: Unsent,
+    streaks: Mutex<Streaks<Thing>>,
+    /// Stopped by a streak: what they refuse meanwhile spends no delivery.
+    by_streak: Mutex<HashSet<Thing>>,
+    /// Halts that others have noted and that are heeded here already.
+    heeded: Mutex<HashMap<Thing, Timestamp>>,
 }
 
 impl Shared {
@@ -52,10 +63,50 @@ impl Shared {
         f(&mut self.rng.lock().expect("no panic while held"))
     }
 
-    pub fn with_template<T>(&self, name: &str, f: impl FnOnce(&mut Breaker) -> T) -> T {
-        let mut templates = self.templates.lock().expect("no panic while held");
+    /// Asks or changes the breaker of a thing that lanes share.
+    pub fn with_breaker<T>(&self, thing: &Thing, f: impl FnOnce(&mut Breaker) -> T) -> T {
+        let mut breakers = self.breakers.lock().expect("no panic while held");
         let compress = self.options.compress;
-        f(templates.entry(name.to_owned()).or_insert_with(|| Breaker::new(compress)))
+        f(breakers.entry(thing.clone()).or_insert_with(|| Breaker::new(compress)))
+    }
+
+    pub fn with_streaks<T>(&self, f: impl FnOnce(&mut Streaks<Thing>) -> T) -> T {
+        f(&mut self.streaks.lock().expect("no panic while held"))
+    }
+
+    pub fn with_by_streak<T>(&self, f: impl FnOnce(&mut HashSet<Thing>) -> T) -> T {
+        f(&mut self.by_streak.lock().expect("no panic while held"))
+    }
+
+    /// Tells everybody over this ledger, and people, what is stopped. Sending does not
+    /// wait for it.
+    pub fn announce(&self, halt: Halt) {
+        let heeded = (halt.thing.clone(), halt.since);
+        self.heeded.lock().expect("no panic while held").extend([heeded]);
+        let ledger = Arc::clone(&self.ledger);
+        tokio::spawn(async move {
+            if let Err(error) = halts::stop(ledger.as_ref(), &halt).await {
+                tracing::warn!(error = %error, "that {} is stopped is not noted: {error}", halt.thing);
+            }
+        });
+    }
+
+    pub fn announce_flow(&self, things: Vec<Thing>) {
+        let ledger = Arc::clone(&self.ledger);
+        tokio::spawn(async move {
+            if let Err(error) = halts::lift(ledger.as_ref(), &things).await {
+                tracing::warn!(error = %error, "that a thing flows again is not noted: {error}");
+            }
+        });
+    }
+
+    /// Halts that are new to this process.
+    fn unheeded(&self, halts: Vec<Halt>) -> Vec<Halt> {
+        let mut heeded = self.heeded.lock().expect("no panic while held");
+        heeded.retain(|thing, _| halts.iter().any(|halt| halt.thing == *thing));
+        let is_new =
+            |halt: &Halt| heeded.insert(halt.thing.clone(), halt.since) != Some(halt.since);
+        halts.into_iter().filter(is_new).collect()
     }
 }
 
@@ -82,6 +133,7 @@ pub struct Sender {
 /// The lanes of a sender and what keeps them honest, to be driven by `queue` or a test.
 pub struct Running {
     pub lanes: Vec<Arc<dyn Lane>>,
+    own: Vec<Arc<NumberLane>>,
     shared: Arc<Shared>,
     numbers: Vec<NumberId>,
 }
@@ -120,14 +172,17 @@ impl Sender {
             pairs: PairRate::new(monotonic()),
             progress: self.progress,
             rng: Mutex::new(self.rng),
-            templates: Mutex::default(),
+            breakers: Mutex::default(),
+            unsent: Unsent::default(),
+            streaks: Mutex::default(),
+            by_streak: Mutex::default(),
+            heeded: Mutex::default(),
         });
-        let lane = |number: &BusinessNumber| {
-            Arc::new(NumberLane::new(number, Arc::clone(&shared))) as Arc<dyn Lane>
-        };
-        let lanes = self.numbers.iter().map(lane).collect();
+        let lane = |number: &BusinessNumber| Arc::new(NumberLane::new(number, Arc::clone(&shared)));
+        let own: Vec<Arc<NumberLane>> = self.numbers.iter().map(lane).collect();
+        let lanes = own.iter().map(|lane| Arc::clone(lane) as Arc<dyn Lane>).collect();
         let numbers = self.numbers.iter().map(|number| number.id.clone()).collect();
-        Running { lanes, shared, numbers }
+        Running { lanes, own, shared, numbers }
     }
 }
 
@@ -146,9 +201,36 @@ impl Running {
             recovery::recover(shared, &stop),
             leases::keep_lanes(shared, &self.numbers, &stop),
             take_up(shared, &stop),
+            heed_halts(shared, &self.own, &stop),
         );
         done.cancelled().await;
         leases::free_lanes(shared).await;
+    }
+}
+
+/// Stops what a receiver, or another sender, has found to be stopped.
+async fn heed_halts(shared: &Shared, lanes: &[Arc<NumberLane>], stop: &CancellationToken) {
+    loop {
+        // A store that does not answer is noticed where something has to be sent.
+        if let Ok(found) = halts::read(shared.ledger.as_ref()).await {
+            for halt in shared.unheeded(found) {
+                let now = monotonic();
+                match &halt.thing {
+                    Thing::Number(number) => {
+                        lanes.iter().filter(|l| l.number == *number).for_each(|l| l.heed(now));
+                    }
+                    thing => {
+                        shared.with_breaker(thing, |breaker| breaker.trip(now));
+                    }
+                }
+                tracing::error!(code = halt.code, "{} is stopped: {}", halt.thing, halt.why);
+            }
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(HEED) => {}
+        }
     }
 }
 

@@ -4,14 +4,17 @@
 //! ledger has granted this nonce; an intent that was refused, unanswered or too old is not
 //! sent; whatever the far side said is recorded, however long the store takes to come back.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use cloud_api::Outcome;
+use cloud_api::error_codes::NO_CODE;
 use cloud_api::messages::template_message;
 use domain::callback::Callback;
 use domain::facts::NotSent;
 use domain::hash::stable64;
-use domain::{Http, Nonce, State};
+use domain::{FailureClass, Http, Nonce, Scope, State};
+use ledger::halts::Thing;
 use ledger::{AttemptResult, Claim, IntentAnswer, IntentRequest, Release};
 use quality::Pace;
 use templates::TemplateCall;
@@ -19,7 +22,7 @@ use templates::TemplateCall;
 use crate::decide::{Decision, Effect, Spent, decide};
 use crate::gate::JOURNAL_PAUSE;
 use crate::journal::{Entry, Sync};
-use crate::lane::NumberLane;
+use crate::lane::{NumberLane, Stopped};
 use crate::{failpoint, monotonic};
 
 /// First and longest pause while the store does not take a result.
@@ -38,7 +41,7 @@ pub async fn deliver(lane: &NumberLane, claim: Claim) {
     let nonce = shared.with_rng(Nonce::new);
     let Some(prepared) = prepare(lane, &claim, nonce).await else { return };
     lane.permit_wanted();
-    let permit = permit(lane, &claim, &prepared.call).await;
+    let permit = permit(lane, &claim, &prepared.things).await;
     lane.permit_settled();
     if let Err(hold) = permit {
         return give_back(lane, &claim, hold).await;
@@ -76,6 +79,7 @@ pub async fn deliver(lane: &NumberLane, claim: Claim) {
 /// A delivery that can go: what the breakers ask about, and the bytes.
 struct Prepared {
     call: TemplateCall,
+    things: Vec<Thing>,
     body: Vec<u8>,
 }
 
@@ -105,7 +109,7 @@ fn build(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> serde_json::Result<P
     let call: TemplateCall = serde_json::from_str(&claim.body)?;
     let callback = Callback { delivery: claim.id.clone(), nonce }.encode(&lane.shared.callback_key);
     let body = serde_json::to_vec(&template_message(&claim.message.to, &call, &callback))?;
-    Ok(Prepared { call, body })
+    Ok(Prepared { things: lane.things(&call), call, body })
 }
 
 /// Notes that the ledger will be asked. A store that may forget needs the note on the
@@ -145,7 +149,7 @@ async fn append(lane: &NumberLane, entry: &Entry, sync: Sync) -> bool {
 }
 
 /// Waits for rate and pair permits. Err: a breaker holds, or the wait would eat the lease.
-async fn permit(lane: &NumberLane, claim: &Claim, call: &TemplateCall) -> Result<(), Duration> {
+async fn permit(lane: &NumberLane, claim: &Claim, things: &[Thing]) -> Result<(), Duration> {
     let until = monotonic() + claim.header.policy.lease / 2;
     let pair = stable64(&[lane.number.as_str(), claim.message.recipient.as_str()]);
     if let Pace::Wait(wait) | Pace::Hold(wait) = lane.shared.pairs.check(pair, monotonic()) {
@@ -160,7 +164,7 @@ async fn permit(lane: &NumberLane, claim: &Claim, call: &TemplateCall) -> Result
         }
     }
     // Last, because a breaker that is half-open hands out its one probe here.
-    match lane.breakers(&call.name, monotonic()) {
+    match lane.breakers(things, monotonic()) {
         Pace::Go => Ok(()),
         Pace::Wait(wait) | Pace::Hold(wait) => Err(wait),
     }
@@ -170,36 +174,84 @@ async fn attempt(lane: &NumberLane, claim: &Claim, prepared: Prepared, nonce: No
     let shared = &lane.shared;
     let dispatched_at = shared.clock.now();
     let started = monotonic();
-    let outcome = shared.transport.send(&lane.number, prepared.body).await;
+    let Prepared { call, things, body } = prepared;
+    let outcome = shared.transport.send(&lane.number, body).await;
     failpoint::pass("answered");
+    let outcome = unspent_if_stopped(lane, &things, outcome);
     measure(lane, claim, &outcome, dispatched_at.millis_after(claim.due_at) / 1e3, started);
 
+    let words = match &outcome {
+        Outcome::Refused { words, .. } | Outcome::Ambiguous { words, .. } => words.clone(),
+        _ => String::new(),
+    };
+    let code = match &outcome {
+        Outcome::Refused { failure, .. } => failure.code,
+        Outcome::Ambiguous { code, .. } => code.unwrap_or(NO_CODE),
+        _ => NO_CODE,
+    };
     let spent = Spent { attempts: claim.attempts_spent, defers: claim.defers_spent };
     let decision = {
         let now = shared.clock.now();
         shared.with_rng(|rng| decide(outcome, spent, now, &shared.options, rng))
     };
-    react(lane, &prepared.call, &decision);
+    react(lane, (&call, &things), &decision, Stopped { code, words: &words });
     let Decision { http, accepted_at, retry_at, .. } = decision;
     let dispatched_at = Some(dispatched_at).filter(|_| !matches!(http, Http::NotSent(_)));
     let id = claim.id.clone();
-    let result = AttemptResult { id, nonce, http, dispatched_at, accepted_at, retry_at };
+    let words = Some(words).filter(|words| !words.is_empty());
+    let result = AttemptResult { id, nonce, http, dispatched_at, accepted_at, retry_at, words };
     settle(lane, result).await;
 }
 
+/// While a streak has stopped one of these, its probes are not paid for by recipients.
+fn unspent_if_stopped(lane: &NumberLane, things: &[Thing], outcome: Outcome) -> Outcome {
+    let Outcome::Refused { mut failure, retry_after, words } = outcome else { return outcome };
+    let stopped = |by_streak: &mut HashSet<Thing>| things.iter().any(|t| by_streak.contains(t));
+    let is_ours = failure.class == FailureClass::Rejected && failure.scope == Scope::Message;
+    if is_ours && lane.shared.with_by_streak(stopped) {
+        failure.class = FailureClass::Halted;
+    }
+    Outcome::Refused { failure, retry_after, words }
+}
+
 /// What the outcome means for the number, the template and the account.
-fn react(lane: &NumberLane, call: &TemplateCall, decision: &Decision) {
+fn react(
+    lane: &NumberLane,
+    (call, things): (&TemplateCall, &[Thing]),
+    decision: &Decision,
+    stopped: Stopped<'_>,
+) {
     let now = monotonic();
     match decision.effect {
         Effect::None => {}
-        Effect::Flows => lane.flows(&call.name, now),
+        Effect::Flows => lane.flows(things, now),
         Effect::SlowDown => lane.throughput.cut(now),
-        Effect::Trip(scope) => {
-            let code = if let Http::Refused(failure) = &decision.http { failure.code } else { 0 };
-            lane.trip(scope, &call.name, code, now);
+        Effect::Trip(Scope::Message) => {
+            // A probe of what a streak has stopped.
+            let by_streak = lane.shared.with_by_streak(|by_streak| {
+                things.iter().find(|thing| by_streak.contains(thing)).cloned()
+            });
+            if let Some(thing) = by_streak {
+                lane.trip_by_streak(thing, stopped, now);
+            }
+        }
+        Effect::Trip(scope) => lane.trip(scope, call, stopped, now),
+        Effect::Streak => {
+            let doubt = matches!(decision.http, Http::Ambiguous(_));
+            // Doubts come from what lies between: they speak of the way, not of the message.
+            let own = [Thing::Number(lane.number.clone())];
+            let share = if doubt { &own[..] } else { things };
+            let code = if doubt { DOUBTS } else { stopped.code };
+            let full = lane.shared.with_streaks(|streaks| streaks.refused(share, code));
+            if let Some(thing) = full {
+                lane.trip_by_streak(thing, stopped, now);
+            }
         }
     }
 }
+
+/// Doubts of any kind are counted as one.
+const DOUBTS: i32 = -2;
 
 fn measure(lane: &NumberLane, claim: &Claim, outcome: &Outcome, late: f64, started: Instant) {
     use domain::FailureClass::{Halted, Rejected, Retryable, Throttled};
@@ -221,9 +273,13 @@ fn measure(lane: &NumberLane, claim: &Claim, outcome: &Outcome, late: f64, start
     if claim.attempts_spent + claim.defers_spent == 0 {
         metrics.lateness.observe(late);
     }
-    if let Outcome::Refused { failure, trace, .. } = outcome {
-        let meaning = cloud_api::error_codes::meaning(failure.code);
-        tracing::debug!(delivery.id = %claim.id, code = failure.code, trace, "delivery {} refused: code {}, {meaning}", claim.id, failure.code);
+    match outcome {
+        Outcome::Refused { failure, words, .. } => {
+            let meaning = cloud_api::error_codes::meaning(failure.code);
+            tracing::debug!(delivery.id = %claim.id, code = failure.code, "delivery {} refused: code {}, {meaning}: {words}", claim.id, failure.code);
+        }
+        Outcome::NotSent(why) => lane.shared.unsent.note(*why, monotonic()),
+        _ => {}
     }
 }
 
@@ -242,6 +298,7 @@ fn aborted(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> AttemptResult {
         dispatched_at: None,
         accepted_at: None,
         retry_at: Some(now + wait),
+        words: None,
     }
 }
 

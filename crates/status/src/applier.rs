@@ -5,25 +5,29 @@
 //! receiver: bodies wait on the disk. Signed bodies that cannot be read go to `poison/`;
 //! facts about deliveries that the ledger does not know are parked for a day.
 
+mod halted;
+mod matcher;
+mod opt_out;
+
+pub use opt_out::OptOutDesk;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cloud_api::error_codes::reported;
+use cloud_api::error_codes::{meaning, reported};
 use cloud_api::webhooks::{self, Event, Status, StatusReport};
-use domain::callback::{BadCallback, Callback, CallbackKey};
+use domain::callback::{Callback, CallbackKey, Proof};
 use domain::failure::ReportedFailure;
-use domain::{Attempt, Backoff, Clock, RunId, Timestamp};
+use domain::{Attempt, Backoff, Clock, Failure, NumberId, RunId, Timestamp};
 use ledger::api::apply_all;
-use ledger::{Applied, Ledger, LedgerError, WebhookFact};
+use ledger::{Applied, Ledger, LedgerError, RetryIn, WebhookFact};
 use rand::rngs::StdRng;
 use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
 use crate::inbox::{LogError, Parked, Record, Source};
 
-/// Stands for a failure without a code, which happens; no code of Meta's.
-const UNNAMED: i32 = -1;
 /// Looks at the inbox at least this often, in case a wake-up was missed.
 const IDLE: Duration = Duration::from_millis(500);
 const STORE_PAUSE: Duration = Duration::from_millis(200);
@@ -58,6 +62,10 @@ pub struct Applier {
     /// Delay before another attempt after a failure that allows one.
     pub backoff: Backoff,
     pub rng: Mutex<StdRng>,
+    /// Those that we send from: what is said of others is not about us.
+    pub numbers: Vec<NumberId>,
+    pub opt_outs: OptOutDesk,
+    pub matcher: Mutex<matcher::Matcher>,
 }
 
 /// What one look at the inbox gave.
@@ -68,13 +76,39 @@ enum Round {
     Halted,
 }
 
-/// A fact with the label it is counted under.
+/// A fact with the label it is counted under, and what a failure said.
 struct Labelled {
     fact: WebhookFact,
     status: &'static str,
+    failure: Option<(Failure, String)>,
+}
+
+/// What a batch of bodies says.
+#[derive(Default)]
+struct Batch {
+    facts: Vec<Labelled>,
+    /// Statuses without callback data: found by their message id, if at all.
+    unnamed: Vec<Unnamed>,
+    stops: Vec<opt_out::Heard>,
+    /// Failures about an account or number that no delivery of ours is named for.
+    general: Vec<halted::General>,
+}
+
+/// A status that names no attempt of ours.
+struct Unnamed {
+    wamid: String,
+    labelled: Labelled,
 }
 
 impl Applier {
+    /// Gives the ledger the STOPs that this host's disk knows.
+    pub async fn remember(&self) {
+        if let Err(error) = self.opt_outs.remember(self.ledger.as_ref()).await {
+            self.metrics.ledger_errors.inc();
+            tracing::warn!(error = %error, "kept STOPs are not in the ledger yet: {error}");
+        }
+    }
+
     /// Applies until `stop`, and then what is left in the inbox. A disk that is full or
     /// cannot be read is tried again: it may be put right.
     pub async fn run(&self, source: &mut dyn Source, stop: CancellationToken) {
@@ -129,13 +163,13 @@ impl Applier {
             if records.is_empty() {
                 return Ok(replayed);
             }
-            let mut facts = Vec::new();
+            let mut batch = Batch::default();
             for record in records.iter().filter(|record| record.received_at >= since) {
-                self.read(record, &mut facts, None);
+                self.read(record, &mut batch, None);
             }
-            let strangers = self.apply(&facts).await?;
+            let (strangers, facts) = self.apply_batch(batch).await?;
             replayed.strangers.extend(strangers.into_iter().map(|fact| fact.id.run));
-            replayed.facts += facts.len();
+            replayed.facts += facts;
         }
     }
 
@@ -146,15 +180,16 @@ impl Applier {
         if records.is_empty() {
             return Ok(Round::Empty);
         }
-        let mut facts = Vec::new();
+        let mut batch = Batch::default();
         for record in &records {
-            self.read(record, &mut facts, Some(&*source));
+            self.read(record, &mut batch, Some(&*source));
         }
-        let strangers = match self.apply(&facts).await {
-            Ok(strangers) => strangers,
+        let reports = batch.facts.len();
+        let strangers = match self.apply_batch(batch).await {
+            Ok((strangers, _)) => strangers,
             Err(error) => {
                 self.metrics.ledger_errors.inc();
-                tracing::warn!(error = %error, "{} status reports wait in the inbox: {error}", facts.len());
+                tracing::warn!(error = %error, "{reports} status reports wait in the inbox: {error}");
                 source.rewind(before);
                 return Ok(Round::Halted);
             }
@@ -205,96 +240,230 @@ impl Applier {
         }
     }
 
-    /// Reads one body into facts. Events that are not statuses are not for us yet.
-    /// Unreadable ones are kept by `keeper`, if there is one.
-    fn read(&self, record: &Record, facts: &mut Vec<Labelled>, keeper: Option<&dyn Source>) {
+    /// Reads one body. Unreadable ones, and those with an odd part, are kept by `keeper`, if
+    /// there is one.
+    fn read(&self, record: &Record, batch: &mut Batch, keeper: Option<&dyn Source>) {
         let events = match webhooks::read(&record.body) {
             Ok(events) => events,
             Err(error) => {
                 self.metrics.webhooks.with_label_values(&["unreadable"]).inc();
-                tracing::error!("{error}; kept in poison/");
+                tracing::error!("{error}; kept in poison/, see `subah webhooks poison`");
                 if let Some(keeper) = keeper {
                     keeper.poison(record);
                 }
                 return;
             }
         };
+        let mut is_odd = false;
         for event in events {
-            if let Event::Status(report) = event
-                && report.kind.is_none()
-            {
-                facts.extend(self.fact(report, record.received_at));
+            self.metrics.webhook_events.with_label_values(&[kind(&event)]).inc();
+            match event {
+                Event::Status(report) => self.read_status(report, record.received_at, batch),
+                Event::Inbound(message) => {
+                    batch.stops.extend(opt_out::in_reply(&message, record.received_at));
+                }
+                Event::Preference(preference) => {
+                    batch.stops.extend(opt_out::in_preference(&preference, record.received_at));
+                }
+                Event::Error { number, error } => {
+                    let of = number.as_ref().map_or("-", |number| number.as_str());
+                    let code = error.code.unwrap_or_default();
+                    tracing::warn!(
+                        number.id = of,
+                        code,
+                        "a webhook reports an error of number {of}: {} {}",
+                        error.code.map_or("no code", meaning),
+                        error.words
+                    );
+                }
+                Event::Template(news) | Event::Account(news) => {
+                    tracing::warn!("{news}; {}", news.details());
+                }
+                Event::Odd { why } => {
+                    is_odd = true;
+                    tracing::error!(
+                        "a webhook holds a part that cannot be read: {why}; kept in poison/"
+                    );
+                }
+                _ => {}
             }
+        }
+        if let Some(keeper) = keeper.filter(|_| is_odd) {
+            self.metrics.webhooks.with_label_values(&["unreadable"]).inc();
+            keeper.poison(record);
         }
     }
 
-    fn fact(&self, report: StatusReport, received_at: Timestamp) -> Option<Labelled> {
+    fn read_status(&self, report: StatusReport, received_at: Timestamp, batch: &mut Batch) {
         let status = label(&report.status);
         let count = |verdict: &str| {
             self.metrics.status_reports.with_label_values(&[status, verdict]).inc();
         };
-        let callback = match self.callback(report.callback.as_deref()?) {
-            Ok(callback) => callback,
-            Err(BadCallback::Foreign) => {
-                count("foreign");
-                return None;
+        if !report.is_of_a_message() {
+            return count("not_about_us");
+        }
+        if let Some(general) = halted::general(&report, received_at, &self.numbers) {
+            batch.general.push(general);
+        }
+        let Some(text) = &report.callback else {
+            let nameless = Callback { delivery: nobody(), nonce: 0.into() };
+            if let Some(labelled) = self.fact(nameless, Proof::Ours, &report, received_at) {
+                batch.unnamed.push(Unnamed { wamid: report.wamid, labelled });
             }
-            Err(bad @ BadCallback::BadTag) => {
-                count("forged");
-                tracing::warn!("status report ignored: callback data: {bad}");
-                return None;
-            }
+            return;
         };
+        match self.callback(text) {
+            Some((callback, proof)) => {
+                batch.facts.extend(self.fact(callback, proof, &report, received_at));
+            }
+            None => count("foreign"),
+        }
+    }
+
+    fn fact(
+        &self,
+        callback: Callback,
+        proof: Proof,
+        report: &StatusReport,
+        received_at: Timestamp,
+    ) -> Option<Labelled> {
         let at = report.at.unwrap_or(received_at);
         self.metrics.webhook_lag.observe(received_at.since(at).as_secs_f64());
         let mut news = Attempt::new(callback.nonce);
+        let mut failed = None;
         match report.status {
             Status::Sent => news.sent_at = Some(at),
             Status::Delivered => news.delivered_at = Some(at),
             Status::Read | Status::Played => news.read_at = Some(at),
             Status::Failed => {
-                let failure = reported(report.errors.first().copied().unwrap_or(UNNAMED));
+                let error = report.errors.first();
+                let failure = reported(error.and_then(|error| error.code));
+                let words = error.map(|error| error.words.clone()).unwrap_or_default();
                 news.failed = Some(ReportedFailure { at, failure });
+                news.words = Some(words.clone()).filter(|words| !words.is_empty());
+                failed = Some((failure, words));
             }
             Status::Other(_) => return None,
         }
-        let retry_at = news.failed.map(|_| {
+        let retry = news.failed.map(|_| {
             let mut rng = self.rng.lock().expect("no panic while held");
-            self.clock.now() + self.backoff.delay(1, &mut *rng)
+            RetryIn {
+                first: self.backoff.delay(1, &mut *rng),
+                factor: self.backoff.factor as u32,
+                max: self.backoff.max,
+            }
         });
-        Some(Labelled { fact: WebhookFact { id: callback.delivery, news, retry_at }, status })
+        let fact = WebhookFact {
+            retry,
+            number: report.number.clone(),
+            received_at: Some(received_at),
+            is_first_tag: proof == Proof::First,
+            ..WebhookFact::new(callback.delivery, news)
+        };
+        Some(Labelled { fact, status: label(&report.status), failure: failed })
     }
 
-    /// The callback by any key; the last key's complaint when none fits.
-    fn callback(&self, text: &str) -> Result<Callback, BadCallback> {
-        let mut read = Err(BadCallback::Foreign);
-        for key in &self.callback_keys {
-            read = Callback::decode(text, key);
-            if read.is_ok() {
-                break;
+    /// The callback by any key; `None` when none fits.
+    fn callback(&self, text: &str) -> Option<(Callback, Proof)> {
+        self.callback_keys.iter().find_map(|key| Callback::decode(text, key).ok())
+    }
+
+    /// Applies what a batch says: STOPs first, because they must hold at once. Returns facts
+    /// whose delivery is not in the ledger, and how many facts there were.
+    async fn apply_batch(&self, batch: Batch) -> Result<(Vec<WebhookFact>, usize), LedgerError> {
+        let Batch { mut facts, unnamed, stops, general } = batch;
+        let now = self.clock.now();
+        self.opt_outs.honour(self.ledger.as_ref(), &stops).await?;
+        self.metrics.opt_outs.inc_by(stops.iter().filter(|heard| heard.is_stop()).count() as u64);
+        halted::stop_general(self, &general, now).await?;
+        facts.extend(self.matched(unnamed, now).await?);
+        let strangers = self.apply(&facts, now).await?;
+        Ok((strangers, facts.len()))
+    }
+
+    /// Statuses without callback data whose message id the ledger holds.
+    async fn matched(
+        &self,
+        unnamed: Vec<Unnamed>,
+        now: Timestamp,
+    ) -> Result<Vec<Labelled>, LedgerError> {
+        if unnamed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wamids: Vec<&str> = unnamed.iter().map(|status| status.wamid.as_str()).collect();
+        let found = matcher::find(&self.matcher, self.ledger.as_ref(), &wamids, now).await?;
+        let mut facts = Vec::new();
+        for (Unnamed { mut labelled, .. }, found) in unnamed.into_iter().zip(found) {
+            match found {
+                Some((id, nonce)) => {
+                    labelled.fact.id = id;
+                    labelled.fact.news.nonce = nonce;
+                    facts.push(labelled);
+                }
+                None => {
+                    let labels = [labelled.status, "unmatched"];
+                    self.metrics.status_reports.with_label_values(&labels).inc();
+                }
             }
         }
-        read
+        Ok(facts)
     }
 
     /// Applies facts; returns those whose delivery is not in the ledger.
-    async fn apply(&self, facts: &[Labelled]) -> Result<Vec<WebhookFact>, LedgerError> {
+    async fn apply(
+        &self,
+        facts: &[Labelled],
+        now: Timestamp,
+    ) -> Result<Vec<WebhookFact>, LedgerError> {
         let batch: Vec<WebhookFact> = facts.iter().map(|labelled| labelled.fact.clone()).collect();
         let verdicts = apply_all(self.ledger.as_ref(), &batch).await?;
         let mut unknown = Vec::new();
         for (labelled, verdict) in facts.iter().zip(verdicts) {
-            let verdict = match verdict {
+            let id = &labelled.fact.id;
+            let name = match verdict {
                 Applied::Changed { .. } => "changed",
                 Applied::Noted => "noted",
                 Applied::Stale => "stale",
+                Applied::Foreign => "foreign",
+                Applied::Forgotten => {
+                    tracing::error!(delivery.id = %id, "the store has forgotten an attempt of {id} that this installation made: was it restored or emptied? the status is merged");
+                    "forgotten"
+                }
                 Applied::Unknown => {
                     unknown.push(labelled.fact.clone());
                     "unknown"
                 }
             };
-            self.metrics.status_reports.with_label_values(&[labelled.status, verdict]).inc();
+            let is_news =
+                matches!(verdict, Applied::Changed { .. } | Applied::Noted | Applied::Forgotten);
+            if let Some((failure, words)) = labelled.failure.as_ref().filter(|_| is_news) {
+                halted::stop_named(self, &labelled.fact, *failure, words, now).await?;
+            }
+            self.metrics.status_reports.with_label_values(&[labelled.status, name]).inc();
         }
         Ok(unknown)
+    }
+}
+
+/// Stands in for the delivery of a status until its message id is found.
+fn nobody() -> domain::DeliveryId {
+    domain::DeliveryId { run: "none@1970-01-01".parse().expect("a run id"), index: 0 }
+}
+
+/// The label of an event in metrics.
+fn kind(event: &Event) -> &'static str {
+    match event {
+        Event::Status(_) => "status",
+        Event::Inbound(_) => "inbound",
+        Event::Echo { .. } => "echo",
+        Event::Call { .. } => "call",
+        Event::Preference(_) => "preference",
+        Event::Group { .. } => "group",
+        Event::Error { .. } => "error",
+        Event::Template(_) => "template",
+        Event::Account(_) => "account",
+        Event::Other { .. } => "other",
+        Event::Odd { .. } => "odd",
     }
 }
 

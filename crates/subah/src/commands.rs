@@ -60,7 +60,7 @@ pub async fn run(cli: Cli) -> Result<Answer> {
 
 async fn rehearse(config: Config, args: &RehearseArgs) -> Result<Answer> {
     let date = files::date(&args.date, &config)?;
-    let taken = Files::of(&config).snapshot(&config, date)?;
+    let taken = Files::of(&config).snapshot(&config, date).await?;
     rehearsal::rehearse(config, taken.snapshot, date, args.engine, &args.rehearsal).await
 }
 

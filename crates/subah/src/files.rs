@@ -3,12 +3,10 @@
 
 mod findings;
 mod media_desk;
-mod opt_outs;
 mod replace;
 
 pub use findings::judge;
 pub use media_desk::MediaDesk;
-pub use opt_outs::OptOuts;
 pub use replace::{Draft, Guard, each_line, undo};
 
 use std::fs::File;
@@ -18,12 +16,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use chrono::{Days, NaiveDate};
 use domain::{Clock, Recipient, SystemClock};
+use ledger::opt_outs::OptOuts;
 use scheduler::Snapshot;
 use scheduler::intake::Content;
 use scheduler::snapshot::Taken;
 use serde::de::DeserializeOwned;
 
 use crate::config::Config;
+use crate::store;
 
 pub struct Files {
     state_dir: PathBuf,
@@ -53,15 +53,25 @@ impl Files {
         read(&self.content_path(date), "content import")
     }
 
-    pub fn opt_outs(&self) -> Result<OptOuts> {
-        OptOuts::load(&self.state_dir)
+    /// Everything a run of `date` is planned from, as one import left it, less those who
+    /// have said STOP since. A ledger that is not there yet has heard of nobody.
+    pub async fn snapshot(&self, config: &Config, date: NaiveDate) -> Result<Taken> {
+        let opt_outs = if store::exists(config) {
+            OptOuts::read(store::open(config).await?.as_ref()).await?
+        } else {
+            OptOuts::default()
+        };
+        self.snapshot_without(config, date, &opt_outs)
     }
 
-    /// Everything a run of `date` is planned from, as one import left it, less those who
-    /// have said STOP since.
-    pub fn snapshot(&self, config: &Config, date: NaiveDate) -> Result<Taken> {
+    /// The same, for who has the ledger at hand.
+    pub fn snapshot_without(
+        &self,
+        config: &Config,
+        date: NaiveDate,
+        opt_outs: &OptOuts,
+    ) -> Result<Taken> {
         let _lock = self.lock_shared()?;
-        let opt_outs = self.opt_outs()?;
         let mut recipients = self.recipients()?;
         recipients.iter_mut().for_each(|recipient| opt_outs.apply(recipient));
         Ok(Snapshot::take(config.campaign.clone(), recipients, self.content(date)?))

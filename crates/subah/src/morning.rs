@@ -43,7 +43,10 @@ impl Loops {
         if let Some(inbox) = &parts.inbox {
             let (applier, stop) = (parts.applier()?, stop_listening.clone());
             let mut tail = Tail::resume(inbox);
-            listening.push(tokio::spawn(async move { applier.run(&mut tail, stop).await }));
+            listening.push(tokio::spawn(async move {
+                applier.remember().await;
+                applier.run(&mut tail, stop).await;
+            }));
             listening.push(tokio::spawn(parts.merger(inbox)?.run(stop_listening.clone())));
             if let Some(listener) = listener {
                 let (router, stop) = (parts.receiver(inbox), stop_listening.clone());

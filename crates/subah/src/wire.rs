@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use cloud_api::CloudApi;
 use domain::callback::CallbackKey;
+use domain::campaign::{CampaignId, Category};
 use domain::{BusinessNumber, Clock, RunId, State, SystemClock, Timestamp, Window};
 use ledger::Ledger;
 use rand::SeedableRng;
@@ -16,6 +17,7 @@ use scheduler::planner::{Frame, PlannedRun, Planner};
 use scheduler::{PlanError, Snapshot};
 use secrecy::{ExposeSecret, SecretString};
 use sender::{FileJournal, Journal, Sender};
+use status::applier::OptOutDesk;
 use status::inbox::LogError;
 use status::receiver::Receiver;
 use status::{Applier, Inbox, Merger, Sweeper};
@@ -24,6 +26,7 @@ use telemetry::Metrics;
 use crate::cli::Role;
 use crate::config::secrets::Credentials;
 use crate::config::{Config, Store};
+use crate::exit::Unavailable;
 use crate::store;
 
 /// Everything that the loops of one process share.
@@ -44,6 +47,8 @@ pub struct Parts {
     app_secrets: Vec<SecretString>,
     verify_token: SecretString,
     numbers: Vec<BusinessNumber>,
+    campaign: CampaignId,
+    category: Category,
     sender: sender::Options,
     sweep_every: Duration,
 }
@@ -67,13 +72,18 @@ impl Parts {
         let states: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
         metrics.configure(&[config.campaign.id.as_str()], &numbers, &states);
         metrics.start.set(clock.now().secs_f64());
-        let derive = |secret: &SecretString| CallbackKey::derive(secret.expose_secret().as_bytes());
+        let installation = installation(config, ledger.as_ref()).await?;
+        let derive = |secret: &SecretString| {
+            CallbackKey::derive(secret.expose_secret().as_bytes(), &installation)
+        };
         Ok(Parts {
             callback_keys: credentials.app_secrets.iter().map(derive).collect(),
             app_secrets: credentials.app_secrets,
             verify_token: credentials.verify_token,
             progress: Arc::new(AtomicI64::new(clock.now().micros())),
             numbers: config.numbers().to_vec(),
+            campaign: config.campaign.id.clone(),
+            category: config.campaign.category,
             sender: sender::Options {
                 ledger_forgets: matches!(config.store, Store::Redis { .. }),
                 ..config.sender.clone()
@@ -142,7 +152,11 @@ impl Parts {
             policy: config.policy.clone(),
             target_ratio: config.sla_target,
         };
-        planner.plan(snapshot, &frame, self.clock.now(), progress).await
+        let planned = planner.plan(snapshot, &frame, self.clock.now(), progress).await?;
+        // Whoever said STOP between the snapshot and the last row is in the plan still.
+        let begin = self.clock.now() - PLANNED_WITHIN;
+        self.opt_outs().catch_up(self.ledger.as_ref(), begin).await?;
+        Ok(planned)
     }
 
     pub fn receiver(&self, inbox: &Inbox) -> axum::Router {
@@ -167,7 +181,16 @@ impl Parts {
             callback_keys: self.callback_keys.clone(),
             backoff: self.sender.backoff,
             rng: Mutex::new(self.rng()?),
+            numbers: self.numbers.iter().map(|number| number.id.clone()).collect(),
+            opt_outs: self.opt_outs(),
+            matcher: Mutex::default(),
         })
+    }
+
+    /// What is kept of STOPs on this host's disk: beside the inbox that they came through.
+    pub fn opt_outs(&self) -> OptOutDesk {
+        let file = self.inbox.as_ref().map(|inbox| inbox.dir().join("opted_out.ndjson"));
+        OptOutDesk::new(file, self.campaign.clone(), self.category)
     }
 
     pub fn sweeper(&self) -> Sweeper {
@@ -183,6 +206,44 @@ impl Parts {
     fn rng(&self) -> Result<StdRng> {
         StdRng::try_from_rng(&mut SysRng).context("read the system's random source")
     }
+}
+
+/// Longer than any plan takes to be written.
+const PLANNED_WITHIN: Duration = Duration::from_secs(3_600);
+
+/// Who we are: a random id, kept in the state folder of every host and in the store. A lost
+/// folder takes it from the store, an empty store from the folder; two different ones are
+/// two installations, which must not share a store.
+async fn installation(config: &Config, ledger: &dyn Ledger) -> Result<String> {
+    const CELL: &str = "installation";
+    let path = config.state_dir.join(CELL);
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    let kept = kept.trim();
+    let held = ledger.read_cell(CELL).await?;
+    if let Some(held) = held.as_deref().filter(|held| !kept.is_empty() && *held != kept) {
+        return Err(Unavailable(format!(
+            "{} is of another installation than the store: {kept} here, {held} there; is this the right store (store.redis_url, store.redis_prefix, store.path)? To let this host join that installation remove the file",
+            path.display()
+        ))
+        .into());
+    }
+    let id = match held {
+        Some(held) => held,
+        None => {
+            let mut rng =
+                StdRng::try_from_rng(&mut SysRng).context("read the system's random source")?;
+            let new = format!("{:016x}", rand::RngExt::random::<u64>(&mut rng));
+            let new = if kept.is_empty() { new } else { kept.to_owned() };
+            // Another host may have been faster.
+            ledger.swap_cell(CELL, None, &new).await?;
+            ledger.read_cell(CELL).await?.unwrap_or(new)
+        }
+    };
+    if kept.is_empty() {
+        let written = std::fs::write(&path, format!("{id}\n"));
+        written.with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(id)
 }
 
 pub fn inbox_dir(config: &Config) -> PathBuf {

@@ -19,7 +19,25 @@ pub const WEBHOOK_RESULTS: &[&str] =
     &["stored", "bad_signature", "too_large", "too_slow", "unreadable", "inbox_failed"];
 /// What a status report said, and what it changed.
 pub const STATUSES: &[&str] = &["sent", "delivered", "read", "failed", "other"];
-pub const VERDICTS: &[&str] = &["changed", "noted", "stale", "unknown", "foreign", "forged"];
+pub const VERDICTS: &[&str] =
+    &["changed", "noted", "stale", "unknown", "foreign", "forgotten", "unmatched", "not_about_us"];
+/// What a webhook held.
+pub const EVENTS: &[&str] = &[
+    "status",
+    "inbound",
+    "echo",
+    "call",
+    "preference",
+    "group",
+    "error",
+    "template",
+    "account",
+    "other",
+    "odd",
+];
+/// What can be stopped, and by what.
+const HALTED: [&str; 4] = ["asset", "translation", "number", "account"];
+const HALTED_BY: [&str; 3] = ["answer", "status", "streak"];
 pub const BREAKER_STATES: &[&str] = &["closed", "half_open", "open"];
 /// Why nothing may be claimed.
 const BLOCKED: [&str; 3] = ["fence", "journal", "clock"];
@@ -48,6 +66,11 @@ pub struct Metrics {
     pub parked: Gauge,
     pub sending_blocked: IntGaugeVec,
     pub written_off: IntCounter,
+    pub halts: IntCounterVec,
+    pub webhook_events: IntCounterVec,
+    pub statuses_silent: IntGauge,
+    pub opt_outs: IntCounter,
+    pub times_doubted: IntCounter,
     pub run_deliveries: IntGaugeVec,
     pub run_recipients: IntGaugeVec,
     pub run_scheduled: GaugeVec,
@@ -153,6 +176,39 @@ impl Metrics {
                     "Undecided attempts that evidence let be followed by another",
                 ),
             ),
+            halts: counters(
+                r,
+                "subah_halts_total",
+                "Things that were stopped, by what they are and by what found it: an answer, a status, a streak of equal refusals",
+                &["thing", "by"],
+            ),
+            webhook_events: counters(
+                r,
+                "subah_webhook_events_total",
+                "What webhooks held, by kind",
+                &["kind"],
+            ),
+            statuses_silent: register(
+                r,
+                IntGauge::new(
+                    "subah_statuses_silent",
+                    "1 while the provider has taken 100 messages or more and no status has come for a minute",
+                ),
+            ),
+            opt_outs: register(
+                r,
+                IntCounter::new(
+                    "subah_opt_outs_total",
+                    "People who said STOP, by reply or in the app",
+                ),
+            ),
+            times_doubted: register(
+                r,
+                IntCounter::new(
+                    "subah_event_times_doubted_total",
+                    "Statuses whose event time cannot be; the time of receipt counts instead",
+                ),
+            ),
             webhook_lag: histogram(
                 r,
                 "subah_webhook_lag_seconds",
@@ -248,6 +304,14 @@ impl Metrics {
         }
         for name in LOOPS {
             self.loop_success.with_label_values(&[name]);
+        }
+        for kind in EVENTS {
+            self.webhook_events.with_label_values(&[kind]);
+        }
+        for thing in HALTED {
+            for by in HALTED_BY {
+                self.halts.with_label_values(&[thing, by]);
+            }
         }
         self.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         #[cfg(target_os = "linux")]

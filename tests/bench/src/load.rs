@@ -30,9 +30,15 @@ pub struct Answered {
 ///
 /// # Errors
 /// When one is not answered with 200.
-pub async fn run(url: &str, run: &RunId, n: u32, concurrency: u32) -> Result<Answered> {
+pub async fn run(
+    url: &str,
+    installation: &str,
+    run: &RunId,
+    n: u32,
+    concurrency: u32,
+) -> Result<Answered> {
     let secret = SecretString::from("secret-app"); // as in the installation's file
-    let key = CallbackKey::derive(secret.expose_secret().as_bytes());
+    let key = CallbackKey::derive(secret.expose_secret().as_bytes(), installation);
     let mut rng = StdRng::seed_from_u64(11);
     let now = SystemClock.now().micros() / 1_000_000;
     let body = |i: u32| {
@@ -89,7 +95,7 @@ fn body(i: u32, now: i64, callback: &str) -> Vec<u8> {
     });
     let value = serde_json::json!({
         "messaging_product": "whatsapp",
-        "metadata": {"display_phone_number": "15550001", "phone_number_id": "1001"},
+        "metadata": {"display_phone_number": "15550001"},
         "statuses": [status],
     });
     let body = serde_json::json!({

@@ -72,6 +72,9 @@ enum Command {
     Load {
         #[arg(long)]
         url: String,
+        /// Whose callback data the statuses carry.
+        #[arg(long)]
+        installation: String,
         #[arg(long)]
         run: domain::RunId,
         #[arg(long)]
@@ -150,8 +153,8 @@ async fn run(contender: Command) -> Result<()> {
             let planned = planning::run(redis, &dir, n).await?;
             println!("{}", serde_json::to_string(&planned)?);
         }
-        Command::Load { url, run, n, concurrency } => {
-            let answered = load::run(&url, &run, n, concurrency).await?;
+        Command::Load { url, installation, run, n, concurrency } => {
+            let answered = load::run(&url, &installation, &run, n, concurrency).await?;
             println!("{}", serde_json::to_string(&answered)?);
         }
         Command::Bare { sink, n, concurrency } => {

@@ -53,6 +53,10 @@ pub struct Rates {
     pub clock_steps: f64,
     /// Of journal appends, those that the disk refuses.
     pub disk_refuses: f64,
+    /// Of requests: a status of another installation for the same delivery comes besides.
+    pub foreign: f64,
+    /// Of requests: their recipient says STOP.
+    pub stops: f64,
 }
 
 const fn secs(n: u64) -> Duration {
@@ -90,12 +94,16 @@ impl Chaos {
             outage_max: secs(0),
             clock_steps: 0.0,
             disk_refuses: 0.0,
+            foreign: 0.0,
+            stops: 0.0,
         };
         match self {
             Chaos::None => calm,
             Chaos::Realistic => Rates {
                 far: Profile::Morning.shares(),
                 unreachable: 0.0005,
+                foreign: 0.02,
+                stops: 0.005,
                 lost_request: 0.0001,
                 lost_reply: 0.0001,
                 stretch: 0.0002,
@@ -117,6 +125,8 @@ impl Chaos {
             Chaos::Absurd => Rates {
                 far: Profile::Hostile.shares(),
                 unreachable: 0.02,
+                foreign: 0.2,
+                stops: 0.05,
                 lost_request: 0.01,
                 lost_reply: 0.01,
                 stretch: 0.04,

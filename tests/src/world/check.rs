@@ -120,7 +120,9 @@ fn judge(delivery: &DeliveryView, messages: &[&Taken], verdict: &mut Verdict) {
     let says_taken = matches!(delivery.state, State::Sent | State::Accepted | State::Held);
     let contradicted =
         arrived != says_arrived || (says_taken && !messages.iter().any(|m| m.arrives));
-    verdict.wrong += u64::from(contradicted);
+    // Whoever was left out by their own word did not get it.
+    let left_out = delivery.state == State::Suppressed && messages.iter().any(|m| m.arrives);
+    verdict.wrong += u64::from(contradicted || left_out);
     verdict.too_many += u64::from(messages.len() > 3);
     if verdict.faults() > before {
         verdict.complaints.push(format!(

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloud_api::{Outcome, error_codes};
-use domain::callback::Callback;
+use domain::callback::{Callback, CallbackKey};
 use domain::facts::{Doubt, NotSent};
 use domain::{DeliveryId, FailureClass, Nonce, NumberId, Scope, Timestamp};
 use rand::RngExt;
@@ -80,7 +80,12 @@ impl Far {
     }
 
     /// One request, whatever becomes of the client meanwhile.
-    async fn handle(self: Arc<Self>, body: Vec<u8>, answer: oneshot::Sender<Outcome>) {
+    async fn handle(
+        self: Arc<Self>,
+        number: NumberId,
+        body: Vec<u8>,
+        answer: oneshot::Sender<Outcome>,
+    ) {
         let world = Arc::clone(&self.world);
         let latency = Duration::from_millis(50) + world.span(Duration::from_millis(300));
         tokio::time::sleep(latency / 2).await;
@@ -89,8 +94,11 @@ impl Far {
         let Callback { delivery, nonce } = Callback::peek(callback).expect("in our own form");
         let at = world.now();
         self.oracle.lock().expect("one thread").requests.push((delivery.clone(), at));
+        let to = text["to"].as_str().unwrap_or("").to_owned();
+        self.now_and_then_something_else(&delivery, &number, &to);
         let fate = world.draw(|rng| world.setup.chaos.rates().far.request(rng));
-        let take = |far: &Arc<Far>| far.take(&delivery, nonce, callback);
+        let named = Named { delivery, nonce, callback: callback.to_owned(), number };
+        let take = |far: &Arc<Far>| far.take(&named);
         let outcome = match fate {
             RequestFate::Answered => accepted(take(&self), false),
             RequestFate::Held => accepted(take(&self), true),
@@ -109,10 +117,10 @@ impl Far {
             RequestFate::LateAccept => {
                 if !world.chance(world.setup.chaos.rates().never_taken) {
                     let (far, wait) = (Arc::clone(&self), world.span(Duration::from_secs(20)));
-                    let (delivery, callback) = (delivery.clone(), callback.to_owned());
+                    let named = named.clone();
                     self.later(async move {
                         tokio::time::sleep(CLIENT_TIMEOUT + wait).await;
-                        far.take(&delivery, nonce, &callback);
+                        far.take(&named);
                     });
                 }
                 tokio::time::sleep(CLIENT_TIMEOUT).await;
@@ -123,27 +131,58 @@ impl Far {
         let _ = answer.send(outcome); // the client may be gone
     }
 
+    /// What the same webhook brings besides: a status of another installation on the same
+    /// app with the same campaign, and a STOP of whoever is written to.
+    fn now_and_then_something_else(
+        self: &Arc<Self>,
+        delivery: &DeliveryId,
+        number: &NumberId,
+        to: &str,
+    ) {
+        let rates = self.world.setup.chaos.rates();
+        if self.world.chance(rates.foreign) {
+            let nonce = Nonce::from(self.world.process_seed());
+            let other = CallbackKey::derive(b"simulated", "another installation");
+            let callback = Callback { delivery: delivery.clone(), nonce }.encode(&other);
+            let named =
+                Named { delivery: delivery.clone(), nonce, callback, number: number.clone() };
+            self.report("wamid.foreign", &named, "delivered", None, self.world.now());
+        }
+        if self.world.chance(rates.stops) {
+            let at = self.world.now();
+            let message = json!({"from": to.trim_start_matches('+'), "id": "wamid.stop", "type": "text",
+                "timestamp": at.secs().to_string(), "text": {"body": "STOP"}});
+            let body = changed(json!({
+                "messaging_product": "whatsapp",
+                "metadata": {"phone_number_id": number.as_str()}, "messages": [message],
+            }));
+            let far = Arc::clone(self);
+            self.later(async move { far.deliver(body).await });
+        }
+    }
+
     /// Takes a message and sets its statuses on their way. Returns its id.
-    fn take(self: &Arc<Self>, delivery: &DeliveryId, nonce: Nonce, callback: &str) -> String {
-        let world = &self.world;
+    fn take(self: &Arc<Self>, named: &Named) -> String {
+        let (world, nonce) = (&self.world, named.nonce);
         let fate = world.draw(|rng| world.setup.chaos.rates().far.message(rng));
         let arrives = !matches!(fate, MessageFate::Undeliverable | MessageFate::FailsOnce);
         let reported = matches!(fate, MessageFate::Delivered | MessageFate::Read);
-        let taken = Taken { delivery: delivery.clone(), nonce, arrives, reported, at: world.now() };
+        let taken =
+            Taken { delivery: named.delivery.clone(), nonce, arrives, reported, at: world.now() };
         self.oracle.lock().expect("one thread").taken.push(taken);
         let wamid = format!("wamid.{nonce}");
-        let mut at = self.report(&wamid, callback, "sent", None, world.now());
+        let mut at = self.report(&wamid, named, "sent", None, world.now());
         match fate {
-            MessageFate::Delivered => at = self.report(&wamid, callback, "delivered", None, at),
+            MessageFate::Delivered => at = self.report(&wamid, named, "delivered", None, at),
             MessageFate::Read => {
-                at = self.report(&wamid, callback, "delivered", None, at);
-                at = self.report(&wamid, callback, "read", None, at);
+                at = self.report(&wamid, named, "delivered", None, at);
+                at = self.report(&wamid, named, "read", None, at);
             }
             MessageFate::Undeliverable => {
-                at = self.report(&wamid, callback, "failed", Some(131_026), at);
+                at = self.report(&wamid, named, "failed", Some(131_026), at);
             }
             MessageFate::FailsOnce => {
-                at = self.report(&wamid, callback, "failed", Some(131_000), at);
+                at = self.report(&wamid, named, "failed", Some(131_000), at);
             }
             MessageFate::Unreachable => {}
         }
@@ -156,7 +195,7 @@ impl Far {
     fn report(
         self: &Arc<Self>,
         wamid: &str,
-        callback: &str,
+        named: &Named,
         status: &str,
         code: Option<i32>,
         after: Timestamp,
@@ -164,7 +203,7 @@ impl Far {
         let world = &self.world;
         let rates = world.setup.chaos.rates();
         let at = after + Duration::from_millis(200) + world.span(Duration::from_secs(3));
-        let body = webhook(wamid, callback, status, code, at);
+        let body = webhook(wamid, named, status, code, at);
         let mut lag = world.span(Duration::from_secs(1));
         if world.chance(rates.late_webhook) {
             lag += world.span(rates.late_webhook_max);
@@ -191,19 +230,22 @@ impl Far {
     }
 }
 
-fn webhook(wamid: &str, callback: &str, status: &str, code: Option<i32>, at: Timestamp) -> Vec<u8> {
+fn webhook(wamid: &str, named: &Named, status: &str, code: Option<i32>, at: Timestamp) -> Vec<u8> {
     let mut report = json!({
         "id": wamid, "status": status, "timestamp": at.secs().to_string(),
-        "recipient_id": "919800000000", "biz_opaque_callback_data": callback,
+        "recipient_id": "919800000000", "biz_opaque_callback_data": named.callback,
     });
     if let Some(code) = code {
         report["errors"] = json!([{"code": code, "title": "failed"}]);
     }
-    let value = json!({
+    changed(json!({
         "messaging_product": "whatsapp",
-        "metadata": {"display_phone_number": "15550783881", "phone_number_id": "1001"},
+        "metadata": {"display_phone_number": "15550783881", "phone_number_id": named.number.as_str()},
         "statuses": [report],
-    });
+    }))
+}
+
+fn changed(value: Value) -> Vec<u8> {
     let body = json!({
         "object": "whatsapp_business_account",
         "entry": [{"id": "1", "changes": [{"field": "messages", "value": value}]}],
@@ -216,13 +258,22 @@ fn accepted(wamid: String, held: bool) -> Outcome {
 }
 
 fn doubtful(doubt: Doubt) -> Outcome {
-    Outcome::Ambiguous { doubt, code: 0, trace: String::new() }
+    Outcome::Ambiguous { doubt, code: None, words: String::new() }
 }
 
 fn refused(code: i32, class: FailureClass, scope: Scope) -> Outcome {
     debug_assert!(!error_codes::meaning(code).is_empty());
     let failure = domain::Failure { code, class, scope };
-    Outcome::Refused { failure, retry_after: None, trace: String::new() }
+    Outcome::Refused { failure, retry_after: None, words: String::new() }
+}
+
+/// What a status has to name.
+#[derive(Clone)]
+struct Named {
+    delivery: DeliveryId,
+    nonce: Nonce,
+    callback: String,
+    number: NumberId,
 }
 
 /// One process's way to the far side.
@@ -233,7 +284,7 @@ pub struct Wire {
 
 #[async_trait]
 impl Transport for Wire {
-    async fn send(&self, _: &NumberId, body: Vec<u8>) -> Outcome {
+    async fn send(&self, number: &NumberId, body: Vec<u8>) -> Outcome {
         let world = &self.far.world;
         let rates = world.setup.chaos.rates();
         self.life.pass().await;
@@ -246,7 +297,7 @@ impl Transport for Wire {
             return Outcome::NotSent(NotSent::Connect);
         }
         let (answer, answered) = oneshot::channel();
-        let handled = Arc::clone(&self.far).handle(body, answer);
+        let handled = Arc::clone(&self.far).handle(number.clone(), body, answer);
         self.far.later(handled);
         let outcome = tokio::time::timeout(CLIENT_TIMEOUT, answered).await;
         self.life.pass().await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use cloud_api::CloudApi;
 use domain::callback::CallbackKey;
+use domain::campaign::{CampaignId, Category};
 use domain::{
     Address, Backoff, BusinessNumber, NumberId, Phone, Policy, Recipient, RecipientId, Timestamp,
     Window,
@@ -23,6 +24,7 @@ use scheduler::planner::Frame;
 use scheduler::{Planner, Snapshot};
 use secrecy::SecretString;
 use sender::{Options, Sender};
+use status::applier::OptOutDesk;
 use status::{Applier, Sweeper, merger};
 use telemetry::Metrics;
 use tokio::time::Instant;
@@ -51,7 +53,7 @@ static STATE_DIR: LazyLock<PathBuf> =
     LazyLock::new(|| tempfile::tempdir().expect("a temporary folder").keep());
 
 fn key() -> CallbackKey {
-    CallbackKey::derive(b"simulated")
+    CallbackKey::derive(b"simulated", "ours")
 }
 
 fn numbers() -> Vec<BusinessNumber> {
@@ -319,6 +321,13 @@ impl Hosts {
             callback_keys: vec![key()],
             backoff: Backoff::default(),
             rng: Mutex::new(StdRng::seed_from_u64(self.world.process_seed())),
+            numbers: numbers().into_iter().map(|number| number.id).collect(),
+            opt_outs: OptOutDesk::new(
+                None,
+                CampaignId::try_new("daily-pack").expect("a plain name"),
+                Category::Utility,
+            ),
+            matcher: Mutex::default(),
         }
     }
 

@@ -271,6 +271,10 @@ impl Ledger for Link {
         self.call("list", Gap::Short, list).await
     }
 
+    async fn content(&self, run: &RunId, hash: &str) -> Result<Arc<str>> {
+        self.store.model.content(run, hash).await
+    }
+
     async fn health(&self) -> Result<Health> {
         self.store.model.health().await
     }

@@ -19,11 +19,14 @@ fn error(code: i32) -> Vec<u8> {
 
 fn refused(code: i32, class: FailureClass, scope: Scope) -> Outcome {
     let failure = Failure { code, class, scope };
-    Outcome::Refused { failure, retry_after: None, trace: "AbC".into() }
+    Outcome::Refused { failure, retry_after: None, words: WORDS.into() }
 }
 
-fn doubt(doubt: Doubt, code: i32, trace: &str) -> Outcome {
-    Outcome::Ambiguous { doubt, code, trace: trace.into() }
+/// Of [`error`]: what is kept of Meta's words.
+const WORDS: &str = "(#x) to … … (trace AbC)";
+
+fn doubt(doubt: Doubt, code: impl Into<Option<i32>>, words: &str) -> Outcome {
+    Outcome::Ambiguous { doubt, code: code.into(), words: words.into() }
 }
 
 #[test]
@@ -37,13 +40,13 @@ fn answers_are_read_by_code_and_content() {
         ("accepted", 200, ok(Some("accepted")), accepted(false)),
         ("no status for free-form", 200, ok(None), accepted(false)),
         ("held", 200, ok(Some("held_for_quality_assessment")), accepted(true)),
-        ("paused is odd", 200, ok(Some("paused")), doubt(Doubt::Unreadable, 0, "")),
-        ("200 without an id", 200, b"{}".to_vec(), doubt(Doubt::Unreadable, 0, "")),
+        ("paused is odd", 200, ok(Some("paused")), doubt(Doubt::Unreadable, None, "")),
+        ("200 without an id", 200, b"{}".to_vec(), doubt(Doubt::Unreadable, None, "")),
         (
             "200 with half a body",
             200,
             b"{\"messages\":[{".to_vec(),
-            doubt(Doubt::Unreadable, 0, ""),
+            doubt(Doubt::Unreadable, None, ""),
         ),
         (
             "throughput",
@@ -61,22 +64,49 @@ fn answers_are_read_by_code_and_content() {
         ("paused", 400, error(132_015), refused(132_015, FailureClass::Halted, Scope::Template)),
         ("token", 401, error(190), refused(190, FailureClass::Halted, Scope::Auth)),
         ("banned", 403, error(368), refused(368, FailureClass::Halted, Scope::Account)),
-        ("something went wrong", 500, error(131_000), doubt(Doubt::GraphError, 131_000, "AbC")),
-        ("unknown code, 5xx", 503, error(777), doubt(Doubt::ServerError, 777, "AbC")),
+        ("something went wrong", 500, error(131_000), doubt(Doubt::GraphError, 131_000, WORDS)),
+        (
+            "unknown code, 5xx",
+            503,
+            error(777),
+            refused(777, FailureClass::Rejected, Scope::Message),
+        ),
+        (
+            "code as text, nulls beside",
+            400,
+            br#"{"error":{"code":"131026","message":null,"error_data":null,"fbtrace_id":null}}"#
+                .to_vec(),
+            Outcome::Refused {
+                failure: Failure {
+                    code: 131_026,
+                    class: FailureClass::Rejected,
+                    scope: Scope::Recipient,
+                },
+                retry_after: None,
+                words: String::new(),
+            },
+        ),
+        (
+            "accepted beside an empty error",
+            200,
+            br#"{"error":null,"errors":[],"messages":[{"id":"wamid.A","message_status":null}]}"#
+                .to_vec(),
+            accepted(false),
+        ),
         (
             "unknown code, 4xx",
             400,
             error(777),
             refused(777, FailureClass::Rejected, Scope::Message),
         ),
-        ("gateway page", 502, b"<html>".to_vec(), doubt(Doubt::ServerError, 0, "")),
+        ("gateway page", 502, b"<html>".to_vec(), doubt(Doubt::ServerError, None, "")),
         (
             "an error without a code is no word of Graph's",
             502,
             br#"{"error":{"message":"upstream timeout"}}"#.to_vec(),
-            doubt(Doubt::ServerError, 0, ""),
+            doubt(Doubt::ServerError, None, ""),
         ),
-        ("proxy's own 403", 403, b"denied".to_vec(), doubt(Doubt::ServerError, 0, "")),
+        ("proxy's own 403", 403, b"denied".to_vec(), doubt(Doubt::ServerError, None, "")),
     ];
     for (name, status, body, want) in cases {
         let got = classify(status, None, &body);
@@ -122,13 +152,13 @@ async fn failures_below_http_say_whether_the_request_left() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap()
     };
-    assert_eq!(send_to(closed).await, Outcome::NotSent(NotSent::Connect), "nobody listens");
+    assert_eq!(send_to(closed).await, Outcome::NotSent(NotSent::Refused), "nobody listens");
     let reset = peer(b"", true).await;
-    assert_eq!(send_to(reset).await, doubt(Doubt::Reset, 0, ""), "closed before an answer");
+    assert_eq!(send_to(reset).await, doubt(Doubt::Reset, None, ""), "closed before an answer");
     let silent = peer(b"", false).await;
-    assert_eq!(send_to(silent).await, doubt(Doubt::Timeout, 0, ""), "no answer in time");
+    assert_eq!(send_to(silent).await, doubt(Doubt::Timeout, None, ""), "no answer in time");
     let half = peer(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"mess", true).await;
-    assert_eq!(send_to(half).await, doubt(Doubt::Reset, 0, ""), "closed within the body");
+    assert_eq!(send_to(half).await, doubt(Doubt::Reset, None, ""), "closed within the body");
     let stalls = peer(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"mess", false).await;
-    assert_eq!(send_to(stalls).await, doubt(Doubt::Timeout, 0, ""), "stalls within the body");
+    assert_eq!(send_to(stalls).await, doubt(Doubt::Timeout, None, ""), "stalls within the body");
 }

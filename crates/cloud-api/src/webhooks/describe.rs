@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Event, Inbound, Link, Pricing, Status, StatusReport};
+use super::{Event, Inbound, Link, Preference, Pricing, ReportedError, Status, StatusReport};
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -11,17 +11,17 @@ impl fmt::Display for Event {
             Event::Inbound(message) => message.fmt(f),
             Event::Echo { kind, .. } => write!(f, "echo of business-app message type {kind}"),
             Event::Call { event, direction, .. } => write!(f, "call {event} {direction}"),
-            Event::Preference { value, category } => {
+            Event::Preference(Preference { value, category, .. }) => {
                 write!(f, "marketing preference {value} ({category})")
             }
             Event::Group { event } => write!(f, "group event {event}"),
-            Event::Error { code, .. } => write!(f, "value-level error {code}"),
-            Event::Account { field, event, detail } if !detail.is_empty() => {
-                write!(f, "{field}: {event} {detail}")
+            Event::Error { error, .. } => {
+                f.write_str("value-level")?;
+                errors(f, std::slice::from_ref(error))
             }
-            Event::Template { field, event, .. }
-            | Event::Account { field, event, .. }
-            | Event::Other { field, event } => write!(f, "{field}: {event}"),
+            Event::Template(news) | Event::Account(news) => news.fmt(f),
+            Event::Other { field, event } => write!(f, "{field}: {event}"),
+            Event::Odd { why } => write!(f, "a part cannot be read: {why}"),
         }
     }
 }
@@ -29,7 +29,7 @@ impl fmt::Display for Event {
 impl fmt::Display for StatusReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "status {}", self.status)?;
-        if let Some(kind) = &self.kind {
+        if let Some(kind) = self.kind.as_ref().filter(|_| !self.is_of_a_message()) {
             write!(f, " ({kind})")?;
         }
         errors(f, &self.errors)?;
@@ -83,6 +83,9 @@ impl fmt::Display for Inbound {
     }
 }
 
-fn errors(f: &mut fmt::Formatter<'_>, codes: &[i32]) -> fmt::Result {
-    codes.iter().try_for_each(|code| write!(f, " error {code}"))
+fn errors(f: &mut fmt::Formatter<'_>, errors: &[ReportedError]) -> fmt::Result {
+    errors.iter().try_for_each(|error| match error.code {
+        Some(code) => write!(f, " error {code}"),
+        None => f.write_str(" error without a code"),
+    })
 }

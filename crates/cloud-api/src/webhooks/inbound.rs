@@ -1,9 +1,9 @@
 //! A message that someone wrote to us, reduced to what routing needs.
 
-use domain::{NumberId, Timestamp};
+use domain::{Address, NumberId, Timestamp};
 use serde_json::Value;
 
-use super::{code, instant, list, text};
+use super::{ReportedError, address, instant, list, reported, text};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inbound {
@@ -19,7 +19,11 @@ pub struct Inbound {
     /// Written from a phone number we may see, rather than from a user id alone.
     pub from_phone: bool,
     pub link: Option<Link>,
-    pub errors: Vec<i32>,
+    pub errors: Vec<ReportedError>,
+    /// Who wrote; personal data.
+    pub from: Option<Address>,
+    /// What they wrote, or the title of the button they pressed; personal data.
+    pub text: Option<String>,
 }
 
 /// What a message refers to.
@@ -62,8 +66,21 @@ pub fn read(message: &Value, number: &Option<NumberId>) -> Inbound {
         at: instant(&message["timestamp"]),
         from_phone: message.get("from").is_some(),
         link: link(message),
-        errors: list(message, "errors").map(code).collect(),
+        errors: list(message, "errors").map(reported).collect(),
+        from: address(message, "from", "from_user_id"),
+        text: words(kind, message),
     }
+}
+
+fn words(kind: &str, message: &Value) -> Option<String> {
+    let inner = &message[kind];
+    let said = match kind {
+        "text" => text(inner, "body"),
+        "button" => text(inner, "text").or(text(inner, "payload")),
+        "interactive" => text(&inner[text(inner, "type")?], "title"),
+        _ => None,
+    };
+    said.map(str::to_owned)
 }
 
 fn detail(kind: &str, message: &Value) -> Option<String> {

@@ -116,6 +116,7 @@ fn event_times_are_seconds_in_any_clothes() {
     assert_eq!(at(json!("1763600100")), want);
     assert_eq!(at(json!(1_763_600_100)), want);
     assert_eq!(at(json!("1763600100000")), want, "milliseconds");
+    assert_eq!(at(json!(1_763_600_100_000_000_i64)), want, "microseconds");
     for odd in [json!("TIMESTAMP"), json!(null), json!(-1), json!({}), json!(1e30)] {
         assert_eq!(at(odd.clone()), None, "{odd}");
     }
@@ -135,4 +136,74 @@ fn deep_and_wide_bodies_are_bounded() {
     assert!(read(format!("{{\"entry\":{deep}").as_bytes()).is_err());
     let statuses: Vec<Value> = (0..1_000).map(|_| json!({"status": "sent", "id": "w"})).collect();
     assert_eq!(read(&messages(json!({"statuses": statuses}))).unwrap().len(), 1_000);
+}
+
+#[test]
+fn one_odd_sign_loses_nothing_and_one_odd_entry_only_itself() {
+    let status = r#"{"id":"w","status":"delivered","timestamp":"1795750000"}"#;
+    let entry =
+        |value: &str| format!(r#"{{"id":"1","changes":[{{"field":"messages","value":{value}}}]}}"#);
+    let good = entry(&format!(r#"{{"statuses":[{status}]}}"#));
+    let body = |entries: &[&str]| {
+        let entries = entries.join(",");
+        format!(r#"{{"object":"whatsapp_business_account","entry":[{entries}]}}"#)
+    };
+    for odd in [
+        format!(r#"{{"contacts":[{{"profile":{{"name":"Asha \ud83d"}}}}],"statuses":[{status}]}}"#),
+        format!("{{\"contacts\":[\"a\u{1}b\nc\"],\"statuses\":[{status}]}}"),
+        format!(r#"{{"x":1e999,"statuses":[{status}]}}"#),
+    ] {
+        assert_eq!(described(body(&[&entry(&odd)]).as_bytes()), "status delivered", "{odd}");
+    }
+    let mut bytes = b"\xef\xbb\xbf".to_vec();
+    bytes.extend(body(&[&good]).bytes());
+    assert_eq!(described(&bytes), "status delivered", "a byte order mark");
+    let deep = entry(&format!("{}{}", "[".repeat(200), "]".repeat(200)));
+    let said = described(body(&[&good, &deep, &good]).as_bytes());
+    assert!(said.starts_with("status delivered; a part cannot be read"), "{said}");
+    assert!(said.ends_with("; status delivered"), "{said}");
+}
+
+#[test]
+fn nothing_true_is_taken_for_something_else() {
+    let of = |value: Value| described(&messages(value));
+    let status = json!({"statuses": [{"status": "delivered", "type": "message"}]});
+    assert_eq!(of(status), "status delivered", "type message is a status");
+    let failed = json!({"statuses": [{"status": "failed", "errors": [{"title": "x"}]}]});
+    assert_eq!(of(failed), "status failed error without a code");
+    let text =
+        json!({"statuses": [{"status": "failed", "errors": [{"code": "131049", "title": null}]}]});
+    assert_eq!(of(text), "status failed error 131049");
+    let flows = body(
+        "flows",
+        json!({"event": "ENDPOINT_ERROR_RATE", "errors": [{"error_type": "TIMEOUT"}]}),
+    );
+    assert_eq!(described(&flows), "flows: ENDPOINT_ERROR_RATE");
+}
+
+#[test]
+fn news_tell_which_thing_why_from_what_to_what_and_until_when() {
+    let details = |field: &str, value: Value| match &read(&body(field, value)).unwrap()[0] {
+        Event::Template(news) | Event::Account(news) => news.details(),
+        other => panic!("{other:?}"),
+    };
+    let said = details(
+        "message_template_status_update",
+        json!({"event": "REJECTED", "message_template_name": "daily_pack", "message_template_language": "hi",
+            "reason": "INVALID_FORMAT", "disable_info": {"disable_date": "2026-12-01"}}),
+    );
+    for want in ["template daily_pack (hi)", "because INVALID_FORMAT", "until 2026-12-01"] {
+        assert!(said.contains(want), "{said}");
+    }
+    let said = details(
+        "message_template_quality_update",
+        json!({"previous_quality_score": "GREEN", "new_quality_score": "YELLOW",
+            "message_template_name": "daily_pack", "message_template_language": "en"}),
+    );
+    assert!(said.contains("GREEN → YELLOW"), "{said}");
+    let said = details(
+        "phone_number_quality_update",
+        json!({"display_phone_number": "15550783881", "event": "FLAGGED", "current_limit": "TIER_10K", "old_limit": "TIER_100K"}),
+    );
+    assert!(said.contains("TIER_100K → TIER_10K"), "{said}");
 }

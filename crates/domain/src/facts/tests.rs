@@ -43,6 +43,8 @@ fn attempt() -> impl Strategy<Value = Attempt> {
         failed,
     )
         .prop_map(|(nonce, http, at, failed)| Attempt {
+            words: (nonce % 2 == 0).then(|| format!("words {nonce}")),
+            time_doubted: false,
             nonce: nonce.into(),
             intent_at: at[0],
             dispatched_at: at[1],

@@ -1,6 +1,7 @@
 //! The ledger's calls over Redis: each reads, takes a pure step, and swaps.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::{NumberId, RunId, State, Timestamp};
@@ -181,7 +182,7 @@ impl Ledger for Redis {
                 let step = |record: &mut Record, run: &Run, now: Timestamp| match transition::apply(
                     record, run, &fact, now,
                 ) {
-                    Applied::Stale => swap::Step::Keep(Applied::Stale),
+                    same @ (Applied::Stale | Applied::Foreign) => swap::Step::Keep(same),
                     applied => {
                         let witness = transition::witness(record, fact.news.nonce);
                         let guards = swap::Guards { witness, ..Default::default() };
@@ -313,6 +314,10 @@ impl Ledger for Redis {
             from = from.saturating_add(PAGE);
         }
         Ok(views)
+    }
+
+    async fn content(&self, run: &RunId, hash: &str) -> Result<Arc<str>> {
+        self.body(run, hash).await
     }
 
     async fn health(&self) -> Result<Health> {

@@ -56,6 +56,17 @@ impl<'a> SqlRows<'a> {
         self.tally("recount deliveries", run, sql)
     }
 
+    /// What SQLite itself finds wrong with the file.
+    pub fn damage(&self) -> Result<Vec<String>> {
+        let found: Vec<String> =
+            self.all("check the file", "PRAGMA quick_check(5)", [], |row| row.get(0))?;
+        Ok(found
+            .into_iter()
+            .filter(|line| line != "ok")
+            .map(|line| format!("damaged: {line}"))
+            .collect())
+    }
+
     pub fn list(
         &mut self,
         run: &RunId,

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use domain::{RecipientId, Timestamp};
+use domain::{RecipientId, Timestamp, consent};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use templates::Media;
@@ -17,7 +17,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::header::{Column, Header, Schema, column};
 use super::table::{self, Reading, Row};
 use super::text::{self, DAMAGED, WHY_DAMAGED};
-use super::{Findings, IntakeError, Kind, Lines, Notes, Rules, consent, date};
+use super::{Findings, IntakeError, Kind, Lines, Notes, Rules, date};
 
 /// Content for everyone without their own.
 pub const EVERYONE: &str = "*";

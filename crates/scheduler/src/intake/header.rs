@@ -73,7 +73,7 @@ impl Header {
 /// `Opted In At`, `opted-in-at` and `opted_in_at` are one heading.
 fn plain(heading: &str) -> String {
     let mut plain = String::new();
-    for c in heading.chars().filter(|c| !super::phone::is_unseen(*c)) {
+    for c in heading.chars().filter(|c| !domain::text::is_unseen(*c)) {
         let gap = c.is_whitespace() || "-_./()'\"".contains(c);
         match c {
             _ if !gap => plain.extend(c.to_lowercase()),

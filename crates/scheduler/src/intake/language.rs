@@ -39,7 +39,7 @@ const REGIONAL: &[&str] = &[
 /// # Errors
 /// When it is no language that is known by name, and no code.
 pub fn normalise(text: &str) -> Result<String, String> {
-    let plain: String = text.chars().filter(|c| !super::phone::is_unseen(*c)).collect();
+    let plain: String = text.chars().filter(|c| !domain::text::is_unseen(*c)).collect();
     let plain = plain.trim().to_lowercase().replace(['-', ' '], "_");
     let name = plain.split('_').next().unwrap_or("");
     let base = LANGUAGES.iter().find(|(code, names)| {

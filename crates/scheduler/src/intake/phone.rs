@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use domain::Phone;
+use domain::text::is_unseen;
 use phonenumber::country::Id;
 use phonenumber::metadata::{DATABASE, Descriptor};
 use phonenumber::{Mode, PhoneNumber};
@@ -257,12 +258,6 @@ fn plain(text: &str) -> Result<String, BadPhone> {
         }
     }
     Ok(plain)
-}
-
-/// Signs that a person cannot see: joiners, marks of direction, soft hyphens, BOMs.
-pub fn is_unseen(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
-        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 fn is_dash(c: char) -> bool {

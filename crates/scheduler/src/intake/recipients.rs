@@ -7,11 +7,11 @@ use domain::{Address, Recipient, RecipientId, UserId};
 use foldhash::fast::RandomState;
 use unicode_normalization::UnicodeNormalization;
 
-use super::consent::{self, Consent};
 use super::header::{Column, Header, Schema, column};
 use super::persons::{Denied, Persons, Said, Twice};
 use super::table::{self, Reading, Row};
 use super::{Findings, IntakeError, Kind, Notes, Rules, date, language, phone};
+use domain::consent::{self, Consent};
 use templates::lint::Severity;
 
 /// Our columns, and what other programs call them.
@@ -215,7 +215,7 @@ fn read_id(row: &Row<'_>) -> Result<RecipientId, String> {
     if id.len() > ID_BYTES_MAX || id == "*" {
         return Err(format!("id is not usable: expected 1 to {ID_BYTES_MAX} bytes, and not *"));
     }
-    if id.chars().any(|c| c.is_control() || phone::is_unseen(c)) {
+    if id.chars().any(|c| c.is_control() || domain::text::is_unseen(c)) {
         return Err("id holds signs that nobody sees".to_owned());
     }
     Ok(RecipientId::new(id.nfc().collect::<String>()))
@@ -340,7 +340,8 @@ impl Alike {
 
 /// The id as a careless program writes it.
 pub fn plain_id(id: &str) -> String {
-    let seen: String = id.chars().filter(|c| !phone::is_unseen(*c) && !c.is_whitespace()).collect();
+    let seen: String =
+        id.chars().filter(|c| !domain::text::is_unseen(*c) && !c.is_whitespace()).collect();
     let lower = seen.to_lowercase();
     let plain = lower.strip_suffix(".0").unwrap_or(&lower).trim_start_matches(['0', '\'']);
     if plain.is_empty() { lower } else { plain.to_owned() }

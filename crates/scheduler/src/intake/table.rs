@@ -75,7 +75,7 @@ impl<'a> Row<'a> {
 /// Without white space of any kind, signs that nobody sees, and the quote that keeps
 /// spreadsheets from running a text as a formula.
 fn trimmed(text: &str) -> &str {
-    let text = text.trim_matches(|c: char| c.is_whitespace() || super::phone::is_unseen(c));
+    let text = text.trim_matches(|c: char| c.is_whitespace() || domain::text::is_unseen(c));
     let defused = text.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@']));
     defused.unwrap_or(text)
 }

@@ -58,6 +58,7 @@ pub fn replay(entries: &[Read], boot: &str) -> Replay {
                     one.attempt.http = result.http.clone();
                     one.attempt.dispatched_at = result.dispatched_at;
                     one.attempt.accepted_at = result.accepted_at;
+                    one.attempt.words.clone_from(&result.words);
                     one.retry_at = result.retry_at;
                 }
             }
@@ -79,7 +80,7 @@ fn fact(seen: Seen) -> WebhookFact {
             Http::Ambiguous(Doubt::Crash)
         };
     }
-    WebhookFact { id, news: attempt, retry_at }
+    WebhookFact { retry_at, ..WebhookFact::new(id, attempt) }
 }
 
 #[cfg(test)]
@@ -118,6 +119,7 @@ mod tests {
             dispatched_at: None,
             accepted_at: None,
             retry_at: None,
+            words: None,
         });
         let aborted = Http::NotSent(NotSent::Aborted);
         let doubt = Http::Ambiguous(Doubt::Crash);

@@ -105,11 +105,8 @@ fn parked_facts_survive_the_process() {
     let dir = tempfile::tempdir().unwrap();
     let mut tail = resume(dir.path());
     assert!(tail.parked().is_empty());
-    let fact = WebhookFact {
-        id: "daily-pack@2026-11-21#7".parse().unwrap(),
-        news: domain::Attempt::new(7.into()),
-        retry_at: None,
-    };
+    let id = "daily-pack@2026-11-21#7".parse().unwrap();
+    let fact = WebhookFact::new(id, domain::Attempt::new(7.into()));
     let parked = vec![Parked { until: at(5), fact }];
     tail.park(&parked);
     drop(tail);

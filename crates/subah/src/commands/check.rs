@@ -34,7 +34,7 @@ pub async fn run(config: &Config, offline: bool) -> Result<Answer> {
     if let Err(error) = &store {
         findings.note(false, format!("store: {error:#}"));
     }
-    check_content(config, &mut findings)?;
+    check_content(config, &mut findings).await?;
     match credentials {
         Ok(credentials) if !offline => check_meta(config, credentials, &mut findings).await?,
         _ => findings.note(true, "Meta was not asked"),
@@ -64,13 +64,13 @@ async fn check_store(config: &Config, findings: &mut Findings) -> Result<()> {
 }
 
 /// Tomorrow's run, as it would be planned now.
-fn check_content(config: &Config, findings: &mut Findings) -> Result<()> {
+async fn check_content(config: &Config, findings: &mut Findings) -> Result<()> {
     let now = SystemClock.now();
     let next = match config.daily.due(now, |_| false) {
         scheduler::daily::Due::Now { date, .. } | scheduler::daily::Due::Wait { date, .. } => date,
     };
     let Some(window) = config.daily.window.on(next) else { return Ok(()) };
-    let taken = Files::of(config).snapshot(config, next)?;
+    let taken = Files::of(config).snapshot(config, next).await?;
     let plan = Plan::new(&taken.snapshot, RunId::new(&config.campaign.id, next), window, now);
     let sendable = |index: &u32| plan.at(*index).call.is_ok_and(|call| bad_media(&call).is_none());
     let good = (0..plan.total()).filter(sendable).count();

@@ -40,7 +40,7 @@ pub async fn run(config: &Config, command: &cli::Content) -> Result<Answer> {
             Ok(Answer::Yes)
         }
         cli::Content::Preview { recipient_id, date, reveal } => {
-            preview(config, recipient_id, date, *reveal)
+            preview(config, recipient_id, date, *reveal).await
         }
         cli::Content::List { date, format } => {
             let now = SystemClock.now();
@@ -70,10 +70,10 @@ pub async fn run(config: &Config, command: &cli::Content) -> Result<Answer> {
 }
 
 /// The body as the sender would build it, but for the callback data of its attempt.
-fn preview(config: &Config, recipient_id: &str, date: &str, reveal: bool) -> Result<Answer> {
+async fn preview(config: &Config, recipient_id: &str, date: &str, reveal: bool) -> Result<Answer> {
     audit(config, reveal, "content preview")?;
     let date = files::date(date, config)?;
-    let snapshot = Files::of(config).snapshot(config, date)?.snapshot;
+    let snapshot = Files::of(config).snapshot(config, date).await?.snapshot;
     let window = config.daily.window.on(date).context("the zone has no such date")?;
     let run = RunId::new(&config.campaign.id, date);
     let plan = Plan::new(&snapshot, run, window, SystemClock.now());

@@ -51,7 +51,7 @@ struct Survey {
 
 pub async fn run(config: &Config, args: &PlanArgs) -> Result<Answer> {
     let date = files::date(&args.date, config)?;
-    let taken = Files::of(config).snapshot(config, date)?;
+    let taken = Files::of(config).snapshot(config, date).await?;
     let window = config.daily.window.on(date).context("the zone has no such date")?;
     let id = RunId::new(&config.campaign.id, date);
     let plan = Plan::new(&taken.snapshot, id.clone(), window, SystemClock.now());

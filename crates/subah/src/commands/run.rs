@@ -57,7 +57,7 @@ pub async fn plan(
     window: Window,
     stop_at: Timestamp,
 ) -> Result<Run> {
-    let taken = Files::of(config).snapshot(config, date)?;
+    let taken = Files::of(config).snapshot(config, date).await?;
     let now = parts.clock.now();
     let id = RunId::new(&config.campaign.id, date);
     warn_of_capacity(&taken.snapshot, &id, window, now);

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use cloud_api::webhooks;
+use cloud_api::webhooks::{self, Event};
 use domain::Timestamp;
 use status::inbox::Tail;
 
 use crate::config::Config;
 use crate::config::secrets::Credentials;
 use crate::exit::Answer;
-use crate::files;
 use crate::wire::{Parts, inbox_dir};
+use crate::{files, output};
 
 pub fn read(files: &[PathBuf]) -> Result<Answer> {
     let mut answer = Answer::Yes;
@@ -22,6 +22,14 @@ pub fn read(files: &[PathBuf]) -> Result<Answer> {
                 let words: Vec<String> = events.iter().map(ToString::to_string).collect();
                 let words = if words.is_empty() { "nothing".to_owned() } else { words.join("; ") };
                 println!("{}: {words}", file.display());
+                for event in &events {
+                    if let Event::Template(news) | Event::Account(news) = event
+                        && let details = news.details()
+                        && !details.is_empty()
+                    {
+                        println!("    {}", output::shown(&details));
+                    }
+                }
             }
             Err(error) => {
                 println!("{}: {error}", file.display());

@@ -47,7 +47,18 @@ fn once(store: Store, n: u32, round: u32, samples: &Samples) -> Result<()> {
     plan_into(redis, "subah", &install.path("state"), n)?;
     let mut command = Command::new(std::env::current_exe()?);
     let url = format!("http://127.0.0.1:{}/webhooks", install.receiver);
-    command.args(["load", "--url", &url, "--run", run_id().as_str(), "--n", &n.to_string()]);
+    let installation = std::fs::read_to_string(install.path("state/installation"))?;
+    command.args([
+        "load",
+        "--installation",
+        installation.trim(),
+        "--url",
+        &url,
+        "--run",
+        run_id().as_str(),
+        "--n",
+        &n.to_string(),
+    ]);
     command.args(["--concurrency", &UNDER_WAY.to_string()]);
     let answered: Answered = serde_json::from_str(output("load", &mut command)?.trim())?;
     let began = Timestamp::from_micros(answered.began);

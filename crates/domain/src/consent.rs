@@ -1,4 +1,5 @@
-//! What a cell says about consent. Fails closed: a text that is neither is never a yes.
+//! What a cell of a list, or a reply, says about consent. Fails closed: a text that is
+//! neither is never a yes.
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -16,49 +17,28 @@ const YES: &[&str] =
     &["yes", "y", "true", "1", "1.0", "हाँ", "हां", "opted in", "optin", "opt in", "subscribed"];
 const NO: &[&str] =
     &["", "no", "n", "false", "0", "0.0", "नहीं", "नही", "none", "null", "nil", "na", "n a", "-"];
-/// The words of a reply that ends all messages, and those that lists use for it.
-/// Source: keyword tables of public bots, with Hindi and Hinglish.
-const OPT_OUT: &[&str] = &[
+/// A whole reply that ends all messages.
+/// Source: keyword tables of public bots; other languages than English are ours.
+const STOP: &[&str] = &[
     "stop",
-    "stopped",
     "stopall",
     "stop all",
     "unsubscribe",
-    "unsubscribed",
     "cancel",
-    "cancelled",
     "end",
     "quit",
     "revoke",
-    "revoked",
     "optout",
     "opt out",
-    "opted out",
-    "optedout",
-    "remove",
     "remove me",
-    "removed",
     "halt",
-    "withdrawn",
-    "withdraw",
-    "withdrew",
-    "consent withdrawn",
-    "dnd",
-    "do not disturb",
-    "do not contact",
-    "do not send",
-    "dont send",
-    "blocked",
-    "blacklisted",
-    "blocklisted",
-    "inactive",
-    "declined",
-    "denied",
-    "refused",
+    "stop promotions",
+    "stop messages",
     "बंद",
     "बंद करो",
     "बंद करें",
     "बन्द करो",
+    "बन्द करें",
     "रोको",
     "रोकें",
     "रुको",
@@ -88,16 +68,69 @@ const OPT_OUT: &[&str] = &[
     "বন্ধ করুন",
     "ನಿಲ್ಲಿಸಿ",
 ];
+/// A whole reply that begins them again.
+const START: &[&str] = &[
+    "start",
+    "unstop",
+    "yes start",
+    "resume",
+    "subscribe",
+    "optin",
+    "opt in",
+    "शुरू",
+    "शुरू करो",
+    "शुरू करें",
+    "चालू",
+    "चालू करो",
+    "फिर से भेजो",
+    "shuru",
+    "shuru karo",
+    "chalu",
+    "chalu karo",
+    "શરૂ કરો",
+    "सुरू करा",
+    "தொடங்கு",
+    "ప్రారంభించండి",
+    "শুরু",
+    "ಪ್ರಾರಂಭಿಸಿ",
+];
+/// What lists write for the same.
+const LISTED: &[&str] = &[
+    "stopped",
+    "unsubscribed",
+    "cancelled",
+    "revoked",
+    "opted out",
+    "optedout",
+    "remove",
+    "removed",
+    "withdrawn",
+    "withdraw",
+    "withdrew",
+    "consent withdrawn",
+    "dnd",
+    "do not disturb",
+    "do not contact",
+    "do not send",
+    "dont send",
+    "blocked",
+    "blacklisted",
+    "blocklisted",
+    "inactive",
+    "declined",
+    "denied",
+    "refused",
+];
 
 /// Reads one cell; an empty one is a no.
 pub fn read(text: &str) -> Consent {
     let plain = plain(text);
-    let seen = text.trim_matches(|c: char| c.is_whitespace() || super::phone::is_unseen(c));
+    let seen = text.trim_matches(|c: char| c.is_whitespace() || crate::text::is_unseen(c));
     if plain.is_empty() && !matches!(seen, "" | "-" | "--" | "–" | "—") {
         return Consent::Unreadable;
     }
     let is = |words: &[&str]| words.contains(&plain.as_str());
-    if is(OPT_OUT) {
+    if is(STOP) || is(LISTED) {
         Consent::OptOut
     } else if is(YES) {
         Consent::Yes
@@ -108,9 +141,14 @@ pub fn read(text: &str) -> Consent {
     }
 }
 
-/// Whether a whole message is a STOP, in the words of any language that we know.
-pub fn is_stop(text: &str) -> bool {
-    read(text) == Consent::OptOut
+/// Whether a whole reply is a STOP, in the words of any language that we know.
+pub fn is_stop(reply: &str) -> bool {
+    STOP.contains(&plain(reply).as_str())
+}
+
+/// Whether a whole reply takes a STOP back.
+pub fn is_start(reply: &str) -> bool {
+    START.contains(&plain(reply).as_str())
 }
 
 /// NFC, lower case, without punctuation, joiners and pictures, single spaces.
@@ -120,7 +158,7 @@ fn plain(text: &str) -> String {
         let decimal = c == '.' && plain.ends_with(|c: char| c.is_ascii_digit());
         if c.is_alphanumeric() || is_mark(c) || decimal {
             plain.push(c);
-        } else if !super::phone::is_unseen(c) && c != '\'' && c != '\u{2019}' {
+        } else if !crate::text::is_unseen(c) && c != '\'' && c != '\u{2019}' {
             plain.push(' ');
         }
     }
@@ -131,7 +169,8 @@ fn plain(text: &str) -> String {
 
 /// Vowel signs and viramas of Indian scripts: parts of a word, not punctuation.
 fn is_mark(c: char) -> bool {
-    matches!(c, '\u{300}'..='\u{36f}' | '\u{900}'..='\u{dff}')
+    let danda = matches!(c, '\u{964}' | '\u{965}' | '\u{970}');
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{900}'..='\u{dff}') && !danda
 }
 
 #[cfg(test)]
@@ -162,5 +201,17 @@ mod tests {
         for text in ["perhaps", "2", "yes?no", "\u{fffd}", "yes, but"] {
             assert_eq!(read(text), Consent::Unreadable, "{text}");
         }
+    }
+
+    #[test]
+    fn only_a_whole_reply_is_a_stop() {
+        for reply in ["Stop", "STOP!!", " stop. ", "please stop", "बंद करो।", "Band karo 🙏", "ನಿಲ್ಲಿಸಿ"]
+        {
+            assert!(is_stop(reply), "{reply}");
+        }
+        for reply in ["don't stop", "stop loss at 200?", "inactive", "yes", "", "withdrawn"] {
+            assert!(!is_stop(reply), "{reply}");
+        }
+        assert!(is_start("START") && is_start("शुरू करो") && !is_start("yes"));
     }
 }

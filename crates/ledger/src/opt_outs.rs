@@ -1,0 +1,173 @@
+//! Who said STOP, and when: shared by everybody who plans or sends over one ledger.
+//!
+//! Kept as hashes of a person's keys in 256 cells, so that one of them stays small with a
+//! million people; the receiver's own disk has them too, and gives them back to a store
+//! that was emptied.
+
+use std::collections::BTreeMap;
+
+use domain::hash::sha256_hex;
+use domain::{Address, Recipient, Timestamp, person};
+use serde::{Deserialize, Serialize};
+
+use crate::api::{Ledger, Result};
+use crate::cell;
+
+/// What someone said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    Stop,
+    Resume,
+}
+
+/// One STOP, or its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// Hash of one key of the person, see [`hashes`].
+    pub person: String,
+    /// Of marketing alone, or of everything.
+    pub marketing_only: bool,
+    pub wish: Wish,
+    pub at: Timestamp,
+}
+
+/// The latest STOP of a person, by category.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Stops {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    utility: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    marketing: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Cell(BTreeMap<String, Stops>);
+
+/// The names under which a person is kept here.
+pub fn hashes(address: &Address) -> impl Iterator<Item = String> {
+    person::keys(address).map(|key| sha256_hex(key.as_bytes())[..24].to_owned())
+}
+
+fn cell_of(person: &str) -> String {
+    format!("stop:{}", person.get(..2).unwrap_or("00"))
+}
+
+/// Merges what people said; again does no harm.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn hear(ledger: &dyn Ledger, said: &[Said]) -> Result<()> {
+    let mut by_cell: BTreeMap<String, Vec<&Said>> = BTreeMap::new();
+    for one in said {
+        by_cell.entry(cell_of(&one.person)).or_default().push(one);
+    }
+    for (name, said) in by_cell {
+        cell::update(ledger, &name, |cell: &mut Cell| said.iter().for_each(|one| cell.hear(one)))
+            .await?;
+    }
+    Ok(())
+}
+
+impl Cell {
+    fn hear(&mut self, said: &Said) {
+        let stops = self.0.entry(said.person.clone()).or_default();
+        let of_all = (!said.marketing_only).then_some(&mut stops.utility);
+        for stopped in of_all.into_iter().chain([&mut stops.marketing]) {
+            match said.wish {
+                Wish::Stop => *stopped = (*stopped).max(Some(said.at)),
+                Wish::Resume if stopped.is_some_and(|at| at <= said.at) => *stopped = None,
+                Wish::Resume => {}
+            }
+        }
+        if *stops == Stops::default() {
+            self.0.remove(&said.person);
+        }
+    }
+}
+
+/// Everybody who has said STOP.
+#[derive(Clone, Debug, Default)]
+pub struct OptOuts(BTreeMap<String, Stops>);
+
+impl OptOuts {
+    /// # Errors
+    /// When the ledger does not answer: nobody is sent to on a guess.
+    pub async fn read(ledger: &dyn Ledger) -> Result<Self> {
+        let mut all = BTreeMap::new();
+        for shard in 0..=255u8 {
+            let cell: Cell = cell::read(ledger, &format!("stop:{shard:02x}")).await?;
+            all.extend(cell.0);
+        }
+        Ok(OptOuts(all))
+    }
+
+    /// People who said STOP since that instant, and whether of marketing alone.
+    pub fn since(&self, begin: Timestamp) -> Vec<(String, bool)> {
+        let recent = |at: Option<Timestamp>| at.is_some_and(|at| at >= begin);
+        let heard =
+            self.0.iter().filter(|(_, stops)| recent(stops.utility) || recent(stops.marketing));
+        heard.map(|(person, stops)| (person.clone(), !recent(stops.utility))).collect()
+    }
+
+    /// Takes the consents away that were given before their STOP.
+    pub fn apply(&self, recipient: &mut Recipient) {
+        if self.0.is_empty() {
+            return;
+        }
+        for person in hashes(&recipient.address) {
+            let Some(stops) = self.0.get(&person) else { continue };
+            let opted_in = recipient.opted_in_at;
+            let stands = |stopped: Option<Timestamp>| {
+                stopped.is_some_and(|at| opted_in.is_none_or(|opted_in| opted_in <= at))
+            };
+            recipient.consent_utility &= !stands(stops.utility);
+            recipient.consent_marketing &= !stands(stops.marketing);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{Phone, RecipientId};
+
+    fn recipient(opted_in_at: Option<i64>) -> Recipient {
+        Recipient {
+            id: RecipientId::new("a1"),
+            name: String::new(),
+            address: Address::Phone(Phone::try_new("+919876500001").unwrap()),
+            tier: String::new(),
+            language: String::new(),
+            consent_utility: true,
+            consent_marketing: true,
+            opted_in_at: opted_in_at.map(Timestamp::from_secs),
+            attributes: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_stop_stands_until_a_later_opt_in() {
+        let person = hashes(&recipient(None).address).next().unwrap();
+        let said = |wish, marketing_only, at| Said {
+            person: person.clone(),
+            marketing_only,
+            wish,
+            at: Timestamp::from_secs(at),
+        };
+        let after = |said: &[Said], opted_in| {
+            let mut cell = Cell::default();
+            said.iter().for_each(|one| cell.hear(one));
+            let mut recipient = recipient(opted_in);
+            OptOuts(cell.0).apply(&mut recipient);
+            (recipient.consent_utility, recipient.consent_marketing)
+        };
+        let stop = said(Wish::Stop, false, 100);
+        assert_eq!(after(std::slice::from_ref(&stop), None), (false, false));
+        assert_eq!(after(std::slice::from_ref(&stop), Some(99)), (false, false));
+        assert_eq!(after(std::slice::from_ref(&stop), Some(101)), (true, true));
+        assert_eq!(after(&[said(Wish::Stop, true, 100)], None), (true, false));
+        assert_eq!(after(&[stop.clone(), said(Wish::Resume, false, 101)], None), (true, true));
+        assert_eq!(after(&[said(Wish::Resume, false, 99), stop], None), (false, false));
+    }
+}

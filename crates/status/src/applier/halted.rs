@@ -1,0 +1,102 @@
+//! A `failed` status stops what its code speaks of, as the same answer to a send would.
+
+use cloud_api::error_codes::{meaning, reported};
+use cloud_api::webhooks::{Status, StatusReport};
+use domain::{Failure, FailureClass, NumberId, Scope, Timestamp};
+use ledger::halts::{self, Halt, Thing};
+use ledger::{LedgerError, WebhookFact};
+use serde::Deserialize;
+use std::time::Duration;
+
+use super::Applier;
+
+/// Bodies that were received longer ago are being merged again: they stop nothing now.
+const FRESH: Duration = Duration::from_secs(600);
+
+/// A failure of our account or number, whichever message it is reported for.
+pub struct General {
+    thing: Thing,
+    failure: Failure,
+    words: String,
+    received_at: Timestamp,
+}
+
+/// What a failed status says of more than its own message.
+pub fn general(
+    report: &StatusReport,
+    received_at: Timestamp,
+    ours: &[NumberId],
+) -> Option<General> {
+    let number = report.number.as_ref().filter(|number| ours.contains(number))?;
+    let error = report.errors.first().filter(|_| report.status == Status::Failed)?;
+    let failure = reported(error.code);
+    let thing = match (failure.class, failure.scope) {
+        (FailureClass::Halted, Scope::Account | Scope::Auth) => Thing::Account,
+        (FailureClass::Halted, Scope::Number) => Thing::Number(number.clone()),
+        _ => return None,
+    };
+    Some(General { thing, failure, words: error.words.clone(), received_at })
+}
+
+pub async fn stop_general(
+    applier: &Applier,
+    general: &[General],
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    for General { thing, failure, words, received_at } in general {
+        if now.since(*received_at) < FRESH {
+            stop(applier, thing.clone(), *failure, words, now).await?;
+        }
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Call {
+    name: String,
+    language: String,
+}
+
+/// Stops the translation of the delivery that a failed status names.
+pub async fn stop_named(
+    applier: &Applier,
+    fact: &WebhookFact,
+    failure: Failure,
+    words: &str,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    let halts = failure.class == FailureClass::Halted && failure.scope == Scope::Template;
+    let fresh = fact.received_at.is_none_or(|at| now.since(at) < FRESH);
+    if !halts || !fresh {
+        return Ok(());
+    }
+    let ledger = applier.ledger.as_ref();
+    let Some(delivery) = ledger::api::find(ledger, &fact.id).await? else { return Ok(()) };
+    let content = ledger.content(&fact.id.run, &delivery.message.body).await?;
+    let Ok(Call { name, language }) = serde_json::from_str(&content) else { return Ok(()) };
+    stop(applier, Thing::Translation(name, language), failure, words, now).await
+}
+
+async fn stop(
+    applier: &Applier,
+    thing: Thing,
+    failure: Failure,
+    words: &str,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    let code = failure.code;
+    let said = if words.is_empty() { String::new() } else { format!(": {words}") };
+    let why = format!("a status reports code {code}, {}{said}", meaning(code));
+    let label = match &thing {
+        Thing::Asset(_) => "asset",
+        Thing::Translation(..) => "translation",
+        Thing::Number(_) => "number",
+        Thing::Account => "account",
+    };
+    let halt = Halt { thing, code, since: now, why, by: "status".to_owned() };
+    if halts::stop(applier.ledger.as_ref(), &halt).await? {
+        applier.metrics.halts.with_label_values(&[label, "status"]).inc();
+        tracing::error!(code, "{} is stopped: {}", halt.thing, halt.why);
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! Finds the attempt of a status that carries no callback data, by the message id that the
+//! ledger holds. Rare, so there is no index: the runs of these days are read when such a
+//! status comes, at most once in a while.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use domain::{DeliveryId, Http, Nonce, Timestamp};
+use ledger::{Filter, Ledger, LedgerError};
+
+/// How often the ledger is read anew for ids that are not known.
+const READ_EVERY: Duration = Duration::from_secs(30);
+const PAGE: usize = 5_000;
+
+#[derive(Default)]
+pub struct Matcher {
+    hasher: RandomState,
+    known: HashMap<u64, (DeliveryId, Nonce)>,
+    read_at: Option<Timestamp>,
+}
+
+impl Matcher {
+    fn get(&self, wamid: &str) -> Option<(DeliveryId, Nonce)> {
+        self.known.get(&self.hasher.hash_one(wamid)).cloned()
+    }
+}
+
+/// The attempt of each message id, in their order.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn find(
+    matcher: &Mutex<Matcher>,
+    ledger: &dyn Ledger,
+    wamids: &[&str],
+    now: Timestamp,
+) -> Result<Vec<Option<(DeliveryId, Nonce)>>, LedgerError> {
+    let look = || {
+        let held = matcher.lock().expect("no panic while held");
+        let found: Vec<_> = wamids.iter().map(|wamid| held.get(wamid)).collect();
+        let old = held.read_at.is_none_or(|at| now.since(at) >= READ_EVERY);
+        let missing =
+            wamids.iter().zip(&found).any(|(id, found)| !id.is_empty() && found.is_none());
+        (found, missing && old)
+    };
+    let (found, read) = look();
+    if !read {
+        return Ok(found);
+    }
+    let hasher = matcher.lock().expect("no panic while held").hasher.clone();
+    let mut known = HashMap::new();
+    for run in ledger.active_runs().await? {
+        let mut after = None;
+        loop {
+            let page = ledger.list(&run.header.id, &Filter::default(), after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id.index);
+            for delivery in &page {
+                for attempt in &delivery.facts.attempts {
+                    if let Http::Accepted { wamid, .. } = &attempt.http {
+                        let named = (delivery.id.clone(), attempt.nonce);
+                        known.insert(hasher.hash_one(wamid.as_str()), named);
+                    }
+                }
+            }
+        }
+    }
+    {
+        let mut held = matcher.lock().expect("no panic while held");
+        (held.known, held.read_at) = (known, Some(now));
+    }
+    Ok(look().0)
+}

@@ -1,0 +1,199 @@
+//! Honours a STOP: on this host's disk first, then in the ledger for everybody who plans,
+//! then in every delivery of that person which is still open.
+
+use std::collections::HashMap;
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use cloud_api::webhooks::{Inbound, Preference};
+use domain::campaign::{CampaignId, Category};
+use domain::{Address, DeliveryId, RunId, Timestamp, consent};
+use ledger::opt_outs::{self, OptOuts, Said, Wish};
+use ledger::{Amendment, Change, Filter, Ledger, LedgerError, Phase};
+
+const PAGE: usize = 5_000;
+
+/// What somebody said. Personal data.
+pub struct Heard {
+    who: Address,
+    marketing_only: bool,
+    wish: Wish,
+    at: Timestamp,
+}
+
+impl Heard {
+    pub fn is_stop(&self) -> bool {
+        self.wish == Wish::Stop
+    }
+
+    fn said(&self) -> impl Iterator<Item = Said> + '_ {
+        opt_outs::hashes(&self.who).map(|person| Said {
+            person,
+            marketing_only: self.marketing_only,
+            wish: self.wish,
+            at: self.at,
+        })
+    }
+}
+
+/// A reply in the words of a STOP, or of its end.
+pub fn in_reply(message: &Inbound, received_at: Timestamp) -> Option<Heard> {
+    let (who, text) = (message.from.clone()?, message.text.as_deref()?);
+    let wish = if consent::is_stop(text) {
+        Wish::Stop
+    } else if consent::is_start(text) {
+        Wish::Resume
+    } else {
+        return None;
+    };
+    let at = message.at.filter(|at| *at <= received_at).unwrap_or(received_at);
+    Some(Heard { who, marketing_only: false, wish, at })
+}
+
+/// A choice in the app: it speaks of marketing messages.
+pub fn in_preference(preference: &Preference, received_at: Timestamp) -> Option<Heard> {
+    let wish = match preference.value.to_ascii_lowercase().as_str() {
+        "stop" => Wish::Stop,
+        "resume" => Wish::Resume,
+        _ => return None,
+    };
+    let at = preference.at.filter(|at| *at <= received_at).unwrap_or(received_at);
+    let marketing_only = preference.category.contains("marketing");
+    Some(Heard { who: preference.who.clone()?, marketing_only, wish, at })
+}
+
+/// Deliveries of a run by person.
+type Persons = HashMap<String, Vec<u32>>;
+
+pub struct OptOutDesk {
+    /// Where STOPs are kept on this host's disk; `None` in a simulation.
+    file: Option<PathBuf>,
+    campaign: CampaignId,
+    category: Category,
+    /// Built when the first STOP comes while a run is open: its rows do not change.
+    persons: Mutex<HashMap<RunId, Persons>>,
+}
+
+impl OptOutDesk {
+    pub fn new(file: Option<PathBuf>, campaign: CampaignId, category: Category) -> Self {
+        OptOutDesk { file, campaign, category, persons: Mutex::default() }
+    }
+
+    /// Gives the ledger what this host's disk knows: it may have been emptied.
+    ///
+    /// # Errors
+    /// When the ledger does not answer.
+    pub async fn remember(&self, ledger: &dyn Ledger) -> Result<(), LedgerError> {
+        let Some(file) = self.file.as_ref().and_then(|file| std::fs::File::open(file).ok()) else {
+            return Ok(());
+        };
+        let mut said: Vec<Said> = Vec::new();
+        for line in std::io::BufReader::new(file).lines().map_while(Result::ok) {
+            said.extend(serde_json::from_str::<Said>(&line));
+        }
+        opt_outs::hear(ledger, &said).await
+    }
+
+    /// Honours them all; once more does no harm.
+    ///
+    /// # Errors
+    /// When the ledger does not answer; nothing is lost, because the inbox keeps the body.
+    pub async fn honour(&self, ledger: &dyn Ledger, heard: &[Heard]) -> Result<(), LedgerError> {
+        if heard.is_empty() {
+            return Ok(());
+        }
+        let said: Vec<Said> = heard.iter().flat_map(Heard::said).collect();
+        self.keep(&said);
+        opt_outs::hear(ledger, &said).await?;
+        let stops = heard.iter().filter(|heard| heard.is_stop());
+        let people: Vec<(String, bool)> = stops
+            .flat_map(|stop| {
+                opt_outs::hashes(&stop.who).map(|person| (person, stop.marketing_only))
+            })
+            .collect();
+        self.end_open(ledger, &people).await
+    }
+
+    /// Honours what was said while a run was planned, from rows that did not know of it.
+    ///
+    /// # Errors
+    /// When the ledger does not answer.
+    pub async fn catch_up(&self, ledger: &dyn Ledger, begin: Timestamp) -> Result<(), LedgerError> {
+        let people = OptOuts::read(ledger).await?.since(begin);
+        self.end_open(ledger, &people).await
+    }
+
+    /// On this disk, synced. A disk that refuses does not keep the ledger from hearing.
+    fn keep(&self, said: &[Said]) {
+        let Some(path) = &self.file else { return };
+        let mut lines = Vec::new();
+        for one in said {
+            serde_json::to_writer(&mut lines, one).expect("a Vec takes any text");
+            lines.push(b'\n');
+        }
+        let kept = std::fs::File::options().create(true).append(true).open(path);
+        let kept = kept.and_then(|mut file| file.write_all(&lines).and_then(|()| file.sync_data()));
+        if let Err(error) = kept {
+            tracing::error!(error = %error, "{} STOPs are only in the ledger, not in {}: {error}", said.len(), path.display());
+        }
+    }
+
+    /// Ends what is still to be sent to these people.
+    async fn end_open(
+        &self,
+        ledger: &dyn Ledger,
+        people: &[(String, bool)],
+    ) -> Result<(), LedgerError> {
+        if people.is_empty() {
+            return Ok(());
+        }
+        for run in ledger.active_runs().await? {
+            let id = &run.header.id;
+            if run.phase == Phase::Planning || run.phase == Phase::Closed {
+                continue; // the planner asks once more when it has planned
+            }
+            self.know(ledger, id).await?;
+            // A campaign that we do not know may be marketing.
+            let is_utility =
+                id.campaign() == self.campaign.as_str() && self.category == Category::Utility;
+            let concerned = people.iter().filter(|(_, marketing)| !(*marketing && is_utility));
+            let found: Vec<u32> = {
+                let persons = self.persons.lock().expect("no panic while held");
+                let of = |(person, _): &(String, bool)| persons.get(id)?.get(person).cloned();
+                concerned.filter_map(of).flatten().collect()
+            };
+            let amendment = |index| Amendment {
+                id: DeliveryId { run: id.clone(), index },
+                change: Change::OptOut,
+                note: None,
+            };
+            let amendments: Vec<Amendment> = found.into_iter().map(amendment).collect();
+            ledger.amend(&amendments).await?;
+        }
+        let open = ledger.active_runs().await?;
+        let mut persons = self.persons.lock().expect("no panic while held");
+        persons.retain(|id, _| open.iter().any(|run| run.header.id == *id));
+        Ok(())
+    }
+
+    async fn know(&self, ledger: &dyn Ledger, run: &RunId) -> Result<(), LedgerError> {
+        if self.persons.lock().expect("no panic while held").contains_key(run) {
+            return Ok(());
+        }
+        let mut persons = Persons::new();
+        let mut after = None;
+        loop {
+            let page = ledger.list(run, &Filter::default(), after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id.index);
+            for delivery in &page {
+                for person in opt_outs::hashes(&delivery.message.to) {
+                    persons.entry(person).or_default().push(delivery.id.index);
+                }
+            }
+        }
+        self.persons.lock().expect("no panic while held").insert(run.clone(), persons);
+        Ok(())
+    }
+}
