@@ -221,7 +221,10 @@ pub fn campaign(id: &str, body_parameters: &[&str], numbers: Vec<BusinessNumber>
 
 pub fn write_credentials(dir: &Path) {
     for name in ["token", "app", "verify"] {
-        std::fs::write(dir.join(name), format!("secret-{name}")).expect("a temporary file");
+        let path = dir.join(name);
+        std::fs::write(&path, format!("secret-{name}")).expect("a temporary file");
+        let owner = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&path, owner).expect("our own file");
     }
 }
 

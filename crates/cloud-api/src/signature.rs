@@ -37,6 +37,12 @@ pub fn verify(
     if secrets.iter().any(matches) { Ok(()) } else { Err(BadSignature::Mismatch) }
 }
 
+/// Whether a header's value can be a signature at all: asked before a body is read.
+pub fn is_well_formed(header: &str) -> bool {
+    let digits = header.strip_prefix("sha256=").map(str::trim);
+    digits.is_some_and(|digits| digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
 /// The header's value for a body: what Meta, and our simulator, send.
 pub fn sign(secret: &SecretString, body: &[u8]) -> String {
     format!("sha256={}", hex::encode(mac(secret, body).finalize().into_bytes()))

@@ -11,7 +11,7 @@ mod opt_out;
 
 pub use opt_out::OptOutDesk;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -173,6 +173,16 @@ impl Applier {
         }
     }
 
+    /// Merges single bodies, such as those that could not be read by an earlier version.
+    ///
+    /// # Errors
+    /// When the ledger does not answer.
+    pub async fn merge_bodies(&self, records: &[Record]) -> Result<usize, LedgerError> {
+        let mut batch = Batch::default();
+        records.iter().for_each(|record| self.read(record, &mut batch, None));
+        Ok(self.apply_batch(batch).await?.1)
+    }
+
     /// One batch.
     async fn round(&self, source: &mut dyn Source) -> Result<Round, LogError> {
         let before = source.position();
@@ -206,8 +216,10 @@ impl Applier {
         }
         let until = self.clock.now() + PARKED_FOR;
         let mut parked = source.parked();
+        let name = |fact: &WebhookFact| serde_json::to_string(fact).unwrap_or_default();
+        let mut held: HashSet<String> = parked.iter().map(|held| name(&held.fact)).collect();
         for fact in strangers {
-            if parked.iter().any(|held| held.fact == fact) {
+            if !held.insert(name(&fact)) {
                 continue;
             }
             if parked.len() >= PARKED_MAX {

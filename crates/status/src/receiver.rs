@@ -1,17 +1,21 @@
 //! The public side: Meta's webhooks.
 //!
-//! Order: size limit → HMAC over the raw bytes → inbox, synced → 200. Content is read
+//! Order: form of the signature, length and room, before a byte of the body is read; size
+//! limit → HMAC over the raw bytes → inbox, synced → 200. Content is read
 //! later, so nothing in a body can make us answer anything but 200; only a wrong signature
-//! (401), a body above Meta's own limit (413) and a full or broken disk (503) differ.
+//! (401), a body above Meta's own limit (413) and no room, or a full or broken disk (503) differ.
 //! Source: Meta, "Webhooks": verification, signature, retries for up to 7 days.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::{Query, Request, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use cloud_api::signature;
@@ -19,6 +23,7 @@ use domain::Clock;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use telemetry::Metrics;
+use tokio::sync::Semaphore;
 
 use crate::inbox::Inbox;
 
@@ -26,8 +31,12 @@ use crate::inbox::Inbox;
 const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// Longest time for a body: Meta's own arrive within a second.
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
+/// How often refusals that go on are said again.
+const SAY_EVERY: Duration = Duration::from_secs(10);
 /// Where Meta is told to send.
 pub const PATH: &str = "/webhooks";
+/// The same, under the name that an integration guide gives it.
+const PATH_OF_THE_GUIDE: &str = "/webhook/meta";
 
 pub struct Receiver {
     pub inbox: Inbox,
@@ -36,6 +45,11 @@ pub struct Receiver {
     /// Several while one is rotated. Empty: everything is refused.
     pub app_secrets: Vec<SecretString>,
     pub verify_token: SecretString,
+    /// Bytes of bodies that may be under way at once.
+    pub room: Arc<Semaphore>,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    pub refusals: Refusals,
 }
 
 #[derive(Deserialize)]
@@ -50,7 +64,11 @@ struct Verification {
 
 /// The routes, to be served or nested.
 pub fn router(receiver: Receiver) -> Router {
-    Router::new().route(PATH, get(verify).post(receive)).with_state(Arc::new(receiver))
+    let both = get(verify).post(receive);
+    Router::new()
+        .route(PATH, both.clone())
+        .route(PATH_OF_THE_GUIDE, both)
+        .with_state(Arc::new(receiver))
 }
 
 async fn verify(
@@ -68,10 +86,73 @@ async fn verify(
     asked.challenge.into_response()
 }
 
+/// Where a request came from, put into its extensions by whoever serves the listener.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
+
+/// Refused requests are counted one by one and logged by the span: nobody may fill the disk.
+#[derive(Default)]
+pub struct Refusals(Mutex<Option<(Instant, u64)>>);
+
+impl Refusals {
+    fn note(&self, from: Option<IpAddr>, why: &dyn std::fmt::Display) {
+        let mut held = self.0.lock().expect("no panic while held");
+        let now = Instant::now();
+        let count = match *held {
+            Some((since, n)) if now.duration_since(since) < SAY_EVERY => {
+                *held = Some((since, n + 1));
+                return;
+            }
+            Some((_, n)) => n + 1,
+            None => 1,
+        };
+        *held = Some((now, 0));
+        drop(held);
+        let from = from.map_or("an unknown address".to_owned(), |from| from.to_string());
+        tracing::warn!(
+            count,
+            "webhook refused: {why}; from {from}; {count} since this was last said"
+        );
+    }
+}
+
+/// The forwarded address behind a proxy of ours, else the peer's own.
+fn sender(parts: &Parts, trusted: &[IpAddr]) -> Option<IpAddr> {
+    let Peer(peer) = parts.extensions.get::<Peer>()?;
+    if !trusted.contains(peer) {
+        return Some(*peer);
+    }
+    let forwarded = parts.headers.get("x-forwarded-for").and_then(|value| value.to_str().ok());
+    let last = forwarded.and_then(|list| list.rsplit(',').next()?.trim().parse().ok());
+    last.or(Some(*peer))
+}
+
 async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> StatusCode {
     let received_at = receiver.clock.now();
     let (parts, body) = request.into_parts();
     let count = |result: &str| receiver.metrics.webhooks.with_label_values(&[result]).inc();
+    let refuse = |why: &dyn std::fmt::Display| {
+        count("bad_signature");
+        receiver.refusals.note(sender(&parts, &receiver.trusted_proxies), why);
+        StatusCode::UNAUTHORIZED
+    };
+    // Looked at before a byte of the body is read, and before memory is given to it.
+    let header = parts.headers.get(signature::HEADER).and_then(|value| value.to_str().ok());
+    if !header.is_some_and(signature::is_well_formed) {
+        return refuse(&"no signature in the form sha256=<64 hex digits>");
+    }
+    let length =
+        parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let length: usize = length.unwrap_or(BODY_BYTES_MAX);
+    if length > BODY_BYTES_MAX {
+        count("too_large");
+        return StatusCode::PAYLOAD_TOO_LARGE;
+    }
+    let bytes = u32::try_from(length.max(1)).unwrap_or(u32::MAX);
+    let Ok(_room) = receiver.room.try_acquire_many(bytes) else {
+        count("busy");
+        return StatusCode::SERVICE_UNAVAILABLE;
+    };
     let body = match tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, BODY_BYTES_MAX)).await {
         Ok(Ok(body)) => body,
         Ok(Err(_)) => {
@@ -83,11 +164,8 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Sta
             return StatusCode::REQUEST_TIMEOUT;
         }
     };
-    let header = parts.headers.get(signature::HEADER).and_then(|value| value.to_str().ok());
     if let Err(error) = signature::verify(&receiver.app_secrets, &body, header) {
-        count("bad_signature");
-        tracing::warn!(bytes = body.len(), "webhook refused: {error}");
-        return StatusCode::UNAUTHORIZED;
+        return refuse(&error);
     }
     match receiver.inbox.append(received_at, body).await {
         Ok(()) => {
@@ -96,7 +174,7 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Sta
         }
         Err(error) => {
             count("inbox_failed");
-            tracing::error!(error = %error, "webhook not stored, Meta will repeat it: {error}");
+            receiver.refusals.note(None, &format!("not stored, Meta will repeat it: {error}"));
             StatusCode::SERVICE_UNAVAILABLE
         }
     }
@@ -118,6 +196,9 @@ mod tests {
             metrics: Arc::default(),
             app_secrets: vec![SecretString::from("app")],
             verify_token: SecretString::from("verify"),
+            room: Arc::new(Semaphore::new(16 * 1024 * 1024)),
+            trusted_proxies: Vec::new(),
+            refusals: Refusals::default(),
         })
     }
 
@@ -163,5 +244,42 @@ mod tests {
         assert_eq!(ask(&ok.replace("=verify", "=guess")).await.0, StatusCode::FORBIDDEN);
         assert_eq!(ask("").await.0, StatusCode::FORBIDDEN);
         assert_eq!(ask(&ok.replace("1158201444", "%3Cscript%3E")).await.0, StatusCode::BAD_REQUEST);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_read_before_the_head_is_right() {
+        let dir = tempfile::tempdir().unwrap();
+        let app = receiver(dir.path());
+        let ask = async |signature: Option<&str>, length: &str| {
+            let mut request = http::Request::post(PATH).header("content-length", length);
+            if let Some(signature) = signature {
+                request = request.header(signature::HEADER, signature);
+            }
+            // A body that never comes: whoever waits for it hangs.
+            let body = Body::from_stream(futures_never());
+            app.clone().oneshot(request.body(body).unwrap()).await.unwrap().status()
+        };
+        let formed = format!("sha256={}", "0".repeat(64));
+        assert_eq!(ask(None, "3").await, StatusCode::UNAUTHORIZED);
+        assert_eq!(ask(Some("sha256=zz"), "3").await, StatusCode::UNAUTHORIZED);
+        assert_eq!(ask(Some(&formed), "99999999").await, StatusCode::PAYLOAD_TOO_LARGE);
+        // Five bodies of three MiB each take the room of the sixth.
+        let waits: Vec<_> = (0..5).map(|_| ask(Some(&formed), "3145728")).collect();
+        let mut waits: Vec<_> = waits.into_iter().map(Box::pin).collect();
+        for wait in &mut waits {
+            let not_yet = std::future::poll_fn(|context| {
+                std::task::Poll::Ready(wait.as_mut().poll(context).is_pending())
+            });
+            assert!(not_yet.await);
+        }
+        assert_eq!(ask(Some(&formed), "3145728").await, StatusCode::SERVICE_UNAVAILABLE);
+        drop(waits);
+        let odd = b"{}".to_vec();
+        let signed = signature::sign(&SecretString::from("app"), &odd);
+        assert_eq!(post(&app, odd, Some(signed)).await, StatusCode::OK, "the room is free again");
+    }
+
+    fn futures_never() -> impl futures::Stream<Item = std::io::Result<bytes::Bytes>> {
+        futures::stream::pending()
     }
 }

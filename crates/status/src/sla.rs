@@ -32,6 +32,90 @@ pub async fn report(ledger: &dyn Ledger, run: &Run) -> Result<Report, LedgerErro
     Ok(fold.finish(ledger.engine()))
 }
 
+/// Whether the promise is kept: judged at the deadline, expected before it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// Nothing was due yet.
+    Waiting,
+    /// It can be kept, and at this rate it is.
+    OnTrack {
+        expected: Option<Timestamp>,
+    },
+    /// It can be kept, but not at this rate.
+    AtRisk {
+        why: &'static str,
+    },
+    /// Too many have missed it for good.
+    Lost,
+    Met,
+    Missed,
+}
+
+impl Verdict {
+    pub fn is_good(&self) -> bool {
+        !matches!(self, Verdict::Lost | Verdict::Missed)
+    }
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Verdict::Waiting => "waiting for the window to open",
+            Verdict::OnTrack { .. } => "on track",
+            Verdict::AtRisk { why } => return write!(f, "at risk: {why}"),
+            Verdict::Lost => "LOST: too many have missed it for good",
+            Verdict::Met => "met",
+            Verdict::Missed => "MISSED",
+        })
+    }
+}
+
+/// Judges a report as of `now`.
+pub fn verdict(report: &Report, run: &Run, now: Timestamp) -> Verdict {
+    let window = &run.header.window;
+    if now > window.deadline {
+        return if report.sla.met { Verdict::Met } else { Verdict::Missed };
+    }
+    if now < window.opens {
+        return Verdict::Waiting;
+    }
+    let count = |wanted: &[State]| -> u64 {
+        report.states.iter().filter(|(state, _)| wanted.contains(state)).map(|(_, n)| n).sum()
+    };
+    let allowed = (1.0 - report.sla.target) * report.sla.denominator as f64;
+    let gone = count(&[
+        State::Failed,
+        State::Unknown,
+        State::Expired,
+        State::Cancelled,
+        State::Quarantined,
+    ]);
+    if gone as f64 > allowed {
+        return Verdict::Lost;
+    }
+    if gone as f64 > allowed / 2.0 {
+        return Verdict::AtRisk { why: "more than half of what may be missed is gone" };
+    }
+    let wanted = (report.sla.target * report.sla.denominator as f64).ceil();
+    let (delivered, elapsed) = (report.by_deadline.delivered as f64, now.since(window.opens));
+    if delivered >= wanted {
+        return Verdict::OnTrack { expected: Some(now) };
+    }
+    // The plan spreads what is sent: by then as much should have arrived as its share.
+    let spread = window.spread_until.since(window.opens).as_secs_f64().max(1.0);
+    let due = wanted * (elapsed.as_secs_f64() / spread).min(1.0);
+    let behind = SETTLE.as_secs_f64() / spread * wanted;
+    if delivered + behind < due {
+        return Verdict::AtRisk { why: "fewer have arrived than were due" };
+    }
+    let share = (delivered / wanted).max(f64::MIN_POSITIVE);
+    let whole = elapsed.div_f64(share.min(1.0).max(1e-6));
+    Verdict::OnTrack { expected: Some(window.opens + whole) }
+}
+
+/// What was sent within this span may still be on its way.
+const SETTLE: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// Why an addressed delivery was not delivered by the deadline; `None` when it was, or was
 /// never addressed.
 pub fn miss(delivery: &DeliveryView, deadline: Timestamp) -> Option<&'static str> {

@@ -76,16 +76,25 @@ pub enum Command {
         )]
         role: Vec<Role>,
     },
-    /// Where the latest run stands
+    /// Where today's run stands
     Status {
+        /// Civil date: today, yesterday or 2026-11-21
+        #[arg(long, default_value = "today")]
+        date: String,
         #[command(flatten)]
         format: FormatArg,
+        /// Show it again every two seconds until the run is over
+        #[arg(long)]
+        watch: bool,
     },
+    /// All runs: look, pause, resume, cancel
+    #[command(subcommand)]
+    Runs(Runs),
     /// The report of a run
     Report {
-        /// Civil date: today, yesterday or 2026-11-21 [default: the latest run]
-        #[arg(long)]
-        date: Option<String>,
+        /// Civil date: today, yesterday or 2026-11-21
+        #[arg(long, default_value = "today")]
+        date: String,
         #[command(flatten)]
         format: FormatArg,
         /// Also write an HTML page
@@ -322,23 +331,43 @@ pub struct RunArgs {
 }
 
 #[derive(Subcommand)]
-pub enum Deliveries {
-    /// List deliveries of a run
+pub enum Runs {
+    /// Every run that the ledger holds
     List {
-        /// Civil date [default: the latest run]
-        #[arg(long)]
-        date: Option<String>,
-        /// Only these states, e.g. failed,unknown
-        #[arg(long, value_delimiter = ',')]
-        state: Vec<String>,
-        #[arg(long, default_value_t = 100)]
-        limit: usize,
         #[command(flatten)]
         format: FormatArg,
-        /// Show phone numbers in full
-        #[arg(long)]
-        reveal: bool,
     },
+    /// One run: today, 2026-11-21 or daily-pack@2026-11-21
+    Show {
+        run: String,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// Nothing more is begun until it is resumed; what is under way finishes
+    Pause(RunAct),
+    /// Goes on with a paused run
+    Resume(RunAct),
+    /// What is still to be sent is never sent
+    Cancel(RunAct),
+}
+
+/// An act on a run. Without `--yes` it only says what would happen.
+#[derive(Args)]
+pub struct RunAct {
+    /// today, 2026-11-21 or daily-pack@2026-11-21
+    pub run: String,
+    /// Kept in the state folder's audit file
+    #[arg(long)]
+    pub reason: String,
+    /// Do it
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Subcommand)]
+pub enum Deliveries {
+    /// List deliveries of a run
+    List(ListArgs),
     /// Say how an undecided delivery ended, when you have found out
     Resolve {
         #[command(flatten)]
@@ -356,6 +385,36 @@ pub enum Deliveries {
         #[arg(long)]
         reveal: bool,
     },
+}
+
+/// Which deliveries are listed.
+#[derive(Args)]
+pub struct ListArgs {
+    /// Civil date: today, yesterday or 2026-11-21
+    #[arg(long, default_value = "today")]
+    pub date: String,
+    /// Only these states, e.g. failed,unknown
+    #[arg(long, value_delimiter = ',')]
+    pub state: Vec<String>,
+    /// Only those of one recipient, by id or phone number
+    #[arg(long, value_name = "ID|PHONE")]
+    pub recipient: Option<String>,
+    /// Only those that were not delivered by the deadline
+    #[arg(long)]
+    pub missed: bool,
+    /// Only misses of this cause, as the report names it
+    #[arg(long)]
+    pub cause: Option<String>,
+    /// Only those through this number
+    #[arg(long)]
+    pub number: Option<String>,
+    #[arg(long, default_value_t = 100)]
+    pub limit: usize,
+    #[command(flatten)]
+    pub format: FormatArg,
+    /// Show phone numbers in full
+    #[arg(long)]
+    pub reveal: bool,
 }
 
 /// An act on deliveries by hand. Without `--yes` it only says what would happen.
@@ -411,6 +470,12 @@ pub enum Webhooks {
     Read {
         #[arg(required = true)]
         files: Vec<PathBuf>,
+    },
+    /// List bodies that could not be read, and why
+    Poison {
+        /// Merge those that can be read by now, and remove them
+        #[arg(long)]
+        replay: bool,
     },
     /// Merge all bodies that are kept (8 days) into the ledger once more; repeats do no harm
     Replay {

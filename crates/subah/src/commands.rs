@@ -11,17 +11,19 @@ mod recipients;
 mod recover;
 mod report;
 mod run;
+mod runs;
 mod serve;
 mod simulate;
 mod webhooks;
 
 use anyhow::{Context, Result};
 use chrono::NaiveDate;
+use domain::{Clock, SystemClock};
 use ledger::{Ledger, Phase, Run};
 
 use crate::cli::{Cli, Command, RehearseArgs, Webhooks};
 use crate::config::Config;
-use crate::exit::Answer;
+use crate::exit::{Answer, WrongUse};
 use crate::files::{self, Files};
 use crate::{rehearsal, store};
 
@@ -35,6 +37,9 @@ pub async fn run(cli: Cli) -> Result<Answer> {
         Command::Init { dir } => init::run(&dir),
         Command::Simulate(args) => simulate::run(&args).await,
         Command::Webhooks(Webhooks::Read { files }) => webhooks::read(&files),
+        Command::Webhooks(Webhooks::Poison { replay }) => {
+            webhooks::poison(&config()?, replay).await
+        }
         Command::Webhooks(Webhooks::Replay { since }) => {
             webhooks::replay(&config()?, since.as_deref()).await
         }
@@ -50,9 +55,12 @@ pub async fn run(cli: Cli) -> Result<Answer> {
         Command::Run(args) => run::run(&config()?, &args).await,
         Command::Serve { role } => serve::run(&config()?, &role).await,
         Command::Recover(args) => recover::run(&config()?, &args).await,
-        Command::Status { format } => report::status(&config()?, format.format).await,
+        Command::Status { date, format, watch } => {
+            report::status(&config()?, &date, format.format, watch).await
+        }
+        Command::Runs(command) => runs::run(&config()?, &command).await,
         Command::Report { date, format, html } => {
-            report::run(&config()?, date.as_deref(), format.format, html.as_deref()).await
+            report::run(&config()?, &date, format.format, html.as_deref()).await
         }
         Command::Deliveries(command) => deliveries::run(&config()?, &command).await,
     }
@@ -81,20 +89,30 @@ async fn say_if_sealed(config: &Config, date: Option<NaiveDate>) -> Result<()> {
     Ok(())
 }
 
-/// The run of a date, or the campaign's latest one.
-async fn find_run(config: &Config, ledger: &dyn Ledger, date: Option<&str>) -> Result<Run> {
-    if let Some(date) = date {
-        let id = domain::RunId::new(&config.campaign.id, files::date(date, config)?);
-        let run = ledger.run(&id).await?;
-        return run.with_context(|| format!("there is no run {id}; see `subah status`"));
+/// The run of a date, given as such or as its id; `None` when nobody has planned it.
+async fn find_run(config: &Config, ledger: &dyn Ledger, text: &str) -> Result<Option<Run>> {
+    Ok(ledger.run(&run_id(config, text)?).await?)
+}
+
+/// `today`, a date, or a run's own id.
+fn run_id(config: &Config, text: &str) -> Result<domain::RunId> {
+    if text.contains('@') {
+        return text
+            .parse()
+            .map_err(|bad: domain::run::BadRunId| anyhow::Error::new(WrongUse(bad.to_string())));
     }
-    let prefix = format!("{}@", config.campaign.id);
-    let runs = ledger.runs().await?;
-    let latest = runs.into_iter().rfind(|run| run.header.id.as_str().starts_with(&prefix));
-    latest.with_context(|| {
-        format!(
-            "campaign {} has no run yet; `subah run` or `subah serve` makes one",
-            config.campaign.id
-        )
-    })
+    Ok(domain::RunId::new(&config.campaign.id, files::date(text, config)?))
+}
+
+/// A day without a run: fine before its window opens, a *no* afterwards.
+fn not_started(config: &Config, text: &str) -> Result<Answer> {
+    let id = run_id(config, text)?;
+    let window = config.daily.window.on(id.date()).context("the zone has no such date")?;
+    let zone = config.daily.window.zone;
+    let opens = window.opens.rfc3339(zone);
+    let late = SystemClock.now() >= window.opens;
+    let hint = if late { "; `subah run --if-not-started` begins it" } else { "" };
+    let verb = if late { "opened" } else { "opens" };
+    eprintln!("{id}: not started; its window {verb} {opens}{hint}");
+    Ok(Answer::from_bool(!late))
 }

@@ -8,7 +8,7 @@ pub mod secrets;
 
 pub use read::{BadConfig, parse_duration, parse_time};
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -39,6 +39,29 @@ pub enum Store {
     },
 }
 
+/// How many connections are served at once.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub connections_max: usize,
+    /// From one address that is no proxy of ours.
+    pub per_peer_max: usize,
+    /// Their connections are many people's.
+    pub trusted_proxies: Vec<IpAddr>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { connections_max: 64, per_peer_max: 64, trusted_proxies: Vec::new() }
+    }
+}
+
+/// What the public side bears.
+#[derive(Clone, Debug)]
+pub struct Receiving {
+    pub limits: Limits,
+    pub bytes_in_flight_max: usize,
+}
+
 /// How lists and content are imported.
 #[derive(Clone, Copy, Debug)]
 pub struct Recipients {
@@ -60,6 +83,7 @@ pub struct Config {
     pub waba_id: Option<String>,
     pub credentials: CredentialFiles,
     pub receiver: SocketAddr,
+    pub receiving: Receiving,
     /// Webhook bodies that are kept on the disk, at most.
     pub inbox_bytes_max: u64,
     pub metrics: SocketAddr,
@@ -114,8 +138,17 @@ impl Config {
         let receiver = section.address("listen", ([127, 0, 0, 1], 8080).into());
         let inbox_bytes_max =
             u64::from(section.integer("inbox_mib_max", 8_192, 1..=1_000_000)) * 1024 * 1024;
+        let receiving = read_receiving(&mut section);
         drop(section);
         let metrics = root.section("metrics").address("listen", ([127, 0, 0, 1], 9464).into());
+        if metrics == receiver && metrics.port() != 0 {
+            let seen = metrics.to_string();
+            root.problem(
+                "metrics.listen",
+                &seen,
+                "another address than receiver.listen: that one is public",
+            );
+        }
         let (sender, policy) = read_sender(&mut root.section("sender"), &cloud_api);
         let numbers = read_numbers(root);
         let recipients = read_recipients(&mut root.section("recipients"));
@@ -133,6 +166,7 @@ impl Config {
             waba_id,
             credentials,
             receiver,
+            receiving,
             inbox_bytes_max,
             metrics,
             sender,
@@ -152,6 +186,14 @@ impl Config {
     pub fn close_grace(&self) -> Duration {
         self.policy.intent_timeout + self.policy.intent_timeout / 10
     }
+}
+
+const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+const fn millis(n: u64) -> Duration {
+    Duration::from_millis(n)
 }
 
 /// By default what the machine calls itself.
@@ -188,14 +230,40 @@ fn read_cloud_api(section: &mut Section) -> CloudApi {
     let options = CloudApi {
         base_url: section.url("base_url", default.base_url),
         version: section.text("version").unwrap_or(default.version),
-        connect_timeout: section.duration("connect_timeout", default.connect_timeout),
-        total_timeout: section.duration("total_timeout", default.total_timeout),
-        idle_timeout: section.duration("idle_timeout", default.idle_timeout),
+        connect_timeout: section.duration(
+            "connect_timeout",
+            millis(10)..=secs(300),
+            default.connect_timeout,
+        ),
+        total_timeout: section.duration(
+            "total_timeout",
+            millis(10)..=secs(300),
+            default.total_timeout,
+        ),
+        idle_timeout: section.duration("idle_timeout", secs(1)..=secs(3_600), default.idle_timeout),
     };
     let digits = options.version.strip_prefix('v').and_then(|v| v.split_once('.'));
-    let major: Option<u32> = digits.and_then(|(major, _)| major.parse().ok());
-    if major.is_none_or(|major| major < 23) {
-        section.problem("version", &options.version, "a Graph version from v23.0, e.g. \"v23.0\"");
+    let number = |text: &str| -> Option<u32> {
+        text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let major = digits.and_then(|(major, minor)| number(minor).and(number(major)));
+    if major.is_none_or(|major| !(23..=99).contains(&major)) {
+        let seen =
+            if options.version.len() <= 20 { options.version.as_str() } else { "a long text" };
+        section.problem("version", seen, "a Graph version from v23.0, e.g. \"v23.0\"");
+    }
+    let is_local = match options.base_url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    if options.base_url.scheme() == "http" && !is_local {
+        section.problem(
+            "base_url",
+            "plain http to another host",
+            "https: the token goes with every request",
+        );
     }
     if options.connect_timeout > options.total_timeout {
         let seen = format!("{:?}", options.connect_timeout);
@@ -205,7 +273,20 @@ fn read_cloud_api(section: &mut Section) -> CloudApi {
 }
 
 fn read_credentials(section: &mut Section, home: &Path) -> CredentialFiles {
-    let mut file = |key| section.path(key).map(|path| home.join(path));
+    let mut file = |key| {
+        let path = section.path(key)?;
+        let text = path.to_string_lossy();
+        let is_secret = text.len() > 40 && !text.contains(['/', '.']);
+        if is_secret || text.starts_with("EAA") {
+            section.problem(
+                key,
+                "what looks like the secret itself",
+                "the path of a file that holds it",
+            );
+            return None;
+        }
+        Some(home.join(path))
+    };
     CredentialFiles {
         meta_token: file("meta_token"),
         app_secret: file("app_secret"),
@@ -219,16 +300,28 @@ fn read_sender(section: &mut Section, cloud_api: &CloudApi) -> (Sender, Policy) 
     let policy = Policy {
         attempts_max: section.integer("attempts_max", policy.attempts_max, 1..=10),
         defers_max: section.integer("defers_max", policy.defers_max, 0..=1_000),
-        lease: section.duration("lease", policy.lease),
-        intent_timeout: section.duration("intent_timeout", policy.intent_timeout),
+        lease: section.duration("lease", secs(1)..=secs(600), policy.lease),
+        intent_timeout: section.duration(
+            "intent_timeout",
+            secs(1)..=secs(3_600),
+            policy.intent_timeout,
+        ),
         strikes_max: section.integer("strikes_max", policy.strikes_max, 1..=100),
         on_ambiguous: match section.one_of("on_ambiguous", &["evidence", "hold"], "evidence") {
             "hold" => OnAmbiguous::Hold,
             _ => OnAmbiguous::Evidence,
         },
         evidence: Evidence {
-            error_wait: section.duration("evidence_error_wait", policy.evidence.error_wait),
-            lost_wait: section.duration("evidence_lost_wait", policy.evidence.lost_wait),
+            error_wait: section.duration(
+                "evidence_error_wait",
+                secs(1)..=secs(3_600),
+                policy.evidence.error_wait,
+            ),
+            lost_wait: section.duration(
+                "evidence_lost_wait",
+                secs(1)..=secs(3_600),
+                policy.evidence.lost_wait,
+            ),
             lost_budget: section.number("evidence_lost_budget", 0.005, 0.0..=1.0),
         },
     };
@@ -239,12 +332,12 @@ fn read_sender(section: &mut Section, cloud_api: &CloudApi) -> (Sender, Policy) 
     }
     let sender = Sender {
         concurrency: section.integer("concurrency", 200, 1..=10_000) as usize,
-        budget: section.duration("budget", sender.budget),
+        budget: section.duration("budget", millis(10)..=secs(60), sender.budget),
         backoff: domain::Backoff {
-            base: section.duration("backoff_base", sender.backoff.base),
+            base: section.duration("backoff_base", millis(10)..=secs(600), sender.backoff.base),
             ..sender.backoff
         },
-        grace: section.duration("stop_grace", sender.grace),
+        grace: section.duration("stop_grace", secs(1)..=secs(600), sender.grace),
         handling_timeout: policy.lease / 2 + policy.intent_timeout,
         ..sender
     };
@@ -257,6 +350,32 @@ fn read_sender(section: &mut Section, cloud_api: &CloudApi) -> (Sender, Policy) 
         section.problem("intent_timeout", &seen, &wanted);
     }
     (sender, policy)
+}
+
+fn read_receiving(section: &mut Section) -> Receiving {
+    let proxies =
+        section.texts("trusted_proxies").unwrap_or(vec!["127.0.0.1".into(), "::1".into()]);
+    let address = |text: &String| match text.parse::<IpAddr>() {
+        Ok(address) => Some(address.to_canonical()),
+        Err(_) => {
+            section.problem(
+                "trusted_proxies",
+                &format!("{text:?}"),
+                "addresses such as \"127.0.0.1\"",
+            );
+            None
+        }
+    };
+    let trusted_proxies = proxies.iter().filter_map(address).collect();
+    let mut number = |key, default, range| section.integer(key, default, range) as usize;
+    Receiving {
+        limits: Limits {
+            connections_max: number("connections_max", 512, 8..=50_000),
+            per_peer_max: number("connections_per_peer_max", 64, 1..=50_000),
+            trusted_proxies,
+        },
+        bytes_in_flight_max: number("in_flight_mib_max", 64, 4..=4_000) * 1024 * 1024,
+    }
 }
 
 fn read_recipients(section: &mut Section) -> Recipients {
@@ -299,7 +418,8 @@ fn read_window(section: &mut Section) -> Daily {
             "a time at or after the deadline",
         );
     }
-    let plan_lead = section.duration("plan_lead", Duration::from_secs(30 * 60));
+    let plan_lead =
+        section.duration("plan_lead", secs(1)..=secs(86_400), Duration::from_secs(30 * 60));
     Daily { window, plan_lead, catch_up_until }
 }
 

@@ -1,7 +1,7 @@
 //! Exit codes: 0 fine, 1 the answer is no, 2 wrong use (clap's), 64 bad configuration, 69 a
 //! dependency is missing.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use ledger::LedgerError;
@@ -57,7 +57,8 @@ pub fn quietly_when_the_reader_is_gone() {
 
 /// Prints the chain of causes and returns the code that fits.
 pub fn report(error: &anyhow::Error) -> ExitCode {
-    eprintln!("subah: {error:#}");
+    // A standard error that is closed must not turn an answer into a panic.
+    let _ = writeln!(std::io::stderr(), "subah: {error:#}");
     ExitCode::from(code(error))
 }
 

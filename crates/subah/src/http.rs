@@ -1,4 +1,8 @@
-//! `/metrics`, `/healthz`, `/readyz`, and serving a listener until told to stop.
+//! `/metrics`, `/healthz`, `/readyz`; how a listener is served is in `http/serve.rs`.
+
+mod serve;
+
+pub use serve::serve;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,15 +18,12 @@ use domain::{Clock, Timestamp};
 use ledger::Ledger;
 use telemetry::Metrics;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use crate::exit::Unavailable;
 use crate::wire::Parts;
 
 /// A claim loop turns at least twice a second; this long without a turn is a wedge.
 pub const STALL: Duration = Duration::from_secs(10);
-/// How long requests under way may take after a stop.
-const ANSWER_MAX: Duration = Duration::from_secs(3);
 /// Longest answer of the store that still counts as ready.
 const READY: Duration = Duration::from_secs(2);
 /// The text exposition format's own type.
@@ -35,24 +36,6 @@ pub async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Unavail
             "listen on {address} ({key}): {error}; is another subah running, or the port taken?"
         ))
     })
-}
-
-/// Serves until `stop`; then answers what has begun, but waits for nobody who is slow.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let graceful = stop.clone().cancelled_owned();
-    let served = axum::serve(listener, router).with_graceful_shutdown(graceful);
-    let late = async {
-        stop.cancelled().await;
-        tokio::time::sleep(ANSWER_MAX).await;
-    };
-    tokio::select! {
-        served = async { served.await } => {
-            if let Err(error) = served {
-                tracing::error!(error = %error, "a listener stopped: {error}");
-            }
-        }
-        () = late => {}
-    }
 }
 
 struct Watched {

@@ -24,8 +24,9 @@ fn main() -> ExitCode {
     exit::quietly_when_the_reader_is_gone();
     // Numbers, names and texts are in nearly everything that is written: 0600 and 0700.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    raise_descriptor_limit();
     let cli = cli::Cli::parse();
-    telemetry::log::start(cli.log_default());
+    let _flush = telemetry::log::start(cli.log_default());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -37,4 +38,13 @@ fn main() -> ExitCode {
         Ok(answer) => answer.into(),
         Err(error) => exit::report(&error),
     }
+}
+
+/// As many descriptors as the system allows us: idle connections of others must not take
+/// those that we send with.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // What refuses leaves the limit as it was.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }

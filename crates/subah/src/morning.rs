@@ -50,7 +50,12 @@ impl Loops {
             listening.push(tokio::spawn(parts.merger(inbox)?.run(stop_listening.clone())));
             if let Some(listener) = listener {
                 let (router, stop) = (parts.receiver(inbox), stop_listening.clone());
-                listening.push(tokio::spawn(crate::http::serve(listener, router, stop)));
+                listening.push(tokio::spawn(crate::http::serve(
+                    listener,
+                    router,
+                    parts.limits.clone(),
+                    stop,
+                )));
             }
         }
         Ok(Loops { stop_sending, stop_listening, sender, listening })

@@ -9,6 +9,7 @@ use domain::{Clock, SystemClock};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use status::Report;
+use status::sla::Verdict;
 
 use crate::cli::Format;
 use crate::config::Config;
@@ -76,18 +77,27 @@ pub fn audit(config: &Config, reveal: bool, what: &str) -> Result<()> {
     if !reveal {
         return Ok(());
     }
+    let user = record(config, "revealed", what)?;
+    tracing::error!(target: "audit", user, "personal data was revealed to {user}: {what}");
+    Ok(())
+}
+
+/// Notes in the state folder's audit file what a person does or sees; returns who it is.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn record(config: &Config, kind: &str, what: &str) -> Result<String> {
     let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
     let user = user.unwrap_or_else(|_| "unknown".to_owned());
     let at = SystemClock.now().rfc3339(config.daily.window.zone);
-    let line = serde_json::json!({"at": at, "user": user, "revealed": what});
+    let line = serde_json::json!({"at": at, "user": user, kind: what});
     let path = config.state_dir.join("audit.ndjson");
-    let doing = || format!("note in {} that personal data is revealed", path.display());
+    let doing = || format!("note in {} what is done", path.display());
     std::fs::create_dir_all(&config.state_dir).with_context(doing)?;
     let mut file =
         std::fs::File::options().create(true).append(true).open(&path).with_context(doing)?;
     writeln!(file, "{line}").with_context(doing)?;
-    tracing::error!(target: "audit", user, "personal data was revealed to {user}: {what}");
-    Ok(())
+    Ok(user)
 }
 
 /// One JSON document on standard output.
@@ -97,21 +107,27 @@ pub fn json(value: &impl Serialize) -> Result<()> {
 }
 
 /// The report as a person on duty reads it.
-pub fn report_text(report: &Report) -> String {
+pub fn report_text(report: &Report, verdict: &Verdict) -> String {
     let mut text = String::new();
     let mut line = |part: String| {
         text.push_str(&part);
         text.push('\n');
     };
-    let verdict = if report.sla.met { "met" } else { "MISSED" };
     let percent = report.sla.ratio * 100.0;
     line(format!("{}  ({}, {} planned)", report.run, report.engine, report.planned));
+    let so_far = match verdict {
+        Verdict::Met | Verdict::Missed => "delivered by the deadline",
+        _ => "delivered so far",
+    };
     line(format!(
-        "SLA {verdict}: {} of {} delivered by the deadline = {percent:.2} % (target {:.0} %)",
+        "SLA {verdict}: {} of {} {so_far} = {percent:.2} % (target {:.0} %)",
         report.by_deadline.delivered,
         report.sla.denominator,
         report.sla.target * 100.0
     ));
+    if let Verdict::OnTrack { expected: Some(at) } = verdict {
+        line(format!("Expected      all that is promised by {at}"));
+    }
     line(String::new());
     line(format!(
         "Window        opens {}   target {}",

@@ -17,6 +17,7 @@ use secrecy::SecretString;
 use simulator::Simulator;
 use status::Report;
 use status::report::Oracle;
+use status::sla::Verdict;
 use tokio::net::TcpListener;
 
 use crate::cli::{Engine, RehearsalArgs, ReportFormat, Role};
@@ -250,7 +251,13 @@ fn publish(report: &Report, dir: &Path, format: ReportFormat) -> Result<()> {
         .with_context(|| format!("write {}", dir.join("report.json").display()))?;
     match format {
         ReportFormat::Json => output::json(report)?,
-        ReportFormat::Text => print!("{}", output::report_text(report)),
+        ReportFormat::Text => print!(
+            "{}",
+            output::report_text(
+                report,
+                &if report.sla.met { Verdict::Met } else { Verdict::Missed }
+            )
+        ),
     }
     eprintln!("HTML report: {}", page.display());
     Ok(())

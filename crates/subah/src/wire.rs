@@ -19,13 +19,14 @@ use secrecy::{ExposeSecret, SecretString};
 use sender::{FileJournal, Journal, Sender};
 use status::applier::OptOutDesk;
 use status::inbox::LogError;
-use status::receiver::Receiver;
+use status::receiver::{Receiver, Refusals};
 use status::{Applier, Inbox, Merger, Sweeper};
 use telemetry::Metrics;
+use tokio::sync::Semaphore;
 
 use crate::cli::Role;
 use crate::config::secrets::Credentials;
-use crate::config::{Config, Store};
+use crate::config::{Config, Limits, Store};
 use crate::exit::Unavailable;
 use crate::store;
 
@@ -42,6 +43,9 @@ pub struct Parts {
     pub journal: Option<Arc<FileJournal>>,
     host: String,
     pub progress: Arc<AtomicI64>,
+    /// Of the receiver.
+    pub limits: Limits,
+    bytes_in_flight_max: usize,
     /// By app secret, the present one first.
     callback_keys: Vec<CallbackKey>,
     app_secrets: Vec<SecretString>,
@@ -82,6 +86,8 @@ impl Parts {
             verify_token: credentials.verify_token,
             progress: Arc::new(AtomicI64::new(clock.now().micros())),
             numbers: config.numbers().to_vec(),
+            limits: config.receiving.limits.clone(),
+            bytes_in_flight_max: config.receiving.bytes_in_flight_max,
             campaign: config.campaign.id.clone(),
             category: config.campaign.category,
             sender: sender::Options {
@@ -166,6 +172,9 @@ impl Parts {
             metrics: Arc::clone(&self.metrics),
             app_secrets: self.app_secrets.clone(),
             verify_token: self.verify_token.clone(),
+            room: Arc::new(Semaphore::new(self.bytes_in_flight_max)),
+            trusted_proxies: self.limits.trusted_proxies.clone(),
+            refusals: Refusals::default(),
         })
     }
 

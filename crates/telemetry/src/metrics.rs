@@ -16,7 +16,7 @@ pub const OUTCOMES: &[&str] =
     &["accepted", "held", "throttled", "refused", "halted", "ambiguous", "not_sent"];
 /// What became of a webhook request.
 pub const WEBHOOK_RESULTS: &[&str] =
-    &["stored", "bad_signature", "too_large", "too_slow", "unreadable", "inbox_failed"];
+    &["stored", "bad_signature", "too_large", "too_slow", "busy", "unreadable", "inbox_failed"];
 /// What a status report said, and what it changed.
 pub const STATUSES: &[&str] = &["sent", "delivered", "read", "failed", "other"];
 pub const VERDICTS: &[&str] =

@@ -4,12 +4,16 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use crate::frame::whole_bytes;
 use crate::{Position, segment_path};
 
 /// A segment is closed above this size.
 const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// A segment is closed after a day, so that what is kept for some days goes by the day and
+/// not when 64 MiB have come together.
+const SEGMENT_AGE_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 pub struct Segment {
     pub dir: PathBuf,
@@ -17,6 +21,8 @@ pub struct Segment {
     number: u64,
     pub file: Arc<File>,
     bytes: u64,
+    /// When the file was made, where the file system says so; a new one counts from now.
+    begun: SystemTime,
     /// It may end in half a record, or its disk has failed: nothing more is appended to it.
     pub broken: bool,
 }
@@ -40,8 +46,10 @@ impl Segment {
         file.seek(SeekFrom::Start(whole))?;
         file.sync_data()?; // what a crash left in memory is read from now on
         File::open(dir)?.sync_all()?; // the file's name is durable too
+        let made = file.metadata()?;
+        let begun = made.created().or(made.modified())?;
         let (dir, file) = (dir.to_owned(), Arc::new(file));
-        Ok(Segment { dir, name, number, file, bytes: whole, broken: false })
+        Ok(Segment { dir, name, number, file, bytes: whole, begun, broken: false })
     }
 
     /// The end of what is written.
@@ -51,7 +59,8 @@ impl Segment {
 
     /// When nothing more fits: goes on in the next file. Returns the one before.
     pub fn turn(&mut self) -> std::io::Result<Option<Arc<File>>> {
-        if self.bytes <= SEGMENT_BYTES_MAX && !self.broken {
+        let is_old = self.bytes > 0 && self.begun.elapsed().is_ok_and(|age| age > SEGMENT_AGE_MAX);
+        if self.bytes <= SEGMENT_BYTES_MAX && !is_old && !self.broken {
             return Ok(None);
         }
         let next = Segment::open(&self.dir, self.name, self.number + 1)?;
@@ -71,5 +80,22 @@ impl Segment {
             }
         }
         written
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_turns_by_age_as_well_as_by_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut segment = Segment::open(dir.path(), "test", 1).unwrap();
+        segment.append(b"frame").unwrap();
+        assert!(segment.turn().unwrap().is_none(), "young and small");
+        segment.begun -= SEGMENT_AGE_MAX + Duration::from_secs(1);
+        assert!(segment.turn().unwrap().is_some());
+        segment.begun -= SEGMENT_AGE_MAX * 2;
+        assert!(segment.turn().unwrap().is_none(), "an empty one stays");
     }
 }

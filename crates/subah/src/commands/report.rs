@@ -1,26 +1,58 @@
 //! `status` and `report`.
 
+use std::io::IsTerminal;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use chrono_tz::Tz;
 use domain::{Clock, State, SystemClock};
+use ledger::halts::{self, Halt};
+use ledger::{Ledger, Phase, Run};
 
-use super::find_run;
+use super::{find_run, not_started};
 use crate::cli::Format;
 use crate::config::Config;
 use crate::exit::Answer;
+use crate::morning::interrupted;
 use crate::{html, output, store};
 
-/// Where the latest run stands, in a few lines.
-pub async fn status(config: &Config, format: Format) -> Result<Answer> {
+/// How often a watched status is shown again.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Where a date's run stands, in a few lines; once, or until it is over.
+pub async fn status(config: &Config, date: &str, format: Format, watch: bool) -> Result<Answer> {
+    if !store::exists(config) {
+        return not_started(config, date);
+    }
     let ledger = store::open(config).await?;
-    let run = find_run(config, ledger.as_ref(), None).await?;
+    loop {
+        let Some(run) = find_run(config, ledger.as_ref(), date).await? else {
+            return not_started(config, date);
+        };
+        if watch && std::io::stdout().is_terminal() {
+            print!("\u{1b}[H\u{1b}[2J"); // from the top of a clean screen
+        }
+        show(config, ledger.as_ref(), &run, format).await?;
+        if !watch || run.phase == Phase::Closed {
+            return Ok(Answer::Yes);
+        }
+        tokio::select! {
+            () = interrupted() => return Ok(Answer::Yes),
+            () = tokio::time::sleep(AGAIN) => {}
+        }
+    }
+}
+
+async fn show(config: &Config, ledger: &dyn Ledger, run: &Run, format: Format) -> Result<()> {
     let counts = ledger.counts(&run.header.id).await?;
-    let zone = config.daily.window.zone;
-    let left = run.header.window.deadline.since(SystemClock.now()).as_secs();
+    let (zone, now) = (config.daily.window.zone, SystemClock.now());
+    let left = run.header.window.deadline.since(now).as_secs();
+    let report = status::sla::report(ledger, run).await?;
     let mut rows = vec![
         ("run", run.header.id.to_string()),
         ("phase", run.phase.as_str().to_owned()),
+        ("verdict", status::sla::verdict(&report, run, now).to_string()),
         ("opens", run.header.window.opens.rfc3339(zone)),
         ("deadline", run.header.window.deadline.rfc3339(zone)),
         ("seconds to deadline", left.to_string()),
@@ -33,25 +65,47 @@ pub async fn status(config: &Config, format: Format) -> Result<Answer> {
             .filter(|s| counts.get(**s) > 0)
             .map(|state| (state.as_str(), counts.get(*state).to_string())),
     );
+    for line in stopped(ledger, zone).await? {
+        rows.push(("stopped", line));
+    }
     let rows: Vec<Vec<String>> =
         rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
-    output::rows(format, &["what", "value"], &rows)?;
-    Ok(Answer::Yes)
+    output::rows(format, &["what", "value"], &rows)
 }
 
-/// The full report; the answer is whether the SLA is met.
+/// What is stopped right now, since when and why.
+async fn stopped(ledger: &dyn Ledger, zone: Tz) -> Result<Vec<String>> {
+    let halts = halts::read(ledger).await?;
+    let line =
+        |halt: &Halt| format!("{} since {}: {}", halt.thing, halt.since.rfc3339(zone), halt.why);
+    Ok(halts.iter().map(line).collect())
+}
+
+/// The full report. Before the deadline the answer is whether the promise can still be
+/// kept, afterwards whether it was.
 pub async fn run(
     config: &Config,
-    date: Option<&str>,
+    date: &str,
     format: Format,
     page: Option<&Path>,
 ) -> Result<Answer> {
+    if !store::exists(config) {
+        return not_started(config, date);
+    }
     let ledger = store::open(config).await?;
-    let run = find_run(config, ledger.as_ref(), date).await?;
+    let Some(run) = find_run(config, ledger.as_ref(), date).await? else {
+        return not_started(config, date);
+    };
     let report = status::sla::report(ledger.as_ref(), &run).await?;
+    let verdict = status::sla::verdict(&report, &run, SystemClock.now());
     match format {
         Format::Json => output::json(&report)?,
-        Format::Table => print!("{}", output::report_text(&report)),
+        Format::Table => {
+            print!("{}", output::report_text(&report, &verdict));
+            for line in stopped(ledger.as_ref(), config.daily.window.zone).await? {
+                println!("Stopped       {}", output::shown(&line));
+            }
+        }
         Format::Csv => {
             let rows: Vec<Vec<String>> =
                 report.states.iter().map(|(s, n)| vec![s.to_string(), n.to_string()]).collect();
@@ -62,5 +116,5 @@ pub async fn run(
         std::fs::write(page, html::page(&report))
             .with_context(|| format!("write {}", page.display()))?;
     }
-    Ok(Answer::from_bool(report.sla.met))
+    Ok(Answer::from_bool(verdict.is_good()))
 }

@@ -33,6 +33,14 @@ pub async fn run(config: &Config, args: &RunArgs) -> Result<Answer> {
     }
     let window = config.daily.window.on(date).context("the zone has no such date")?;
     let stop_at = latest(config, args, &window)?;
+    let begin = window.opens - config.daily.plan_lead;
+    if now < begin && existing.is_none() {
+        bail!(
+            "{id} is not planned yet: its window opens {}, and it is planned from {} on, so that lists and content can still come; `subah plan --date {date}` shows it",
+            window.opens.rfc3339(zone),
+            begin.rfc3339(zone)
+        );
+    }
     if now >= stop_at {
         bail!("{id} was not begun: it is past {} in {zone}", stop_at.rfc3339(zone));
     }
@@ -98,9 +106,10 @@ async fn send(config: &Config, parts: &Parts, run: &Run, format: ReportFormat) -
     }
     let run = parts.ledger.run(id).await?.context("the run is gone from the ledger")?;
     let report = status::sla::report(parts.ledger.as_ref(), &run).await?;
+    let verdict = status::sla::verdict(&report, &run, parts.ledger.now().await?);
     match format {
         ReportFormat::Json => output::json(&report)?,
-        ReportFormat::Text => print!("{}", output::report_text(&report)),
+        ReportFormat::Text => print!("{}", output::report_text(&report, &verdict)),
     }
     Ok(Answer::from_bool(report.sla.met))
 }

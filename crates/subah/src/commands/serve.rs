@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::run::plan;
 use crate::cli::Role;
 use crate::config::Config;
+use crate::config::Limits;
 use crate::config::secrets::Credentials;
 use crate::exit::{Answer, Unavailable};
 use crate::morning::{Loops, interrupted};
@@ -43,7 +44,8 @@ pub async fn run(config: &Config, roles: &[Role]) -> Result<Answer> {
     }
     let stop = CancellationToken::new();
 
-    let watching = tokio::spawn(http::serve(watch, http::watch(&parts), stop.clone()));
+    let watching =
+        tokio::spawn(http::serve(watch, http::watch(&parts), Limits::default(), stop.clone()));
     let sampler = Sampler {
         ledger: Arc::clone(&parts.ledger),
         clock: Arc::clone(&parts.clock),

@@ -63,3 +63,45 @@ pub async fn replay(config: &Config, since: Option<&str>) -> Result<Answer> {
     }
     Ok(Answer::Yes)
 }
+
+/// Bodies that were signed and could not be read: none of their statuses is in the ledger.
+pub async fn poison(config: &Config, replay: bool) -> Result<Answer> {
+    let folder = inbox_dir(config).join("poison");
+    let mut kept: Vec<PathBuf> = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries.map(|e| e.map(|e| e.path())).collect::<std::io::Result<_>>()?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error).with_context(|| format!("read {}", folder.display())),
+    };
+    kept.sort();
+    let mut readable = Vec::new();
+    for path in &kept {
+        let body = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
+        let why = match webhooks::read(&body) {
+            Err(error) => error.to_string(),
+            Ok(events) => match events.iter().find(|e| matches!(e, Event::Odd { .. })) {
+                Some(odd) => odd.to_string(),
+                None => {
+                    let at = std::fs::metadata(path)?.modified()?;
+                    let received_at = chrono::DateTime::<chrono::Utc>::from(at).into();
+                    readable.push((path, status::inbox::Record { received_at, body: body.into() }));
+                    "can be read by now: --replay merges it".to_owned()
+                }
+            },
+        };
+        println!("{}: {why}", path.display());
+    }
+    if kept.is_empty() {
+        println!("no webhook body is unreadable");
+    }
+    if replay && !readable.is_empty() {
+        let parts = Parts::new(config, Credentials::load(&config.credentials)?, &[]).await?;
+        let (paths, records): (Vec<_>, Vec<_>) = readable.into_iter().unzip();
+        let facts = parts.applier()?.merge_bodies(&records).await?;
+        for path in &paths {
+            std::fs::remove_file(path).with_context(|| format!("remove {}", path.display()))?;
+        }
+        println!("{facts} status reports of {} bodies were merged", paths.len());
+        return Ok(Answer::from_bool(paths.len() == kept.len()));
+    }
+    Ok(Answer::from_bool(kept.is_empty()))
+}

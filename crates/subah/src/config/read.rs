@@ -94,7 +94,8 @@ impl Section {
             None => Table::new(),
             Some(Value::Table(table)) => table,
             Some(other) => {
-                self.problem(key, &shown(&other), &format!("a table [{}]", self.dotted(key)));
+                let seen = self.shown(key, &other);
+                self.problem(key, &seen, &format!("a table [{}]", self.dotted(key)));
                 Table::new()
             }
         };
@@ -122,6 +123,17 @@ impl Section {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
+    /// A value as it may stand in an error: secrets are pasted into all kinds of keys.
+    fn shown(&self, key: &str, value: &Value) -> String {
+        let dotted = self.dotted(key).to_lowercase();
+        let names = ["credential", "token", "secret", "password", "redis_url", "key"];
+        let text = value.as_str().unwrap_or("");
+        let hidden = names.iter().any(|name| dotted.contains(name))
+            || text.starts_with("EAA")
+            || (text.len() > 40 && !text.contains(['/', ' ', '.']));
+        if hidden { "a value that is not shown".to_owned() } else { shown(value) }
+    }
+
     fn take(&mut self, key: &str) -> Option<Value> {
         self.asked.insert(key.to_owned());
         self.table.remove(key)
@@ -137,7 +149,7 @@ impl Section {
         let value = self.take(key)?;
         let parsed = parse(&value);
         if parsed.is_none() {
-            self.problem(key, &shown(&value), expected);
+            self.problem(key, &self.shown(key, &value), expected);
         }
         parsed
     }
@@ -184,9 +196,19 @@ impl Section {
         self.value(key, &expected, known).unwrap_or(default)
     }
 
-    pub fn duration(&mut self, key: &str, default: Duration) -> Duration {
-        let expected = "a span above zero such as \"500ms\", \"30s\", \"5m\" or \"1h\"";
-        self.value(key, expected, |value| parse_duration(value.as_str()?)).unwrap_or(default)
+    pub fn duration(
+        &mut self,
+        key: &str,
+        range: RangeInclusive<Duration>,
+        default: Duration,
+    ) -> Duration {
+        let expected = format!(
+            "a span from {:?} to {:?} such as \"500ms\", \"30s\", \"5m\" or \"1h\"",
+            range.start(),
+            range.end()
+        );
+        let fits = |value: &Value| parse_duration(value.as_str()?).filter(|d| range.contains(d));
+        self.value(key, &expected, fits).unwrap_or(default)
     }
 
     pub fn time(&mut self, key: &str, default: NaiveTime) -> NaiveTime {
@@ -222,7 +244,7 @@ impl Drop for Section {
         for (key, value) in std::mem::take(&mut self.table) {
             self.problem(
                 &key,
-                &format!("unknown key with {}", shown(&value)),
+                &format!("unknown key with {}", self.shown(&key, &value)),
                 &format!("one of {known}"),
             );
         }

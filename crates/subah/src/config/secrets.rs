@@ -37,6 +37,10 @@ pub enum NoCredential {
         #[source]
         source: std::io::Error,
     },
+    #[error(
+        "credential {name}: {path} can be read by every user of this machine: chmod 600 {path}"
+    )]
+    Open { name: &'static str, path: PathBuf },
     #[error("credential {name}: {place} is empty")]
     Empty { name: &'static str, place: String },
 }
@@ -63,6 +67,10 @@ fn find(name: &'static str, file: Option<&Path>) -> Result<SecretString, NoCrede
     let systemd = std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| Path::new(&dir).join(name));
     let systemd = systemd.filter(|path| path.exists());
     if let Some(path) = systemd.as_deref().or(file) {
+        let unreadable = |source| NoCredential::Unreadable { name, path: path.to_owned(), source };
+        if is_open_to_all(path).map_err(unreadable)? {
+            return Err(NoCredential::Open { name, path: path.to_owned() });
+        }
         return read_file(name, path);
     }
     let variable = format!("SUBAH_{}", name.to_uppercase());
@@ -78,13 +86,22 @@ fn find(name: &'static str, file: Option<&Path>) -> Result<SecretString, NoCrede
 /// # Errors
 /// When the file cannot be read or is empty.
 pub fn read_file(name: &'static str, path: &Path) -> Result<SecretString, NoCredential> {
-    let text = std::fs::read_to_string(path).map_err(|source| NoCredential::Unreadable {
-        name,
-        path: path.to_owned(),
-        source,
-    })?;
+    let unreadable = |source| NoCredential::Unreadable { name, path: path.to_owned(), source };
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
     match text.trim() {
         "" => Err(NoCredential::Empty { name, place: path.display().to_string() }),
         secret => Ok(SecretString::from(secret.to_owned())),
     }
+}
+
+/// Anybody can read the file, and reach it through its folders.
+fn is_open_to_all(path: &Path) -> std::io::Result<bool> {
+    use std::os::unix::fs::PermissionsExt;
+    let path = path.canonicalize()?;
+    let mode = |path: &Path| std::fs::metadata(path).map(|seen| seen.permissions().mode());
+    if mode(&path)? & 0o004 == 0 {
+        return Ok(false);
+    }
+    let reachable = |folder: &Path| mode(folder).is_ok_and(|mode| mode & 0o001 != 0);
+    Ok(path.ancestors().skip(1).all(reachable))
 }

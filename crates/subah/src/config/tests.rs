@@ -96,3 +96,29 @@ fn the_manuals_defaults_are_the_programs_defaults() {
     let (bare, spelled) = (parse(MANUAL), parse(&uncommented));
     assert_eq!(format!("{bare:?}"), format!("{spelled:?}"));
 }
+
+#[test]
+fn spans_versions_and_hosts_have_bounds_and_secrets_are_not_repeated() {
+    let token = format!("EAAG{}", "x".repeat(120));
+    let with = |text: String| {
+        let text = format!("{text}\n[[numbers]]\nid = \"1\"\n[campaign.template]\nname = \"a\"\n");
+        let said = problems(&text);
+        assert!(!said.contains("EAAG"), "{said}");
+        said
+    };
+    let cases = [
+        ("[sender]\nlease = \"1ms\"", "sender.lease: \"1ms\"; expected a span from 1s to 600s"),
+        ("[sender]\nlease = \"5000000000000000h\"", "sender.lease"),
+        ("[cloud_api]\nversion = \"v23.0/\"", "cloud_api.version"),
+        ("[cloud_api]\nbase_url = \"http://graph.example.com\"", "plain http to another host"),
+        ("[receiver]\nlisten = \"127.0.0.1:9464\"", "metrics.listen"),
+    ];
+    for (text, want) in cases {
+        let said = with(text.to_owned());
+        assert!(said.contains(want), "{said}");
+    }
+    assert!(with(format!("[credentials]\nmeta_token = \"{token}\"")).contains("the secret itself"));
+    with(format!("[credentials]\ntoken = \"{token}\""));
+    with(format!("meta_token = \"{token}\""));
+    with(format!("[cloud_api]\nversion = \"{token}\""));
+}

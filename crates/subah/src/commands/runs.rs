@@ -1,0 +1,99 @@
+//! `runs list|show|pause|resume|cancel`.
+
+use anyhow::{Context, Result, bail};
+use domain::State;
+use ledger::{Ledger, Phase, Run};
+
+use super::{find_run, not_started};
+use crate::cli::{RunAct, Runs};
+use crate::config::Config;
+use crate::exit::Answer;
+use crate::{output, store};
+
+pub async fn run(config: &Config, command: &Runs) -> Result<Answer> {
+    if !store::exists(config) {
+        bail!("no run was ever planned here: there is no ledger yet");
+    }
+    let ledger = store::open(config).await?;
+    let ledger = ledger.as_ref();
+    match command {
+        Runs::List { format } => {
+            let mut rows = Vec::new();
+            for run in ledger.runs().await? {
+                rows.push(row(config, ledger, &run).await?);
+            }
+            output::rows(format.format, &COLUMNS, &rows)?;
+            Ok(Answer::Yes)
+        }
+        Runs::Show { run, format } => match find_run(config, ledger, run).await? {
+            None => not_started(config, run),
+            Some(run) => {
+                let values = row(config, ledger, &run).await?;
+                let rows =
+                    COLUMNS.iter().zip(values).map(|(name, value)| vec![(*name).to_owned(), value]);
+                let rows: Vec<Vec<String>> = rows.collect();
+                output::rows(format.format, &["what", "value"], &rows)?;
+                Ok(Answer::Yes)
+            }
+        },
+        Runs::Pause(act) => change(config, ledger, act, Phase::Paused).await,
+        Runs::Resume(act) => change(config, ledger, act, Phase::Open).await,
+        Runs::Cancel(act) => change(config, ledger, act, Phase::Cancelled).await,
+    }
+}
+
+const COLUMNS: [&str; 8] =
+    ["run", "phase", "opens", "planned", "open", "delivered", "missed", "started"];
+
+async fn row(config: &Config, ledger: &dyn Ledger, run: &Run) -> Result<Vec<String>> {
+    let zone = config.daily.window.zone;
+    let counts = ledger.counts(&run.header.id).await?;
+    let delivered = counts.get(State::Delivered) + counts.get(State::Read);
+    let lost = |state: State| {
+        use State::{Cancelled, Expired, Failed, Quarantined, Unknown};
+        matches!(state, Failed | Unknown | Expired | Cancelled | Quarantined)
+    };
+    Ok(vec![
+        run.header.id.to_string(),
+        run.phase.as_str().to_owned(),
+        run.header.window.opens.rfc3339(zone),
+        run.cursor.to_string(),
+        counts.open().to_string(),
+        delivered.to_string(),
+        counts.sum(lost).to_string(),
+        run.started_at.map_or("no sender yet".to_owned(), |at| at.rfc3339(zone)),
+    ])
+}
+
+async fn change(config: &Config, ledger: &dyn Ledger, act: &RunAct, to: Phase) -> Result<Answer> {
+    if act.reason.trim().is_empty() {
+        bail!("--reason is empty: say why, for whoever asks tomorrow");
+    }
+    let found = find_run(config, ledger, &act.run).await?;
+    let run = found.with_context(|| format!("there is no run {}; `subah runs list`", act.run))?;
+    let (id, from) = (&run.header.id, run.phase);
+    let allowed = matches!(
+        (from, to),
+        (Phase::Open, Phase::Paused)
+            | (Phase::Paused, Phase::Open)
+            | (Phase::Planning | Phase::Open | Phase::Paused, Phase::Cancelled)
+    );
+    let open = ledger.counts(id).await?.open();
+    if !allowed {
+        println!("{id} is {} and cannot become {}", from.as_str(), to.as_str());
+        return Ok(Answer::No);
+    }
+    if !act.yes {
+        println!(
+            "{id}: {} → {}, {open} deliveries are open; --yes does it",
+            from.as_str(),
+            to.as_str()
+        );
+        return Ok(Answer::Yes);
+    }
+    let why = format!("run {id} becomes {}: {}", to.as_str(), act.reason);
+    output::record(config, "did", &why)?;
+    let run = ledger.set_phase(id, to).await?;
+    println!("{id}: {} → {}, {open} deliveries were open", from.as_str(), run.phase.as_str());
+    Ok(Answer::Yes)
+}
