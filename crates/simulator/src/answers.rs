@@ -20,6 +20,18 @@ pub fn error(status: u16, code: i32, details: &str, trace: u64) -> Response {
     (status, Json(body)).into_response()
 }
 
+/// An object that is not there, or not for this caller.
+pub fn unknown_object(trace: u64) -> Response {
+    let body = json!({"error": {
+        "message": "Unsupported get request. Object does not exist, cannot be loaded due to missing permissions, or does not support this operation",
+        "type": "GraphMethodException",
+        "code": 100,
+        "error_subcode": 33,
+        "fbtrace_id": format!("A{trace:015x}"),
+    }});
+    (StatusCode::BAD_REQUEST, Json(body)).into_response()
+}
+
 /// A message that was taken. `to` is the recipient as given; free-form messages carry no
 /// `message_status`.
 pub fn accepted(wamid: &str, to: Option<&str>, status: Option<&str>) -> Response {

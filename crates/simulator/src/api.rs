@@ -2,7 +2,7 @@
 
 mod validate;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use domain::NumberId;
+use domain::hash::sha256_hex;
 use futures::stream;
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -32,14 +33,25 @@ pub struct Shared {
     pub oracle: Arc<Oracle>,
     pub courier: Arc<Courier>,
     pub rng: Mutex<StdRng>,
-    /// Uploaded ids and the number they belong to.
-    pub media: Mutex<HashMap<String, NumberId>>,
+    /// Uploaded files by id.
+    pub media: Mutex<HashMap<String, Uploaded>>,
+    /// Message ids that were given out.
+    pub messages: Mutex<HashSet<String>>,
+}
+
+/// A file, and the number that it belongs to.
+#[derive(Clone)]
+pub struct Uploaded {
+    number: NumberId,
+    mime: String,
+    bytes: Bytes,
 }
 
 pub fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/oracle", get(oracle))
         .route("/oracle/deliveries", get(oracle_deliveries))
+        .route("/media/{id}", get(download))
         .route("/{version}/{id}", get(read_object))
         .route("/{version}/{id}/messages", post(send))
         .route("/{version}/{id}/media", post(upload))
@@ -52,6 +64,17 @@ pub fn router(shared: Arc<Shared>) -> Router {
 type Sim = State<Arc<Shared>>;
 
 impl Shared {
+    /// Whether a media id is this number's.
+    fn has_media(&self, id: &str, number: &NumberId) -> bool {
+        let media = self.media.lock().expect("no panic while held");
+        let uploaded = media.get(id).is_some_and(|held| held.number == *number);
+        uploaded || self.options.media.iter().any(|known| known == id)
+    }
+
+    fn knows_message(&self, id: &str) -> bool {
+        self.messages.lock().expect("no panic while held").contains(id)
+    }
+
     fn draw<T>(&self, f: impl FnOnce(&mut StdRng) -> T) -> T {
         f(&mut self.rng.lock().expect("no panic while held"))
     }
@@ -69,6 +92,22 @@ impl Shared {
         }
     }
 
+    /// A Graph error for a version that there is none of, or without a token.
+    fn refuse(&self, version: &str, headers: &HeaderMap) -> Option<Response> {
+        let digits = version.strip_prefix('v').and_then(|version| version.split_once('.'));
+        let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if !digits.is_some_and(|(major, minor)| number(major) && number(minor)) {
+            return Some(self.error(400, 2_500, "Unknown path components"));
+        }
+        self.refuse_without_token(headers)
+    }
+
+    /// Code 100 with subcode 33.
+    fn unknown_object(&self) -> Response {
+        let trace = self.draw(|rng| rng.random::<u64>() >> 4);
+        crate::answers::unknown_object(trace)
+    }
+
     /// Takes a message: counts it and sets its statuses on their way.
     fn take(&self, message: &Message, held: bool) -> String {
         let wamid = format!("wamid.{:032x}", self.draw(|rng| rng.random::<u128>()));
@@ -78,8 +117,10 @@ impl Shared {
             to: message.to.clone(),
             callback: message.callback.clone(),
             held,
+            is_template: message.is_template,
         });
-        self.oracle.accepted(message.callback.as_deref(), &wamid, arrives);
+        self.oracle.accepted(message.callback.as_deref(), &message.to, &wamid, arrives);
+        self.messages.lock().expect("no panic while held").insert(wamid.clone());
         wamid
     }
 }
@@ -95,11 +136,11 @@ struct Message {
 
 async fn send(
     State(shared): Sim,
-    Path((_, id)): Path<(String, String)>,
+    Path((version, id)): Path<(String, String)>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if let Some(refused) = shared.refuse_without_token(&headers) {
+    if let Some(refused) = shared.refuse(&version, &headers) {
         return refused;
     }
     let Ok(number) = NumberId::try_new(id) else {
@@ -109,7 +150,10 @@ async fn send(
         return shared.error(400, 100, "the body is not JSON");
     };
     if body["status"] == "read" {
-        return Json(json!({"success": true})).into_response();
+        return match validate::read_receipt(&shared, &body) {
+            Ok(()) => Json(json!({"success": true})).into_response(),
+            Err((status, code, details)) => shared.error(status, code, &details),
+        };
     }
     shared.oracle.asked();
     let latency = shared.draw(|rng| around(shared.options.latency, rng));
@@ -183,50 +227,82 @@ fn cut_off() -> Response {
 
 async fn upload(
     State(shared): Sim,
-    Path((_, id)): Path<(String, String)>,
+    Path((version, id)): Path<(String, String)>,
     headers: HeaderMap,
     mut form: Multipart,
 ) -> Response {
-    if let Some(refused) = shared.refuse_without_token(&headers) {
+    if let Some(refused) = shared.refuse(&version, &headers) {
         return refused;
     }
-    let (mut product, mut bytes) = (false, 0);
+    let (mut product, mut bytes, mut mime) = (false, Bytes::new(), String::new());
     while let Ok(Some(field)) = form.next_field().await {
         let name = field.name().unwrap_or("").to_owned();
+        let given = field.content_type().map(str::to_owned);
         let content = field.bytes().await.unwrap_or_default();
         product |= name == "messaging_product" && content == "whatsapp";
-        bytes += if name == "file" { content.len() } else { 0 };
+        if name == "file" {
+            (bytes, mime) = (content, given.unwrap_or("application/octet-stream".to_owned()));
+        }
     }
     let number = NumberId::try_new(id);
     match number {
-        Ok(number) if product && bytes > 0 => {
+        Ok(number) if product && !bytes.is_empty() => {
             let id = shared.draw(|rng| rng.random_range(10u64.pow(14)..10u64.pow(15))).to_string();
-            shared.media.lock().expect("no panic while held").insert(id.clone(), number);
+            shared
+                .media
+                .lock()
+                .expect("no panic while held")
+                .insert(id.clone(), Uploaded { number, mime, bytes });
             Json(json!({"id": id})).into_response()
         }
         _ => shared.error(400, 100, "messaging_product or file is missing"),
     }
 }
 
-/// `GET /{id}`: a number, or an uploaded file.
+/// `GET /{id}`: a number, or an uploaded file; with `phone_number_id` only one of that number.
 async fn read_object(
     State(shared): Sim,
-    Path((_, id)): Path<(String, String)>,
+    Path((version, id)): Path<(String, String)>,
+    Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
+    if let Some(refused) = shared.refuse(&version, &headers) {
+        return refused;
+    }
+    let held = shared.media.lock().expect("no panic while held").get(&id).cloned();
+    if shared.options.media.contains(&id) {
+        return Json(json!({"messaging_product": "whatsapp", "id": id})).into_response();
+    }
+    if let Some(held) = held {
+        let asked = query.get("phone_number_id");
+        if asked.is_some_and(|number| number != held.number.as_str()) {
+            return shared.unknown_object();
+        }
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
+        return Json(json!({
+            "messaging_product": "whatsapp", "id": id, "url": format!("http://{host}/media/{id}"),
+            "mime_type": held.mime, "sha256": sha256_hex(&held.bytes), "file_size": held.bytes.len(),
+        }))
+        .into_response();
+    }
+    let known = |number: &NumberId| shared.options.numbers.iter().any(|(n, _)| n == number);
+    // Any number is one of ours when none are listed, but not what only a file can be asked.
+    let open = shared.options.numbers.is_empty() && !query.contains_key("phone_number_id");
+    match NumberId::try_new(id) {
+        Ok(number) if open || known(&number) => Json(described(&number)).into_response(),
+        _ => shared.unknown_object(),
+    }
+}
+
+/// `GET /media/{id}`: the file itself.
+async fn download(State(shared): Sim, Path(id): Path<String>, headers: HeaderMap) -> Response {
     if let Some(refused) = shared.refuse_without_token(&headers) {
         return refused;
     }
-    if shared.media.lock().expect("no panic while held").contains_key(&id) {
-        let url = format!("http://{}/media/{id}", shared.options.listen);
-        return Json(json!({"messaging_product": "whatsapp", "id": id, "url": url}))
-            .into_response();
-    }
-    let known = |number: &NumberId| shared.options.numbers.iter().any(|(n, _)| n == number);
-    let open = shared.options.numbers.is_empty();
-    match NumberId::try_new(id.clone()) {
-        Ok(number) if open || known(&number) => Json(described(&number)).into_response(),
-        _ => shared.error(400, 33, "no such object"),
+    let held = shared.media.lock().expect("no panic while held").get(&id).cloned();
+    match held {
+        Some(held) => ([(header::CONTENT_TYPE, held.mime)], held.bytes).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 

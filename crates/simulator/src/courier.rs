@@ -2,7 +2,7 @@
 //! the receiver answers 200.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -32,7 +32,25 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 /// A receiver outage comes once in this span.
 const OUTAGE_PERIOD: Duration = Duration::from_secs(60);
 
-/// A message whose statuses will be reported.
+/// The user id that this far side knows a number by.
+fn user_id(to: &str) -> String {
+    let digits = to.trim_start_matches('+');
+    if digits.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("IN.{:020}", domain::hash::stable64(&["user", digits]))
+    } else {
+        to.to_owned()
+    }
+}
+
+fn contact(to: &str) -> String {
+    let digits = to.trim_start_matches('+');
+    let mut contact = json!({"profile": {"name": "Recipient"}, "user_id": user_id(to)});
+    if digits.starts_with(|c: char| c.is_ascii_digit()) {
+        contact["wa_id"] = json!(digits);
+    }
+    contact.to_string()
+}
+
 #[derive(Clone, Debug)]
 pub struct Taken {
     pub number: NumberId,
@@ -40,6 +58,7 @@ pub struct Taken {
     pub to: String,
     pub callback: Option<String>,
     pub held: bool,
+    pub is_template: bool,
 }
 
 pub struct Courier {
@@ -47,6 +66,7 @@ pub struct Courier {
     webhook: Option<Url>,
     secret: SecretString,
     compress: f64,
+    category: String,
     shares: Shares,
     profile: Profile,
     clock: Arc<dyn Clock>,
@@ -66,6 +86,8 @@ struct Item {
     tries: u32,
     number: NumberId,
     status: String,
+    /// Who it is about, as JSON.
+    contact: String,
 }
 
 impl Courier {
@@ -84,6 +106,7 @@ impl Courier {
             webhook: options.webhook.clone(),
             secret: options.app_secret.clone(),
             compress: options.compress.max(1.0),
+            category: options.category.clone(),
             shares: options.profile.shares(),
             profile: options.profile,
             clock,
@@ -149,7 +172,9 @@ impl Courier {
             for post in posts {
                 let serial = rng.random();
                 let number = taken.number.clone();
-                self.push(Item { at: now + post, serial, tries: 0, number, status: text.clone() });
+                let contact = contact(&taken.to);
+                let (at, status) = (now + post, text.clone());
+                self.push(Item { at, serial, tries: 0, number, status, contact });
             }
         }
         arrives
@@ -161,13 +186,15 @@ impl Courier {
             "status": status,
             "timestamp": (self.clock.now() + after).secs().to_string(),
             "recipient_id": taken.to.trim_start_matches('+'),
+            "recipient_user_id": user_id(&taken.to),
         });
         if let Some(callback) = &taken.callback {
             value["biz_opaque_callback_data"] = json!(callback);
         }
         if code == 0 {
             value["pricing"] = json!({"billable": true, "pricing_model": "PMP",
-                "type": "regular", "category": "utility"});
+                "type": "regular",
+                "category": if taken.is_template { self.category.as_str() } else { "service" }});
         } else {
             let meaning = cloud_api::error_codes::meaning(code);
             value["errors"] = json!([{"code": code, "title": meaning, "message": meaning,
@@ -248,8 +275,10 @@ impl Courier {
         let Some(first) = items.first() else { return true };
         let statuses: Vec<&str> = items.iter().map(|item| item.status.as_str()).collect();
         let number = &first.number;
+        let contacts: BTreeSet<String> = items.iter().map(|item| item.contact.clone()).collect();
+        let contacts = contacts.into_iter().collect::<Vec<_>>().join(",");
         let body = format!(
-            r#"{{"object":"whatsapp_business_account","entry":[{{"id":"102290129340398","changes":[{{"field":"messages","value":{{"messaging_product":"whatsapp","metadata":{{"display_phone_number":"15550783881","phone_number_id":"{number}"}},"statuses":[{}]}}}}]}}]}}"#,
+            r#"{{"object":"whatsapp_business_account","entry":[{{"id":"102290129340398","changes":[{{"field":"messages","value":{{"messaging_product":"whatsapp","metadata":{{"display_phone_number":"15550783881","phone_number_id":"{number}"}},"contacts":[{contacts}],"statuses":[{}]}}}}]}}]}}"#,
             statuses.join(",")
         );
         let body = Bytes::from(body);

@@ -30,6 +30,10 @@ pub struct Options {
     pub numbers: Vec<(NumberId, u32)>,
     /// Approved templates; empty accepts every name.
     pub templates: Vec<TemplateDefinition>,
+    /// Media ids that every number knows besides its uploads: those of a rehearsal's content.
+    pub media: Vec<String>,
+    /// Of templates, as statuses name it: `utility`, `marketing` or `authentication`.
+    pub category: String,
     /// How long clients wait for an answer; late accepts come after it.
     pub client_timeout: Duration,
 }
@@ -47,6 +51,8 @@ impl Options {
             throughput: 80,
             numbers: Vec::new(),
             templates: Vec::new(),
+            media: Vec::new(),
+            category: "utility".to_owned(),
             client_timeout: Duration::from_secs(10),
         }
     }

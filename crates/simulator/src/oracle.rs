@@ -1,9 +1,11 @@
 //! What the far side knows: how often each delivery was asked for and taken.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
+use domain::Phone;
 use domain::callback::Callback;
+use domain::person::phone_key;
 use serde::Serialize;
 
 /// Counts by nonce and by delivery. A client with callback data of its own is counted by
@@ -15,6 +17,8 @@ pub struct Oracle(Mutex<Seen>);
 struct Seen {
     requests: u64,
     accepted: HashMap<String, Vec<Accepted>>,
+    /// Deliveries of one run that reached the same person, whatever they are called.
+    persons: HashMap<(String, String), HashSet<String>>,
 }
 
 /// One accepted message.
@@ -31,7 +35,8 @@ pub struct Tally {
     pub requests: u64,
     pub accepted: u64,
     pub distinct_deliveries: u64,
-    /// Messages beyond the first of each delivery that a recipient could receive.
+    /// Messages beyond the first of each delivery, and of each person in a run, that somebody
+    /// could receive.
     pub duplicates: u64,
 }
 
@@ -40,13 +45,19 @@ impl Oracle {
         self.0.lock().expect("no panic while held").requests += 1;
     }
 
-    pub(crate) fn accepted(&self, callback: Option<&str>, wamid: &str, arrives: bool) {
+    pub(crate) fn accepted(&self, callback: Option<&str>, to: &str, wamid: &str, arrives: bool) {
+        let run = callback.and_then(Callback::peek).map(|ours| ours.delivery.run.to_string());
         let (delivery, nonce) = match callback.map(|text| (text, Callback::peek(text))) {
             Some((_, Some(ours))) => (ours.delivery.to_string(), ours.nonce.to_string()),
             Some((text, None)) => (text.to_owned(), wamid.to_owned()),
             None => (wamid.to_owned(), wamid.to_owned()),
         };
         let mut seen = self.0.lock().expect("no panic while held");
+        if let Some(run) = run.filter(|_| arrives) {
+            let phone = Phone::try_new(format!("+{}", to.trim_start_matches('+')));
+            let person = phone.map_or(to.to_owned(), |phone| phone_key(&phone));
+            seen.persons.entry((run, person)).or_default().insert(delivery.clone());
+        }
         seen.accepted.entry(delivery).or_default().push(Accepted { nonce, arrives });
     }
 
@@ -56,7 +67,10 @@ impl Oracle {
         let surplus = |messages: &Vec<Accepted>| {
             messages.iter().filter(|message| message.arrives).count().saturating_sub(1)
         };
+        // By delivery, and by person over several deliveries of one run.
         let duplicates: usize = seen.accepted.values().map(surplus).sum();
+        let twice: usize = seen.persons.values().map(|deliveries| deliveries.len() - 1).sum();
+        let duplicates = duplicates + twice;
         Tally {
             requests: seen.requests,
             accepted: accepted as u64,

@@ -8,6 +8,8 @@
 mod halted;
 mod matcher;
 mod opt_out;
+#[cfg(test)]
+mod tests;
 
 pub use opt_out::OptOutDesk;
 

@@ -109,7 +109,7 @@ pub fn verdict(report: &Report, run: &Run, now: Timestamp) -> Verdict {
         return Verdict::AtRisk { why: "fewer have arrived than were due" };
     }
     let share = (delivered / wanted).max(f64::MIN_POSITIVE);
-    let whole = elapsed.div_f64(share.min(1.0).max(1e-6));
+    let whole = elapsed.div_f64(share.clamp(1e-6, 1.0));
     Verdict::OnTrack { expected: Some(window.opens + whole) }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use chrono::NaiveDate;
+use domain::campaign::Category;
 use domain::{Clock, RunId, SystemClock, Window};
 use indicatif::ProgressBar;
 use ledger::{Filter, Ledger};
@@ -54,7 +55,8 @@ pub async fn rehearse(
 
     let secret = SecretString::from(format!("rehearsal-{}", args.seed));
     let receiver = TcpListener::bind("127.0.0.1:0").await.context("listen on loopback")?;
-    let simulator = start_simulator(&config, args, by, &receiver, secret.clone()).await?;
+    let simulator =
+        start_simulator(&config, args, by, &receiver, secret.clone(), media_ids(&snapshot)).await?;
     config.cloud_api.base_url = simulator.base_url().parse().context("the simulator's address")?;
     let credentials = Credentials {
         meta_token: SecretString::from("rehearsal"),
@@ -165,6 +167,7 @@ async fn start_simulator(
     by: f64,
     receiver: &TcpListener,
     app_secret: SecretString,
+    media: Vec<String>,
 ) -> Result<Simulator> {
     let webhook = format!("http://{}{}", receiver.local_addr()?, status::receiver::PATH);
     let mut options = simulator::Options::new(app_secret);
@@ -175,8 +178,23 @@ async fn start_simulator(
     options.latency = LATENCY;
     options.numbers = config.numbers().iter().map(|n| (n.id.clone(), n.throughput)).collect();
     options.templates = vec![config.campaign.template.clone()];
+    options.media = media;
+    options.category = match config.campaign.category {
+        Category::Utility => "utility".to_owned(),
+        Category::Marketing => "marketing".to_owned(),
+    };
     options.client_timeout = config.cloud_api.total_timeout;
     Ok(Simulator::start(options, std::sync::Arc::new(SystemClock)).await?)
+}
+
+/// Ids that the content names: in earnest they were uploaded before.
+fn media_ids(snapshot: &Snapshot) -> Vec<String> {
+    let all = snapshot.rows.iter().filter_map(|row| snapshot.content(row));
+    let ids = all.filter_map(|content| match &content.media {
+        Some(templates::Media::Id(id)) => Some(id.clone()),
+        _ => None,
+    });
+    ids.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
 }
 
 /// Planning must be over when the window opens; and over Redis, a sender that nobody knew

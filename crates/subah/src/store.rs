@@ -11,9 +11,13 @@ use crate::config::{Config, Store};
 use crate::exit::Unavailable;
 
 /// Whether there can be anything in it: an embedded ledger that was never opened is no file.
+/// One whose folder is missing is not new, but lost, or wrongly named: opening it says so.
 pub fn exists(config: &Config) -> bool {
     match &config.store {
-        Store::Sqlite { path } => path.exists(),
+        Store::Sqlite { path } => {
+            let folder = path.parent().is_none_or(std::path::Path::exists);
+            path.exists() || (!folder && config.state_dir.exists())
+        }
         Store::Redis { .. } => true,
     }
 }

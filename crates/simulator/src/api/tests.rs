@@ -79,7 +79,87 @@ async fn every_answer_holds_against_metas_schema() {
     let uploaded: Value = request.multipart(form).send().await.unwrap().json().await.unwrap();
     assert_holds("MediaUploaded", &uploaded);
     let id = uploaded["id"].as_str().unwrap();
-    assert_eq!(get(id).await["id"], json!(id));
+    let described = get(id).await;
+    assert_eq!(described["id"], json!(id));
+    let bytes = client().get(described["url"].as_str().unwrap()).bearer_auth("t").send().await;
+    assert_eq!(bytes.unwrap().bytes().await.unwrap().as_ref(), [1, 2, 3], "the file comes back");
+    assert_eq!(get(&format!("{id}?phone_number_id=1065")).await["id"], json!(id));
+    assert_eq!(get(&format!("{id}?phone_number_id=9")).await["error"]["error_subcode"], json!(33));
+}
+
+#[tokio::test]
+async fn what_meta_refuses_is_refused_with_its_code() {
+    let simulator = start().await;
+    let of = |kind: &str, inner: Value| json!({"messaging_product": "whatsapp", "to": "+919876543210", "type": kind, kind: inner});
+    let interactive = |inner: Value| of("interactive", inner);
+    let button = |title: &str| json!({"type": "reply", "reply": {"id": "a", "title": title}});
+    let rows: Vec<Value> = (0..11).map(|n| json!({"id": n.to_string(), "title": "x"})).collect();
+    let body = json!({"text": "x"});
+    let mut untyped = template("Asha");
+    untyped["template"]["components"][0]["parameters"][0] = json!({"text": "Asha"});
+    let mut twice = template("Asha");
+    let index = json!({"type": "button", "sub_type": "url", "index": 0, "parameters": [{"type": "text", "text": "x"}]});
+    twice["template"]["components"] = json!([index, index]);
+    let mut letters = of("text", body.clone());
+    letters["to"] = json!("asha");
+    let mut callback = of("text", json!({"body": "x"}));
+    callback["biz_opaque_callback_data"] = json!(7);
+    let cases = [
+        ("text body empty", of("text", json!({"body": ""})), 131_008),
+        ("text body missing", of("text", json!({})), 131_008),
+        ("image without id or link", of("image", json!({})), 131_008),
+        ("image unknown id", of("image", json!({"id": "1037"})), 131_009),
+        (
+            "caption of 1025",
+            of("image", json!({"link": "https://x.in/a.jpg", "caption": "x".repeat(1_025)})),
+            100,
+        ),
+        ("location without longitude", of("location", json!({"latitude": 1})), 131_008),
+        ("reaction without message_id", of("reaction", json!({"emoji": "x"})), 131_008),
+        ("contacts without name", of("contacts", json!([{"phones": []}])), 131_008),
+        ("interactive unknown type", interactive(json!({"type": "telepathy"})), 131_009),
+        (
+            "button title of 21",
+            interactive(
+                json!({"type": "button", "body": body, "action": {"buttons": [button(&"x".repeat(21))]}}),
+            ),
+            100,
+        ),
+        (
+            "list with 11 rows",
+            interactive(
+                json!({"type": "list", "body": body, "action": {"button": "x", "sections": [{"rows": rows}]}}),
+            ),
+            131_009,
+        ),
+        (
+            "flow without flow_id",
+            interactive(json!({"type": "flow", "body": body, "action": {"parameters": {}}})),
+            131_008,
+        ),
+        ("parameter without type", untyped, 131_008),
+        ("button index twice", twice, 132_012),
+        ("to: letters", letters, 131_009),
+        (
+            "no BSUID",
+            json!({"messaging_product": "whatsapp", "recipient": "asha", "type": "text", "text": {"body": "x"}}),
+            131_009,
+        ),
+        ("callback data as number", callback, 100),
+        (
+            "read of an unknown wamid",
+            json!({"messaging_product": "whatsapp", "status": "read", "message_id": "wamid.X"}),
+            131_009,
+        ),
+    ];
+    for (name, body, code) in cases {
+        let (status, answer) = post(&simulator, &body).await;
+        assert_eq!((status, &answer["error"]["code"]), (400, &json!(code)), "{name}: {answer}");
+    }
+    let url = format!("{}/banana/1065/messages", simulator.base_url());
+    let answer = client().post(url).bearer_auth("t").json(&template("Asha")).send().await.unwrap();
+    let answer: Value = answer.json().await.unwrap();
+    assert_eq!(answer["error"]["code"], json!(2_500));
 }
 
 #[tokio::test]

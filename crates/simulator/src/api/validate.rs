@@ -5,6 +5,8 @@ use serde_json::Value;
 
 use super::Shared;
 
+mod free_form;
+
 type Refusal = (u16, i32, String);
 
 const TYPES: &[&str] = &[
@@ -26,22 +28,54 @@ pub fn message(shared: &Shared, number: &NumberId, body: &Value) -> Result<(), R
     if body["messaging_product"] != "whatsapp" {
         return refuse(100, "messaging_product must be whatsapp");
     }
-    let (to, recipient) = (body["to"].as_str(), body["recipient"].as_str());
-    let Some(address) = to.or(recipient) else { return refuse(131_008, "to is missing") };
-    if to.is_some() && !address.chars().any(|c| c.is_ascii_digit()) {
-        return refuse(131_009, "to is not a phone number");
-    }
+    address(body)?;
     let kind = body["type"].as_str().unwrap_or("text");
     if !TYPES.contains(&kind) {
         return refuse(131_009, "type is not a message type");
     }
-    if body.get(kind).is_none() {
+    if !body.get(kind).is_some_and(Value::is_object) && kind != "contacts" {
         return refuse(131_008, "the object named by type is missing");
     }
-    if body["biz_opaque_callback_data"].as_str().is_some_and(|text| text.chars().count() > 512) {
-        return refuse(100, "biz_opaque_callback_data is longer than 512 characters");
+    match &body["biz_opaque_callback_data"] {
+        Value::Null => {}
+        Value::String(text) if text.chars().count() <= 512 => {}
+        Value::String(_) => {
+            return refuse(100, "biz_opaque_callback_data is longer than 512 characters");
+        }
+        _ => return refuse(100, "biz_opaque_callback_data must be a string"),
     }
-    if kind == "template" { template(shared, number, &body["template"]) } else { Ok(()) }
+    if kind == "template" {
+        template(shared, number, &body["template"])
+    } else {
+        let known = |id: &str| shared.has_media(id, number);
+        free_form::check(kind, &body[kind], &known)
+    }
+}
+
+/// `to` is a number; `recipient` is a business-scoped user id.
+fn address(body: &Value) -> Result<(), Refusal> {
+    let refuse = |code: i32, details: &str| Err((400, code, details.to_owned()));
+    let (to, recipient) = (body["to"].as_str(), body["recipient"].as_str());
+    if let Some(to) = to {
+        let plain = to.chars().all(|c| c.is_ascii_digit() || "+-() ".contains(c));
+        let digits = to.chars().filter(char::is_ascii_digit).count();
+        let fits = plain && (1..=15).contains(&digits);
+        return if fits { Ok(()) } else { refuse(131_009, "to is not a phone number") };
+    }
+    match recipient {
+        Some(id) if domain::UserId::try_new(id).is_ok() => Ok(()),
+        Some(_) => refuse(131_009, "recipient is not a business-scoped user id"),
+        None => refuse(131_008, "to is missing"),
+    }
+}
+
+/// A read receipt names a message that this far side knows.
+pub fn read_receipt(shared: &Shared, body: &Value) -> Result<(), Refusal> {
+    match body["message_id"].as_str() {
+        None | Some("") => Err((400, 131_008, "message_id is missing".to_owned())),
+        Some(id) if shared.knows_message(id) => Ok(()),
+        Some(_) => Err((400, 131_009, "message_id names no message of this number".to_owned())),
+    }
 }
 
 fn template(shared: &Shared, number: &NumberId, template: &Value) -> Result<(), Refusal> {
@@ -51,6 +85,38 @@ fn template(shared: &Shared, number: &NumberId, template: &Value) -> Result<(), 
         return refuse(400, 131_008, "template name or language is missing");
     };
     let components = template["components"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut buttons: Vec<String> = Vec::new();
+    for component in components {
+        if ![
+            "header",
+            "body",
+            "footer",
+            "button",
+            "carousel",
+            "limited_time_offer",
+            "call_permission_request",
+        ]
+        .iter()
+        .any(|kind| is(component, kind))
+        {
+            return refuse(400, 131_009, "a component has no type that is known");
+        }
+        if is(component, "button") {
+            let index = match &component["index"] {
+                Value::Number(index) => index.to_string(),
+                Value::String(index) => index.clone(),
+                _ => return refuse(400, 131_008, "a button has no index"),
+            };
+            if index.parse::<u8>().is_err() || buttons.contains(&index) {
+                return refuse(400, 132_012, "a button's index is there twice, or is none");
+            }
+            buttons.push(index);
+        }
+        let parameters = component["parameters"].as_array().into_iter().flatten();
+        if parameters.clone().any(|parameter| !parameter["type"].is_string()) {
+            return refuse(400, 131_008, "a parameter has no type");
+        }
+    }
     for parameter in components.iter().filter_map(|c| c["parameters"].as_array()).flatten() {
         if parameter["text"].as_str().is_some_and(spoils) {
             return refuse(
@@ -61,7 +127,7 @@ fn template(shared: &Shared, number: &NumberId, template: &Value) -> Result<(), 
         }
         for kind in ["image", "video", "document"] {
             if let Some(id) = parameter[kind]["id"].as_str()
-                && shared.media.lock().expect("no panic while held").get(id) != Some(number)
+                && !shared.has_media(id, number)
             {
                 return refuse(400, 131_009, "no such media id for this number");
             }
