@@ -17,6 +17,33 @@ pub struct NumberInfo {
     /// Must be CONNECTED to send; empty when Graph does not say.
     #[serde(default)]
     pub status: String,
+    #[serde(default)]
+    pub throughput: ThroughputInfo,
+    #[serde(default)]
+    pub health_status: HealthInfo,
+    /// TIER_250 … TIER_UNLIMITED; empty when Graph does not say.
+    #[serde(default)]
+    pub messaging_limit_tier: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ThroughputInfo {
+    /// STANDARD (80/s), HIGH (1,000/s) or NOT_APPLICABLE.
+    #[serde(default)]
+    pub level: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct HealthInfo {
+    /// AVAILABLE, LIMITED or BLOCKED.
+    #[serde(default)]
+    pub can_send_message: String,
+}
+
+#[derive(Deserialize)]
+struct Subscribed {
+    #[serde(default)]
+    data: Vec<serde_json::Value>,
 }
 
 /// A template's translation as Graph lists it.
@@ -40,8 +67,17 @@ impl CloudApi {
     /// # Errors
     /// As [`CloudApi::get`].
     pub async fn number(&self, number: &NumberId) -> Result<NumberInfo, CallError> {
-        let fields = "id,display_phone_number,verified_name,quality_rating,status,throughput";
+        let fields = "id,display_phone_number,verified_name,quality_rating,status,throughput,health_status,messaging_limit_tier";
         self.get(&[number.as_str()], &[("fields", fields)]).await
+    }
+
+    /// How many apps get the account's webhooks.
+    ///
+    /// # Errors
+    /// As [`CloudApi::get`].
+    pub async fn subscribed_apps(&self, waba: &str) -> Result<usize, CallError> {
+        let subscribed: Subscribed = self.get(&[waba, "subscribed_apps"], &[]).await?;
+        Ok(subscribed.data.len())
     }
 
     /// Translations of one template, at most 100.

@@ -16,7 +16,7 @@ use crate::files::Guard;
 #[derive(Parser)]
 #[command(version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 fine, 1 the answer is no, 2 wrong use, \
-    64 bad configuration, 69 a dependency is missing.\nLogs go to standard error; \
+    64 bad configuration, 69 a dependency is missing, 130 Ctrl-C.\nLogs go to standard error; \
     SUBAH_LOG=debug shows each delivery.")]
 pub struct Cli {
     /// Configuration file [default: ./subah.toml, else /etc/subah/subah.toml]
@@ -52,6 +52,9 @@ pub enum Command {
         /// Do not ask Meta
         #[arg(long)]
         offline: bool,
+        /// Whose run is looked at: today, tomorrow or 2026-11-21 [default: the next one]
+        #[arg(long)]
+        date: Option<String>,
     },
     /// The recipient list
     #[command(subcommand)]

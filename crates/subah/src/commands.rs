@@ -44,7 +44,7 @@ pub async fn run(cli: Cli) -> Result<Answer> {
             webhooks::replay(&config()?, since.as_deref()).await
         }
         Command::Rehearse(args) => rehearse(config()?, &args).await,
-        Command::Check { offline } => check::run(&config()?, offline).await,
+        Command::Check { offline, date } => check::run(&config()?, offline, date.as_deref()).await,
         Command::Recipients(command) => recipients::run(&config()?, &command).await,
         Command::Formats => {
             print!("{FORMATS}");

@@ -1,8 +1,9 @@
 //! Exit codes: 0 fine, 1 the answer is no, 2 wrong use (clap's), 64 bad configuration, 69 a
-//! dependency is missing.
+//! dependency is missing, 130 Ctrl-C.
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ledger::LedgerError;
 use scheduler::snapshot::SnapshotError;
@@ -13,6 +14,7 @@ use crate::config::secrets::NoCredential;
 const WRONG_USE: u8 = 2;
 const BAD_CONFIG: u8 = 64;
 const UNAVAILABLE: u8 = 69;
+const INTERRUPTED: u8 = 130;
 
 /// The answer of a command that worked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +31,20 @@ impl Answer {
 
 impl From<Answer> for ExitCode {
     fn from(answer: Answer) -> ExitCode {
-        ExitCode::from(u8::from(answer == Answer::No))
+        match answer {
+            Answer::Yes => ExitCode::SUCCESS,
+            Answer::No if CTRL_C.load(Ordering::Relaxed) => ExitCode::from(INTERRUPTED),
+            Answer::No => ExitCode::FAILURE,
+        }
     }
+}
+
+/// Somebody at the terminal has had enough.
+static CTRL_C: AtomicBool = AtomicBool::new(false);
+
+/// Notes that Ctrl-C ended what was waited for.
+pub fn ctrl_c() {
+    CTRL_C.store(true, Ordering::Relaxed);
 }
 
 /// A flag or argument that says nothing; exits 2.
@@ -48,8 +62,11 @@ pub fn quietly_when_the_reader_is_gone() {
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let text = panic.payload_as_str().unwrap_or("");
-        if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
-            std::process::exit(0);
+        if text.starts_with("failed printing to std") {
+            // A reader that has gone is normal; a place that cannot be written is not, but
+            // there is nobody to tell.
+            let broken = text.contains("Broken pipe");
+            std::process::exit(if broken { 0 } else { i32::from(UNAVAILABLE) });
         }
         tell(panic);
     }));
@@ -59,7 +76,8 @@ pub fn quietly_when_the_reader_is_gone() {
 pub fn report(error: &anyhow::Error) -> ExitCode {
     // A standard error that is closed must not turn an answer into a panic.
     let _ = writeln!(std::io::stderr(), "subah: {error:#}");
-    ExitCode::from(code(error))
+    let code = if CTRL_C.load(Ordering::Relaxed) { INTERRUPTED } else { code(error) };
+    ExitCode::from(code)
 }
 
 fn code(error: &anyhow::Error) -> u8 {

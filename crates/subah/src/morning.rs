@@ -170,7 +170,7 @@ pub async fn interrupted() {
     };
     tokio::select! {
         _ = term.recv() => {}
-        _ = int.recv() => {}
+        _ = int.recv() => crate::exit::ctrl_c(),
     }
 }
 

@@ -7,13 +7,16 @@ use std::time::Duration;
 
 use domain::campaign::CampaignId;
 use domain::{Clock, RunId, State, Timestamp};
-use ledger::{Ledger, LedgerError, Phase, Run};
+use ledger::{Counts, Ledger, LedgerError, Phase, Run};
 use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
 const EVERY: Duration = Duration::from_secs(2);
 /// After the deadline arrivals are recounted by event time, which reads every delivery.
 const RECOUNT_EVERY: Duration = Duration::from_secs(30);
+/// So many accepted messages without one status, for so long, are no accident.
+const SILENT_FROM: u64 = 100;
+const SILENT_FOR: Duration = Duration::from_secs(60);
 /// For this long after the deadline; later arrivals change nothing for the SLA.
 const RECOUNT_FOR: Duration = Duration::from_secs(15 * 60);
 
@@ -30,6 +33,8 @@ struct Seen {
     latest: Option<RunId>,
     /// When arrivals were last recounted.
     recounted: Option<Timestamp>,
+    /// Since when a good number is accepted and no status has come.
+    silent_since: Option<Timestamp>,
 }
 
 impl Sampler {
@@ -82,13 +87,34 @@ impl Sampler {
             let gauge = m.run_deliveries.with_label_values(&[labels[0], state.as_str()]);
             gauge.set(i64::try_from(counts.get(state)).unwrap_or(i64::MAX));
         }
+        self.silence(run, &counts, &mut seen.silent_since);
         self.arrived(run, &counts, &mut seen.recounted).await
+    }
+
+    /// The far side has taken many messages, and not one status of them has come: webhooks
+    /// go elsewhere, and nothing that is delivered will ever count.
+    fn silence(&self, run: &Run, counts: &Counts, since: &mut Option<Timestamp>) {
+        let taken = counts.get(State::Accepted) + counts.get(State::Held);
+        let spoken = [State::Sent, State::Delivered, State::Read].map(|state| counts.get(state));
+        let now = self.clock.now();
+        if taken < SILENT_FROM || spoken.iter().sum::<u64>() > 0 {
+            *since = None;
+            self.metrics.statuses_silent.set(0);
+            return;
+        }
+        let begun = *since.get_or_insert(now);
+        let silent = now.since(begun) >= SILENT_FOR;
+        if silent && self.metrics.statuses_silent.get() == 0 {
+            let id = &run.header.id;
+            tracing::error!(run = %id, "run {id}: {taken} messages are accepted and no status has come for a minute: is the app subscribed to the account, and does the webhook's address reach this receiver? `subah check` asks");
+        }
+        self.metrics.statuses_silent.set(i64::from(silent));
     }
 
     async fn arrived(
         &self,
         run: &Run,
-        counts: &ledger::Counts,
+        counts: &Counts,
         recounted: &mut Option<Timestamp>,
     ) -> Result<(), LedgerError> {
         let now = self.clock.now();

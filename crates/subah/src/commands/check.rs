@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use cloud_api::CloudApi;
-use domain::{Clock, RunId, SystemClock};
+use cloud_api::account::NumberInfo;
+use domain::{BusinessNumber, Clock, RunId, SystemClock};
 use scheduler::Plan;
 use scheduler::capacity::Capacity;
 
@@ -10,19 +11,32 @@ use super::plan::bad_media;
 use crate::config::Config;
 use crate::config::secrets::Credentials;
 use crate::exit::Answer;
-use crate::files::Files;
-use crate::store;
+use crate::files::{self, Files};
+use crate::{output, store};
+
+/// How one thing was found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Good,
+    Bad,
+    /// Nobody looked: that is never *ok*.
+    NotChecked,
+}
 
 /// What was looked at, and what was seen.
-struct Findings(Vec<(bool, String)>);
+struct Findings(Vec<(Found, String)>);
 
 impl Findings {
     fn note(&mut self, good: bool, text: impl Into<String>) {
-        self.0.push((good, text.into()));
+        self.0.push((if good { Found::Good } else { Found::Bad }, text.into()));
+    }
+
+    fn not_checked(&mut self, text: impl Into<String>) {
+        self.0.push((Found::NotChecked, text.into()));
     }
 }
 
-pub async fn run(config: &Config, offline: bool) -> Result<Answer> {
+pub async fn run(config: &Config, offline: bool, date: Option<&str>) -> Result<Answer> {
     let mut findings = Findings(Vec::new());
     findings.note(true, format!("configuration {}", config.file.display()));
     let credentials = Credentials::load(&config.credentials);
@@ -34,16 +48,21 @@ pub async fn run(config: &Config, offline: bool) -> Result<Answer> {
     if let Err(error) = &store {
         findings.note(false, format!("store: {error:#}"));
     }
-    check_content(config, &mut findings).await?;
+    check_content(config, date, &mut findings).await?;
     match credentials {
         Ok(credentials) if !offline => check_meta(config, credentials, &mut findings).await?,
-        _ => findings.note(true, "Meta was not asked"),
+        _ => findings.not_checked("Meta was not asked: numbers, templates, subscription, token"),
     }
-    for (good, text) in &findings.0 {
-        println!("{} {text}", if *good { "ok     " } else { "PROBLEM" });
+    for (found, text) in &findings.0 {
+        let word = match found {
+            Found::Good => "ok     ",
+            Found::Bad => "PROBLEM",
+            Found::NotChecked => "not checked",
+        };
+        println!("{word} {}", output::shown(text));
     }
     store?; // what is missing decides the exit code
-    Ok(Answer::from_bool(findings.0.iter().all(|(good, _)| *good)))
+    Ok(Answer::from_bool(findings.0.iter().all(|(found, _)| *found != Found::Bad)))
 }
 
 async fn check_store(config: &Config, findings: &mut Findings) -> Result<()> {
@@ -64,19 +83,26 @@ async fn check_store(config: &Config, findings: &mut Findings) -> Result<()> {
 }
 
 /// Tomorrow's run, as it would be planned now.
-async fn check_content(config: &Config, findings: &mut Findings) -> Result<()> {
+async fn check_content(config: &Config, date: Option<&str>, findings: &mut Findings) -> Result<()> {
     let now = SystemClock.now();
-    let next = match config.daily.due(now, |_| false) {
+    let due = match config.daily.due(now, |_| false) {
         scheduler::daily::Due::Now { date, .. } | scheduler::daily::Due::Wait { date, .. } => date,
     };
+    let next = date.map_or(Ok(due), |date| files::date(date, config))?;
     let Some(window) = config.daily.window.on(next) else { return Ok(()) };
     let taken = Files::of(config).snapshot(config, next).await?;
     let plan = Plan::new(&taken.snapshot, RunId::new(&config.campaign.id, next), window, now);
     let sendable = |index: &u32| plan.at(*index).call.is_ok_and(|call| bad_media(&call).is_none());
     let good = (0..plan.total()).filter(sendable).count();
+    // Held against the promise: whoever cannot be sent to is not delivered to.
+    let enough = good > 0 && f64::from(good as u32) >= config.sla_target * f64::from(plan.total());
     findings.note(
-        good > 0,
-        format!("the run of {next}: {good} of {} recipients can be sent to (`subah plan --date {next}`)", plan.total()),
+        enough,
+        format!(
+            "the run of {next}: {good} of {} recipients can be sent to, {:.1} % are promised (`subah plan --date {next}` says who not and why)",
+            plan.total(),
+            config.sla_target * 100.0
+        ),
     );
     let capacity = Capacity::of(&plan);
     let (have, need) = (capacity.lanes.len(), capacity.numbers_needed);
@@ -101,6 +127,7 @@ async fn check_meta(
                         number.id, info.verified_name, info.status, info.quality_rating
                     ),
                 );
+                check_limits(number, &info, findings);
             }
             Err(error) => findings
                 .note(false, format!("number {}: {:#}", number.id, anyhow::Error::from(error))),
@@ -108,9 +135,21 @@ async fn check_meta(
     }
     let template = &config.campaign.template;
     let Some(waba) = &config.waba_id else {
-        findings.note(true, "templates were not read: cloud_api.waba_id is not set");
+        findings.not_checked("templates and subscription: cloud_api.waba_id is not set");
+        findings.not_checked("token expiry: Meta tells it to the app's owner only");
         return Ok(());
     };
+    match api.subscribed_apps(waba).await {
+        Ok(0) => findings
+            .note(false, format!("account {waba}: no app is subscribed, so no status will come")),
+        Ok(n) => {
+            findings.note(true, format!("account {waba}: {n} apps are subscribed to its webhooks"))
+        }
+        Err(error) => {
+            findings.not_checked(format!("subscription: {:#}", anyhow::Error::from(error)))
+        }
+    }
+    findings.not_checked("token expiry: Meta tells it to the app's owner only");
     match api.templates(waba, &template.name).await {
         Ok(found) => {
             for language in &template.languages {
@@ -130,4 +169,28 @@ async fn check_meta(
         Err(error) => findings.note(false, format!("templates: {:#}", anyhow::Error::from(error))),
     }
     Ok(())
+}
+
+/// What a number may do, against what it is meant to do.
+fn check_limits(number: &BusinessNumber, info: &NumberInfo, findings: &mut Findings) {
+    let id = &number.id;
+    match info.throughput.level.as_str() {
+        "" => findings.not_checked(format!("number {id}: throughput level")),
+        "HIGH" => findings.note(true, format!("number {id}: throughput HIGH, up to 1,000/s")),
+        level => findings.note(
+            number.throughput <= 80,
+            format!(
+                "number {id}: throughput {level}, up to 80/s, {}/s configured",
+                number.throughput
+            ),
+        ),
+    }
+    match info.health_status.can_send_message.as_str() {
+        "" => findings.not_checked(format!("number {id}: health status")),
+        health => findings.note(health == "AVAILABLE", format!("number {id}: may send: {health}")),
+    }
+    match info.messaging_limit_tier.as_str() {
+        "" => findings.not_checked(format!("number {id}: messaging limit")),
+        tier => findings.note(true, format!("number {id}: messaging limit {tier}")),
+    }
 }
