@@ -293,3 +293,101 @@ fn what_is_written_can_be_read_by_its_owner_alone() {
     let audit = std::fs::read_to_string(desk.0.path("state/audit.ndjson")).unwrap();
     assert!(audit.contains("\"revealed\":\"recipients list\""), "{audit}");
 }
+
+/// Inputs that a stranger found.
+#[test]
+fn a_strangers_inputs_lose_nobody_and_send_nothing_wrong() {
+    let desk = Desk::new();
+    let list = |rows: &str| {
+        let said = desk.recipients(rows);
+        (said.0, said.1, desk.list())
+    };
+    let stored =
+        "a1,Asha,9876500001,en,yes\nb2,Bina,9876500002,en,yes\nc3,Cina,9876500003,en,yes\n";
+    // A quote that swallows exactly one row.
+    list(stored);
+    let (code, said, now) = list(
+        "a1,\"Asha,9876500001,en,no\nb2,Bina\",9876500002,en,yes\nc3,Cina,9876500003,en,yes\n",
+    );
+    assert_eq!(code, 1, "{said}");
+    assert!(now.contains("a1,Asha,'+919876500001,,,en,no"), "{now}");
+    // A row without an id is still somebody's.
+    list(stored);
+    let (_, _, now) = list(",Asha,9876500001,en,yes\nb2,Bina,9876500002,en,yes\n");
+    assert!(now.contains("9876500001"), "{now}");
+    // A no by id holds for the number that is stored under it.
+    list(stored);
+    let (_, _, now) = list("a1,Asha,9876500002,en,yes\nb2,Bina,bad,en,no\n");
+    assert!(!now.contains("9876500002,,,en,yes"), "{now}");
+    // Three rows of one person, known by phone and by user id.
+    let chain = "id,name,phone,bsuid,consent_utility\na,Asha,9876500001,,yes\n\
+                 b,Bina,9876500001,IN.123456789,yes\nc,Cina,9876500003,IN.123456789,no\n";
+    desk.import("recipients", "chain.csv", chain);
+    assert!(desk.list().contains("a,Asha,'+919876500001,,,,no"), "{}", desk.list());
+    for (header, row) in [
+        ("id,name,phone,mobile,consent_utility", "a1,Asha,9876500001,9876500002,yes"),
+        ("id,phone,consent_utility,name,firm", "a1,9876500001,yes,Rao, Asha,"),
+        ("id,name,phone,consent_utility", "a1,Asha,9876500001,-1"),
+    ] {
+        let (code, said) = desk.import("recipients", "x.csv", format!("{header}\n{row}\n"));
+        assert_eq!(code, 1, "{header}: {said}");
+    }
+    let row = |id: &str, headline: &str| {
+        format!(
+            "{{\"recipient_id\":\"{id}\",\"params\":{{\"headline\":{headline}}},\"approved_by\":\"C\",\"approved_at\":\"2026-01-15\"}}"
+        )
+    };
+    let old =
+        format!("{}\n{}\n{}\n", row("*", "\"STAR\""), row("a1", "\"OLD\""), row("b2", "\"OLD\""));
+    let preview = |id: &str| text(&desk.0.output(&["content", "preview", id]));
+    for (name, correction, held) in [
+        (
+            "cut inside the id",
+            format!("{}\n{{\"recipient_id\":\"a", row("*", "\"STAR\"")),
+            vec!["a1", "b2"],
+        ),
+        (
+            "two ids",
+            format!(
+                "{}\n{{\"recipient_id\":\"a1\",\"recipient_id\":\"b2\"}}\n",
+                row("*", "\"STAR\"")
+            ),
+            vec!["a1", "b2"],
+        ),
+        (
+            "two objects",
+            format!("{}\n{}{}\n", row("*", "\"STAR\""), row("a1", "\"N\""), row("b2", "\"N\"")),
+            vec!["a1", "b2"],
+        ),
+        (
+            "no good row",
+            "{\"recipient_id\":\"a1\",\"params\":{\"headline\":\"NEW\"\n".to_owned(),
+            vec!["a1"],
+        ),
+        (
+            "a number that changes",
+            format!("{}\n{}\n{}\n", row("*", "\"S\""), row("b2", "\"N\""), row("a1", "1250.50")),
+            vec!["a1"],
+        ),
+    ] {
+        desk.recipients(stored);
+        assert_eq!(desk.import("content", "c.ndjson", &old).0, 0);
+        desk.import("content", "c.ndjson", &correction);
+        for id in held {
+            let said = preview(id);
+            assert!(said.contains("gets nothing"), "{name}: {id}: {said}");
+        }
+    }
+    // Nobody can tell whom it is for: asked about before all get the text of everyone.
+    let path =
+        desk.write("c.ndjson", format!("{}\n{{\"recipient_id\":a1}}\n", row("*", "\"STAR\"")));
+    let asked = desk.0.output(&["content", "import", path.to_str().unwrap(), "--date", "tomorrow"]);
+    assert!(
+        asked.status.code() == Some(1) && text(&asked).contains("do not say whom"),
+        "{}",
+        text(&asked)
+    );
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = desk.0.command(&["formats"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(69), "{}", text(&output));
+}

@@ -11,6 +11,7 @@ mod describe;
 mod inbound;
 mod news;
 mod repair;
+mod salvage;
 
 pub use inbound::{Inbound, Link};
 pub use news::News;
@@ -171,45 +172,31 @@ pub fn read(body: &[u8]) -> Result<Vec<Event>, Unreadable> {
     Ok(events)
 }
 
-/// Reads entry by entry and change by change. False when one of them cannot be read.
+/// Reads entry by entry and change by change. False when something cannot be read.
 fn each_change(entries: Option<&RawValue>, events: &mut Vec<Event>) -> bool {
-    let mut whole = true;
-    let mut odd = |events: &mut Vec<Event>, what: &str, error: &serde_json::Error| {
-        whole = false;
-        let why = format!("{what}: {:?} error at column {}", error.classify(), error.column());
-        events.push(Event::Odd { why });
+    let mut odd = Vec::new();
+    let Some(entries) = entries else {
+        events.push(Event::Odd { why: "the body has no list of entries".to_owned() });
+        return false;
     };
-    for entry in raw_list(entries) {
-        #[derive(Deserialize)]
-        struct Entry<'a> {
-            #[serde(borrow, default)]
-            changes: Option<&'a RawValue>,
-        }
-        if !entry.get().starts_with('{') {
-            continue; // no entry at all
-        }
-        let changes = match serde_json::from_str::<Entry<'_>>(entry.get()) {
-            Ok(entry) => entry.changes,
-            Err(error) => {
-                odd(events, "an entry", &error);
-                continue;
-            }
+    for entry in salvage::items(entries, "entry", &mut odd) {
+        let fields = salvage::fields(entry, "an entry", &mut odd);
+        let Some((_, changes)) = fields.iter().find(|(key, _)| key == "changes") else {
+            odd.push("an entry has no list of changes".to_owned());
+            continue;
         };
-        for change in raw_list(changes) {
-            match serde_json::from_str::<Value>(change.get()) {
-                Ok(change) => {
-                    read_change(text(&change, "field").unwrap_or(""), &change["value"], events);
-                }
-                Err(error) => odd(events, "a change", &error),
+        for change in salvage::items(changes, "changes", &mut odd) {
+            let change = salvage::change(change, &mut odd);
+            if change["value"].is_object() {
+                read_change(text(&change, "field").unwrap_or(""), &change["value"], events);
+            } else if !change.is_null() {
+                odd.push("a change has no value".to_owned());
             }
         }
     }
+    let whole = odd.is_empty();
+    events.extend(odd.into_iter().map(|why| Event::Odd { why }));
     whole
-}
-
-/// The elements of an array; nothing when there is none.
-fn raw_list(value: Option<&RawValue>) -> Vec<&RawValue> {
-    value.and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default()
 }
 
 fn read_change(field: &str, value: &Value, events: &mut Vec<Event>) {
@@ -221,7 +208,12 @@ fn read_change(field: &str, value: &Value, events: &mut Vec<Event>) {
             events.push(Event::Error { number: number.clone(), error: reported(error) });
         }
     }
-    events.extend(list(value, "messages").map(|m| Event::Inbound(inbound::read(m, &number))));
+    let sender = address(&value["contacts"][0], "wa_id", "user_id");
+    events.extend(list(value, "messages").map(|message| {
+        let mut inbound = inbound::read(message, &number);
+        inbound.from = inbound.from.or_else(|| sender.clone());
+        Event::Inbound(inbound)
+    }));
     events.extend(list(value, "statuses").map(|s| Event::Status(read_status(s, &number))));
     events.extend(list(value, "message_echoes").map(|echo| Event::Echo {
         number: number.clone(),
@@ -248,7 +240,11 @@ fn read_change(field: &str, value: &Value, events: &mut Vec<Event>) {
 
 /// A person by number without `+`, by user id, or by both.
 fn address(value: &Value, phone: &str, user_id: &str) -> Option<Address> {
-    let digits = text(value, phone).map(|digits| digits.trim_start_matches('+'));
+    let digits = match &value[phone] {
+        Value::String(digits) => Some(digits.trim_start_matches('+').to_owned()),
+        Value::Number(digits) => Some(digits.to_string()),
+        _ => None,
+    };
     let phone = digits.and_then(|digits| Phone::try_new(format!("+{digits}")).ok());
     let user_id = text(value, user_id).and_then(|id| UserId::try_new(id).ok());
     Address::new(phone, user_id)
@@ -270,7 +266,7 @@ fn read_status(status: &Value, number: &Option<NumberId>) -> StatusReport {
     StatusReport {
         number: number.clone(),
         wamid: owned(status, "id"),
-        status: match text(status, "status").unwrap_or("") {
+        status: match text(status, "status").unwrap_or("").to_ascii_lowercase().as_str() {
             "sent" => Status::Sent,
             "delivered" => Status::Delivered,
             "read" => Status::Read,

@@ -13,8 +13,21 @@ pub enum Consent {
     Unreadable,
 }
 
-const YES: &[&str] =
-    &["yes", "y", "true", "1", "1.0", "हाँ", "हां", "opted in", "optin", "opt in", "subscribed"];
+const YES: &[&str] = &[
+    "yes",
+    "y",
+    "true",
+    "1",
+    "1.0",
+    "हाँ",
+    "हां",
+    "opted in",
+    "opted-in",
+    "optin",
+    "opt in",
+    "opt-in",
+    "subscribed",
+];
 const NO: &[&str] =
     &["", "no", "n", "false", "0", "0.0", "नहीं", "नही", "none", "null", "nil", "na", "n a", "-"];
 /// A whole reply that ends all messages.
@@ -132,7 +145,7 @@ pub fn read(text: &str) -> Consent {
     let is = |words: &[&str]| words.contains(&plain.as_str());
     if is(STOP) || is(LISTED) {
         Consent::OptOut
-    } else if is(YES) {
+    } else if YES.contains(&seen.nfc().collect::<String>().to_lowercase().as_str()) {
         Consent::Yes
     } else if is(NO) {
         Consent::No
@@ -198,7 +211,7 @@ mod tests {
         ] {
             assert_eq!(read(text), Consent::OptOut, "{text}");
         }
-        for text in ["perhaps", "2", "yes?no", "\u{fffd}", "yes, but"] {
+        for text in ["perhaps", "2", "-1", "1-", "yes?", "yes?no", "\u{fffd}", "yes, but"] {
             assert_eq!(read(text), Consent::Unreadable, "{text}");
         }
     }

@@ -187,11 +187,17 @@ pub enum IntakeError {
     #[error("two columns are {0:?}: rename one of them, so that one is meant")]
     DoubleColumn(String),
     #[error(
+        "column {0:?} means a number too, beside ours: remove or rename it, so that one is meant"
+    )]
+    RivalColumn(String),
+    #[error(
         "there is no header row: expected a row of column names such as id,name,phone,consent_utility; see `subah formats`"
     )]
     NoHeader,
     #[error("the spreadsheet cannot be read: {0}")]
     Sheet(String),
+    #[error("the spreadsheet has no sheet of that name: it has {0}")]
+    NoSheet(String),
     #[error("the spreadsheet has several sheets: name one with --sheet; it has {0}")]
     Sheets(String),
     #[error(

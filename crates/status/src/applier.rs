@@ -291,7 +291,7 @@ impl Applier {
                     );
                 }
                 Event::Template(news) | Event::Account(news) => {
-                    tracing::warn!("{news}; {}", news.details());
+                    tracing::warn!("{news}; {}", news.scrubbed());
                 }
                 Event::Odd { why } => {
                     is_odd = true;
@@ -357,7 +357,10 @@ impl Applier {
                 news.words = Some(words.clone()).filter(|words| !words.is_empty());
                 failed = Some((failure, words));
             }
-            Status::Other(_) => return None,
+            Status::Other(_) => {
+                self.metrics.status_reports.with_label_values(&["other", "noted"]).inc();
+                return None;
+            }
         }
         let retry = news.failed.map(|_| {
             let mut rng = self.rng.lock().expect("no panic while held");

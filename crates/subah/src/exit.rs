@@ -63,9 +63,11 @@ pub fn quietly_when_the_reader_is_gone() {
     std::panic::set_hook(Box::new(move |panic| {
         let text = panic.payload_as_str().unwrap_or("");
         if text.starts_with("failed printing to std") {
-            // A reader that has gone is normal; a place that cannot be written is not, but
-            // there is nobody to tell.
+            // A reader that has gone is normal; a place that cannot be written is not.
             let broken = text.contains("Broken pipe");
+            if !broken {
+                let _ = writeln!(std::io::stderr(), "subah: the answer cannot be written: {text}");
+            }
             std::process::exit(if broken { 0 } else { i32::from(UNAVAILABLE) });
         }
         tell(panic);
@@ -74,8 +76,13 @@ pub fn quietly_when_the_reader_is_gone() {
 
 /// Prints the chain of causes and returns the code that fits.
 pub fn report(error: &anyhow::Error) -> ExitCode {
+    let io = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    if io.into_iter().any(|error| error.kind() == ErrorKind::BrokenPipe) {
+        return ExitCode::SUCCESS; // the reader has what it wanted
+    }
     // A standard error that is closed must not turn an answer into a panic.
-    let _ = writeln!(std::io::stderr(), "subah: {error:#}");
+    let lines: Vec<String> = format!("{error:#}").lines().map(crate::output::shown).collect();
+    let _ = writeln!(std::io::stderr(), "subah: {}", lines.join("\n"));
     let code = if CTRL_C.load(Ordering::Relaxed) { INTERRUPTED } else { code(error) };
     ExitCode::from(code)
 }

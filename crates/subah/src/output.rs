@@ -41,7 +41,7 @@ pub fn rows(format: Format, columns: &[&str], rows: &[Vec<String>]) -> Result<()
             let mut csv = csv::Writer::from_writer(out);
             csv.write_record(columns)?;
             for row in rows {
-                csv.write_record(row.iter().map(|text| inert(text)))?;
+                csv.write_record(row.iter().map(|text| inert(&unescaped(text))))?;
             }
             csv.flush()?;
         }
@@ -52,6 +52,12 @@ pub fn rows(format: Format, columns: &[&str], rows: &[Vec<String>]) -> Result<()
 /// A text that a spreadsheet will not run as a formula.
 pub fn inert(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t']) { format!("'{text}") } else { text.to_owned() }
+}
+
+/// A cell that a terminal can be shown: white space stays as it is.
+fn unescaped(text: &str) -> String {
+    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    if text.contains(steers) { text.replace(steers, "") } else { text.to_owned() }
 }
 
 /// A text as a terminal may show it: signs that steer it or turn its direction stand as

@@ -78,9 +78,11 @@ fn words(kind: &str, message: &Value) -> Option<String> {
         "text" => text(inner, "body"),
         "button" => text(inner, "text").or(text(inner, "payload")),
         "interactive" => text(&inner[text(inner, "type")?], "title"),
+        "image" | "video" | "document" => text(inner, "caption"),
         _ => None,
     };
-    said.map(str::to_owned)
+    // A type that does not fit what is there hides no words.
+    said.or_else(|| text(&message["text"], "body")).map(str::to_owned)
 }
 
 fn detail(kind: &str, message: &Value) -> Option<String> {

@@ -162,6 +162,13 @@ impl News {
     }
 }
 
+impl News {
+    /// The same for a log: without what may be personal.
+    pub fn scrubbed(&self) -> String {
+        crate::words::scrubbed(&self.details(), "")
+    }
+}
+
 impl fmt::Display for News {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.field, self.event)?;

@@ -156,7 +156,7 @@ impl<'a> Rows<'a> {
     }
 
     fn read_lines(&mut self, bytes: &[u8]) -> Result<(), IntakeError> {
-        let decoded = text::decode(bytes);
+        let decoded = text::decode_json(bytes);
         let text = decoded.text.trim_start_matches('\u{feff}');
         self.findings.notes.decoded(&decoded);
         if is_pretty(text) {
@@ -169,8 +169,14 @@ impl<'a> Rows<'a> {
                 lines.blank += 1;
                 continue;
             }
-            let (id, read) = read_line(text, self.rules);
-            self.add(line, id.as_deref(), read);
+            let (ids, read) = read_line(text, self.rules);
+            if let Err(reason) = &read {
+                // Two objects on one line, or a key twice: none of them is sure.
+                for id in ids.iter().skip(1) {
+                    self.held.entry(id.clone()).or_insert_with(|| format!("line {line}: {reason}"));
+                }
+            }
+            self.add(line, ids.first().map(String::as_str), read);
         }
         self.findings.lines = lines;
         Ok(())
@@ -288,35 +294,44 @@ fn is_pretty(text: &str) -> bool {
     objects.next().is_some_and(|first| first.is_ok())
 }
 
-fn read_line(text: &str, rules: &Rules) -> (Option<String>, Result<Content, String>) {
-    let id = || id_in(text);
+fn read_line(text: &str, rules: &Rules) -> (Vec<String>, Result<Content, String>) {
     if text.contains(DAMAGED) {
-        return (id(), Err(WHY_DAMAGED.to_owned()));
+        return (ids_in(text), Err(WHY_DAMAGED.to_owned()));
     }
     let value: Value = match serde_json::from_str(text) {
         Ok(value) => value,
-        Err(error) => return (id(), Err(format!("not a JSON object: column {}", error.column()))),
+        Err(error) => {
+            return (ids_in(text), Err(format!("not a JSON object: column {}", error.column())));
+        }
     };
     if let Some(key) = twice(text) {
-        return (id(), Err(format!("the key {key:?} is there twice: which one is meant?")));
+        let key: String = key.chars().filter(|c| !c.is_control()).take(40).collect();
+        return (ids_in(text), Err(format!("the key {key:?} is there twice: which one is meant?")));
     }
     let id = match &value["recipient_id"] {
         Value::String(id) => Some(id.trim().to_owned()),
         Value::Number(id) => Some(id.to_string()),
         _ => None,
     };
-    (id, read_object(&value, rules))
+    (id.into_iter().collect(), read_object(&value, rules))
 }
 
-/// The recipient of a line that is no JSON: whoever it was for is held back.
-fn id_in(text: &str) -> Option<String> {
-    let (_, after) = text.split_once("\"recipient_id\"")?;
-    let value = after.trim_start().strip_prefix(':')?.trim_start();
-    let id = match value.strip_prefix('"') {
-        Some(quoted) => quoted.split('"').next()?,
-        None => value.split(|c: char| !c.is_ascii_digit()).next()?,
-    };
-    Some(id.trim().to_owned()).filter(|id| !id.is_empty() && !id.contains(['\\', DAMAGED]))
+/// The recipients of a line that is no JSON: whoever it was for is held back. An id that is
+/// cut off may be anybody's, so it is none.
+fn ids_in(text: &str) -> Vec<String> {
+    let mut ids = Vec::new();
+    for after in text.split("\"recipient_id\"").skip(1) {
+        let Some(value) = after.trim_start().strip_prefix(':').map(str::trim_start) else {
+            continue;
+        };
+        let id = match value.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').map(|(id, _)| id),
+            None => value.find(|c: char| !c.is_ascii_digit()).map(|end| &value[..end]),
+        };
+        let id = id.map(str::trim).filter(|id| !id.is_empty() && !id.contains(['\\', DAMAGED]));
+        ids.extend(id.map(str::to_owned));
+    }
+    ids
 }
 
 /// A key that an object of this line has twice.
@@ -429,7 +444,10 @@ fn read_object(value: &Value, rules: &Rules) -> Result<Content, String> {
 fn scalar(key: &str, value: &Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text.clone()),
-        Value::Number(number) => Ok(number.to_string()),
+        Value::Number(number) if number.is_i64() || number.is_u64() => Ok(number.to_string()),
+        Value::Number(_) => Err(format!(
+            "{key} is a number that would change (1250.50 is 1250.5 to a program): write it as text"
+        )),
         Value::Bool(bool) => Ok(bool.to_string()),
         _ => Err(format!("{key} is neither text nor a number")),
     }

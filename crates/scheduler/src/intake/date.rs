@@ -49,7 +49,13 @@ fn with_offset(text: &str) -> Option<DateTime<chrono::FixedOffset>> {
 /// As [`instant`], and when it is after `now`.
 pub fn past_instant(text: &str, zone: Tz, now: Timestamp) -> Result<Timestamp, String> {
     let at = instant(text, zone)?;
-    if at > now { Err("lies in the future".to_owned()) } else { Ok(at) }
+    if at > now {
+        return Err("lies in the future".to_owned());
+    }
+    if at < Timestamp::from_secs(946_684_800) {
+        return Err("lies before the year 2000".to_owned());
+    }
+    Ok(at)
 }
 
 #[cfg(test)]

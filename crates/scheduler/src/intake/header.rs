@@ -25,7 +25,12 @@ pub struct Header {
     pub names: Vec<String>,
     /// How many of them are known.
     pub known: usize,
+    /// Another column than ours that means the same, where a guess reaches a stranger.
+    rival: Option<String>,
 }
+
+/// Columns of which a file may have one, whatever it is called.
+const ALONE: &[&str] = &["phone", "country_code", "bsuid"];
 
 impl Header {
     /// Reads a row as a header. Only a row with a known heading is one.
@@ -40,7 +45,14 @@ impl Header {
             }
         }
         let known = names.iter().filter(|name| known(name)).count();
-        Header { names, known }
+        let alone = schema.columns.iter().filter(|column| {
+            ALONE.contains(&column.name) && plain.iter().any(|name| name == column.name)
+        });
+        let rival = alone
+            .flat_map(|column| plain.iter().filter(|name| column.also.contains(&name.as_str())))
+            .next()
+            .cloned();
+        Header { names, known, rival }
     }
 
     pub fn position(&self, name: &str) -> Option<usize> {
@@ -60,6 +72,9 @@ impl Header {
         if let Some((_, name)) = double {
             return Err(IntakeError::DoubleColumn(name.clone()));
         }
+        if let Some(rival) = &self.rival {
+            return Err(IntakeError::RivalColumn(rival.clone()));
+        }
         for any in schema.required {
             if !any.iter().any(|wanted| self.position(wanted).is_some()) {
                 let (wanted, found) = (any.join(" or "), self.names.join(", "));
@@ -73,7 +88,7 @@ impl Header {
 /// `Opted In At`, `opted-in-at` and `opted_in_at` are one heading.
 fn plain(heading: &str) -> String {
     let mut plain = String::new();
-    for c in heading.chars().filter(|c| !domain::text::is_unseen(*c)) {
+    for c in heading.chars().filter(|c| !domain::text::is_unseen(*c) && !is_steering(*c)) {
         let gap = c.is_whitespace() || "-_./()'\"".contains(c);
         match c {
             _ if !gap => plain.extend(c.to_lowercase()),
@@ -82,6 +97,11 @@ fn plain(heading: &str) -> String {
         }
     }
     plain.trim_end_matches('_').to_owned()
+}
+
+/// Control signs other than white space: a heading is printed.
+fn is_steering(c: char) -> bool {
+    c.is_control() && !c.is_whitespace()
 }
 
 #[cfg(test)]
@@ -108,5 +128,7 @@ mod tests {
     fn two_columns_that_may_both_be_meant_are_refused() {
         let header = Header::of(["id", "Mobile No", "Phone 1 - Value"].into_iter(), &SCHEMA);
         assert!(matches!(header.check(&SCHEMA), Err(IntakeError::DoubleColumn(_))));
+        let header = Header::of(["id", "phone", "Mobile No"].into_iter(), &SCHEMA);
+        assert!(matches!(header.check(&SCHEMA), Err(IntakeError::RivalColumn(_))));
     }
 }

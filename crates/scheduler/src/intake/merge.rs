@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use domain::Recipient;
 
 use super::Kind;
+use super::persons::Said;
 use super::recipients::ReadList;
 
 /// Judges stored rows, one after the other.
@@ -35,9 +36,21 @@ impl<'a> Keeper<'a> {
         Keeper { list, wanted, kept: 0 }
     }
 
+    /// A *no* that names somebody by id holds for the number that is stored under it too,
+    /// whoever the new list gives that number to. Before any row is kept or settled.
+    pub fn learn(&mut self, stored: &Recipient) {
+        let told = self.list.persons.told(stored);
+        if told.any() {
+            let said = Said { denied: told, told };
+            self.list.persons.deny(None, Some(&stored.address), said);
+        }
+    }
+
     /// The stored row as it stays, or `None` when it goes.
     pub fn keep(&mut self, stored: Recipient) -> Option<Recipient> {
-        if !self.wanted.contains(stored.id.as_str()) {
+        let wanted = self.wanted.contains(stored.id.as_str())
+            || self.list.persons.is_wanted(&stored.address);
+        if !wanted {
             return None;
         }
         self.list.persons.enter(&stored, 0).ok()?;

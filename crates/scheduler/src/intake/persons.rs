@@ -4,7 +4,7 @@
 //! kept as hashes, so that a million of them take some tens of megabytes; two of them
 //! meet by accident once in ten million such lists, and then a row is refused.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
 
 use domain::{Address, Recipient, person};
@@ -49,6 +49,10 @@ pub struct Persons {
     keys: HashMap<u64, u32, RandomState>,
     /// By id or key, of rows that are not in.
     denied: HashMap<u64, Said, RandomState>,
+    /// By line, of rows whose person is in already.
+    denied_lines: HashMap<u32, Said>,
+    /// Keys of rows that are refused, and not as a second one.
+    wanted: HashSet<u64>,
 }
 
 /// What a row says against being written to.
@@ -79,8 +83,10 @@ impl Persons {
             return Err(Twice::Id { first: *first });
         }
         let keys = self.keys_of(&recipient.address);
-        if let Some(first) = keys.iter().find_map(|key| self.keys.get(key)) {
-            return Err(Twice::Address { first: *first });
+        if let Some(first) = keys.iter().find_map(|key| self.keys.get(key)).copied() {
+            // Its other keys are the same person's: a third row may have only those.
+            self.keys.extend(keys.into_iter().map(|key| (key, first)));
+            return Err(Twice::Address { first });
         }
         self.ids.insert(id, line);
         self.keys.extend(keys.into_iter().map(|key| (key, line)));
@@ -104,6 +110,23 @@ impl Persons {
         }
     }
 
+    /// Notes what a second row of a person said: it counts for the first.
+    pub fn deny_first(&mut self, first: u32, said: Said) {
+        let held = self.denied_lines.entry(first).or_default();
+        held.denied = held.denied.and(said.denied);
+        held.told = held.told.and(said.told);
+    }
+
+    /// Notes whom a refused row was for, besides its id.
+    pub fn want(&mut self, address: &Address) {
+        let keys = self.keys_of(address);
+        self.wanted.extend(keys);
+    }
+
+    pub fn is_wanted(&self, address: &Address) -> bool {
+        !self.wanted.is_empty() && self.keys_of(address).iter().any(|key| self.wanted.contains(key))
+    }
+
     /// What rows that are not in said of this person.
     pub fn denied(&self, recipient: &Recipient) -> Denied {
         self.fold(recipient, |said| said.denied)
@@ -115,17 +138,18 @@ impl Persons {
     }
 
     fn fold(&self, recipient: &Recipient, which: fn(&Said) -> Denied) -> Denied {
-        if self.denied.is_empty() {
+        if !self.denies_any() {
             return Denied::default();
         }
-        let keys = self.keys_of(&recipient.address);
-        let all = std::iter::once(self.id(recipient.id.as_str())).chain(keys);
-        let said = all.filter_map(|key| self.denied.get(&key));
+        let (id, keys) = (self.id(recipient.id.as_str()), self.keys_of(&recipient.address));
+        let line = self.ids.get(&id).and_then(|line| self.denied_lines.get(line));
+        let all = std::iter::once(id).chain(keys);
+        let said = all.filter_map(|key| self.denied.get(&key)).chain(line);
         said.fold(Denied::default(), |held, said| held.and(which(said)))
     }
 
     pub fn denies_any(&self) -> bool {
-        !self.denied.is_empty()
+        !self.denied.is_empty() || !self.denied_lines.is_empty()
     }
 
     fn id(&self, id: &str) -> u64 {

@@ -129,6 +129,16 @@ pub fn read_recipients(
         }
         Err((kind, reason)) => read.findings.refuse(row.line, row.get("id"), kind, reason),
     });
+    if let Ok(header) = &header {
+        let doubtful = |name: &&String| {
+            let speaks =
+                ["consent", "opt", "unsub", "dnd", "stop"].iter().any(|word| name.contains(word));
+            speaks && !COLUMNS.iter().any(|column| column.name == name.as_str())
+        };
+        for name in header.names.iter().filter(doubtful) {
+            notes.say(format!("column {name:?} may speak of consent and is not read as such: only consent_utility and consent_marketing are"));
+        }
+    }
     header.map_err(|error| with_hint(error, bytes, rules))?;
     read.findings.lines = lines;
     read.findings.notes = notes;
@@ -143,6 +153,9 @@ impl ReadList {
         let refuse = |persons: &mut Persons, kind, reason: String| {
             let known = address.as_ref().ok();
             persons.deny(row.get("id"), known, said(row));
+            if let (Kind::Bad, Some(known)) = (kind, known) {
+                persons.want(known);
+            }
             Err((kind, reason))
         };
         if let Some(damage) = &row.damage {
@@ -155,10 +168,12 @@ impl ReadList {
         match self.persons.enter(&recipient, row.line) {
             Ok(()) => Ok(recipient),
             Err(Twice::Id { first }) => {
+                self.persons.deny_first(first, said(row));
                 let reason = format!("same id as line {first}; the first one counts");
                 refuse(&mut self.persons, Kind::Duplicate, reason)
             }
             Err(Twice::Address { first }) => {
+                self.persons.deny_first(first, said(row));
                 let reason = format!("same phone or bsuid as line {first}; the first one counts");
                 refuse(&mut self.persons, Kind::Duplicate, reason)
             }

@@ -34,6 +34,10 @@ pub fn read(bytes: &[u8], wanted: Option<&str>) -> Result<Sheet, IntakeError> {
     let unreadable = |error: &dyn std::fmt::Display| IntakeError::Sheet(format!("{error}"));
     let mut book: Sheets<_> =
         open_workbook_auto_from_rs(Cursor::new(bytes)).map_err(|error| unreadable(&error))?;
+    let names = book.sheet_names();
+    if wanted.is_some_and(|wanted| !names.iter().any(|name| name == wanted)) {
+        return Err(IntakeError::NoSheet(names.join(", ")));
+    }
     let mut found = Vec::new();
     for name in book.sheet_names() {
         if wanted.is_some_and(|wanted| wanted != name) {

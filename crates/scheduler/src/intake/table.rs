@@ -177,7 +177,7 @@ fn read_csv(
                 Quotes::Fit
             };
             let looks = |cells: &[&str]| (reading.looks)(&header, cells);
-            let swallowed = swallowed(&record, delimiter, quotes, &looks);
+            let swallowed = swallowed(&record, delimiter, &looks);
             let damage = swallows(&record, swallowed.last())
                 .or_else(|| damage(record.cells(), &header, quotes));
             // An unclosed cell says nothing about its row but where that begins.
@@ -220,30 +220,15 @@ fn hand_on(
 fn swallowed<'a>(
     record: &Record<'a>,
     delimiter: u8,
-    quotes: Quotes,
     looks: &dyn Fn(&[&str]) -> bool,
 ) -> Vec<(u64, &'a str)> {
     if record.spans == 1 {
         return Vec::new();
     }
-    let last = record.line + record.spans - 1;
     let numbered = (record.line..).zip(quotes::lines(record.raw)).skip(1);
-    // The line that closes a cell properly belongs to the row that it ends.
-    let belongs = |line: u64| line == last && quotes == Quotes::Fit;
-    numbered
-        .filter(|(line, text)| {
-            quotes::is_row(text, delimiter, looks) && !(belongs(*line) && closes(text, delimiter))
-        })
-        .collect()
-}
-
-/// The first quote of the line ends a cell rather than beginning one.
-fn closes(line: &str, delimiter: u8) -> bool {
-    let delimiter = char::from(delimiter);
-    let Some(at) = line.find('"') else { return false };
-    let begins = line[..at].trim_end().is_empty() || line[..at].trim_end().ends_with(delimiter);
-    let rest = line[at + 1..].trim_start();
-    !begins || rest.is_empty() || rest.starts_with(delimiter)
+    // A line that ends a cell of the row above has its cells shifted: one whose cells stand
+    // where the header wants them is a row.
+    numbered.filter(|(_, text)| quotes::is_row(text, delimiter, looks)).collect()
 }
 
 fn swallows(record: &Record<'_>, last: Option<&(u64, &str)>) -> Option<String> {
@@ -256,7 +241,10 @@ fn swallows(record: &Record<'_>, last: Option<&(u64, &str)>) -> Option<String> {
 
 fn damage(cells: Cells<'_>, header: &Header, quotes: Quotes) -> Option<String> {
     let columns = header.names.len();
-    let beyond = (columns..cells.len()).any(|at| cells.get(at).is_some_and(|c| !c.is_empty()));
+    let filled = |at: usize| cells.get(at).is_some_and(|cell| !cell.trim().is_empty());
+    // An empty cell too many is a comma at the end, unless the row is full without it.
+    let beyond = (columns..cells.len()).any(filled)
+        || (cells.len() > columns && columns.checked_sub(1).is_some_and(filled));
     let each = || (0..cells.len()).filter_map(|at| cells.get(at));
     match quotes {
         Quotes::Open => return Some("a quote is opened and never closed".to_owned()),

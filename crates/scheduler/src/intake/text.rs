@@ -47,6 +47,12 @@ pub fn decode(bytes: &[u8]) -> Text<'_> {
     Text { text, encoding: "Windows-1252", cut: false }
 }
 
+/// The same for JSON, which is UTF-8 when no byte order mark says otherwise.
+pub fn decode_json(bytes: &[u8]) -> Text<'_> {
+    let text = decode(bytes);
+    if text.encoding == "Windows-1252" { decoded(encoding_rs::UTF_8, bytes) } else { text }
+}
+
 fn decoded<'a>(encoding: &'static Encoding, bytes: &'a [u8]) -> Text<'a> {
     let (text, damaged) = encoding.decode_without_bom_handling(bytes);
     let cut = damaged && text.ends_with(DAMAGED);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use chrono::NaiveDate;
 use cloud_api::messages::template_message;
 use domain::{Clock, RunId, SystemClock};
@@ -16,7 +16,7 @@ use super::recipients::rules;
 use crate::cli::{self, ImportArgs};
 use crate::config::Config;
 use crate::exit::Answer;
-use crate::files::{self, Draft, Files, MediaDesk, judge};
+use crate::files::{self, Draft, Files, Guard, MediaDesk, judge};
 use crate::output::{self, audit};
 
 /// Recipients that are named when they are held back; `plan` names all.
@@ -108,7 +108,22 @@ fn import(config: &Config, args: &ImportArgs, date: NaiveDate) -> Result<Answer>
     let mut settle = |content: &mut Content| desk.settle(content);
     let read = read_content(&bytes, &rules, template, &mut settle)
         .with_context(|| format!("import {}", args.file.display()))?;
-    judge(config, &args.file, &read.findings, args.strict)?;
+    if let Err(nothing) = judge(config, &args.file, &read.findings, args.strict) {
+        let held = if args.strict || args.dry_run { 0 } else { hold_named(&files, date, &read)? };
+        return Err(if held == 0 {
+            nothing
+        } else {
+            nothing.context(format!("{held} recipients get nothing on {date} until a row of theirs is good, and nothing else changes"))
+        });
+    }
+    let speaks_to_all =
+        |row: &Content| row.recipient_id.as_str() == EVERYONE && row.held_back.is_none();
+    if read.unattributed > 0 && read.rows.iter().any(speaks_to_all) && !args.yes {
+        bail!(
+            "nothing was imported: {} refused rows do not say whom they are for, and those people would get the text of *; put the rows right, or --yes",
+            read.unattributed
+        );
+    }
     let mut draft = Draft::new(&files.content_path(date))?;
     read.rows.iter().for_each(|content| draft.add(content));
     let lost = if read.unattributed == 0 { 0 } else { hold_lost(&files, date, &read, &mut draft)? };
@@ -127,6 +142,24 @@ fn import(config: &Config, args: &ImportArgs, date: NaiveDate) -> Result<Answer>
         println!("`subah plan --date {date}` shows what the content makes");
     }
     Ok(Answer::from_bool(read.findings.refused.is_empty()))
+}
+
+/// No row of a file is good: what is stored stays, but not for those whom its rows name.
+fn hold_named(files: &Files, date: NaiveDate, read: &ReadContent) -> Result<usize> {
+    let held: HashSet<&str> = read.rows.iter().map(|row| row.recipient_id.as_str()).collect();
+    if held.is_empty() || !files.content_path(date).exists() {
+        return Ok(0);
+    }
+    let mut draft = Draft::new(&files.content_path(date))?;
+    files::each_line(&files.content_path(date), |line| {
+        let Ok(stored) = serde_json::from_slice::<Content>(line) else { return };
+        if !held.contains(stored.recipient_id.as_str()) {
+            draft.add(&stored);
+        }
+    })?;
+    read.rows.iter().for_each(|row| draft.add(row));
+    draft.replace("rows of content", Guard { shrink_max: 1.0, yes: true, dry_run: false })?;
+    Ok(held.len())
 }
 
 /// A refused row that does not say whom it was for may have been anybody's own: those who

@@ -37,8 +37,9 @@ pub async fn run(config: &Config, command: &Deliveries) -> Result<Answer> {
         }
         Deliveries::Show { id, reveal } => {
             audit(config, *reveal, &format!("deliveries show {id}"))?;
-            let id: DeliveryId =
-                id.parse().context("expected run#index, e.g. daily-pack@2026-11-21#417")?;
+            let id: DeliveryId = id.parse().map_err(|_| {
+                WrongUse("expected run#index, e.g. daily-pack@2026-11-21#417".to_owned())
+            })?;
             let found = ledger::api::find(ledger.as_ref(), &id).await?;
             let delivery = found.with_context(|| format!("there is no delivery {id}"))?;
             println!("{}", serde_json::to_string_pretty(&shown(&delivery, zone, *reveal))?);

@@ -26,7 +26,9 @@ pub async fn run(config: &Config, command: &Recipients) -> Result<Answer> {
             let files = Files::of(config);
             let _lock = files.lock()?;
             let change = files::undo(&files.recipients_path(), "recipients")?;
-            println!("{change}  recipients: the list before the last import is back");
+            println!(
+                "{change}  recipients: the list before the last import is back, with the consents it had then"
+            );
             super::say_if_sealed(config, None).await?;
             Ok(Answer::Yes)
         }
@@ -86,6 +88,9 @@ fn import(config: &Config, args: &ImportArgs, rules: Rules) -> Result<Answer> {
     let refused = list.findings.refused.len();
     let mut keeper = Keeper::new(&mut list);
     if keeper.denies_any() {
+        files::each_line(&files.recipients_path(), |line| {
+            serde_json::from_slice(line).iter().for_each(|stored| keeper.learn(stored));
+        })?;
         draft = draft.map(|recipient: Recipient| keeper.settle(recipient))?;
     }
     files::each_line(&files.recipients_path(), |line| {

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use chrono_tz::Tz;
-use domain::{Clock, State, SystemClock};
+use domain::{Clock, State, SystemClock, Timestamp};
 use ledger::halts::{self, Halt};
 use ledger::{Ledger, Phase, Run};
+use status::Report;
+use status::sla::Verdict;
 
 use super::{find_run, not_started};
 use crate::cli::Format;
@@ -52,7 +54,7 @@ async fn show(config: &Config, ledger: &dyn Ledger, run: &Run, format: Format) -
     let mut rows = vec![
         ("run", run.header.id.to_string()),
         ("phase", run.phase.as_str().to_owned()),
-        ("verdict", status::sla::verdict(&report, run, now).to_string()),
+        ("verdict", judged(ledger, &report, run, now).await?.to_string()),
         ("opens", run.header.window.opens.rfc3339(zone)),
         ("deadline", run.header.window.deadline.rfc3339(zone)),
         ("seconds to deadline", left.to_string()),
@@ -65,12 +67,31 @@ async fn show(config: &Config, ledger: &dyn Ledger, run: &Run, format: Format) -
             .filter(|s| counts.get(**s) > 0)
             .map(|state| (state.as_str(), counts.get(*state).to_string())),
     );
-    for line in stopped(ledger, zone).await? {
-        rows.push(("stopped", line));
+    if run.phase != Phase::Closed {
+        for line in stopped(ledger, zone).await? {
+            rows.push(("stopped", line));
+        }
     }
     let rows: Vec<Vec<String>> =
         rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     output::rows(format, &["what", "value"], &rows)
+}
+
+/// What is stopped puts the promise at risk, however well it went so far.
+async fn judged(
+    ledger: &dyn Ledger,
+    report: &Report,
+    run: &Run,
+    now: Timestamp,
+) -> Result<Verdict> {
+    let verdict = status::sla::verdict(report, run, now);
+    let on_track = matches!(verdict, Verdict::OnTrack { .. });
+    if on_track && run.phase != Phase::Closed && !halts::read(ledger).await?.is_empty() {
+        return Ok(Verdict::AtRisk {
+            why: "something is stopped; it is probed and may flow again",
+        });
+    }
+    Ok(verdict)
 }
 
 /// What is stopped right now, since when and why.
@@ -97,13 +118,14 @@ pub async fn run(
         return not_started(config, date);
     };
     let report = status::sla::report(ledger.as_ref(), &run).await?;
-    let verdict = status::sla::verdict(&report, &run, SystemClock.now());
+    let verdict = judged(ledger.as_ref(), &report, &run, SystemClock.now()).await?;
     match format {
         Format::Json => output::json(&report)?,
         Format::Table => {
             print!("{}", output::report_text(&report, &verdict));
-            for line in stopped(ledger.as_ref(), config.daily.window.zone).await? {
-                println!("Stopped       {}", output::shown(&line));
+            let lines = stopped(ledger.as_ref(), config.daily.window.zone).await?;
+            for line in lines.iter().filter(|_| run.phase != Phase::Closed) {
+                println!("Stopped       {}", output::shown(line));
             }
         }
         Format::Csv => {
