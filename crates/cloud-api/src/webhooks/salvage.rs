@@ -60,12 +60,12 @@ pub fn change(raw: &RawValue, odd: &mut Vec<String>) -> Value {
 
 /// Every list is one, and its elements are objects.
 fn is_plain(value: &Value) -> bool {
-    let plain = |list: &&str| match value.get(list) {
+    let plain = |list: &&str| match value.get(*list) {
         None => true,
         Some(Value::Array(items)) => items.iter().all(Value::is_object),
         Some(_) => false,
     };
-    LISTS.iter().all(|list| plain(&list))
+    LISTS.iter().all(plain)
 }
 
 fn value(raw: &RawValue, odd: &mut Vec<String>) -> Map<String, Value> {
