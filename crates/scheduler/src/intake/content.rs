@@ -4,7 +4,9 @@
 //! an approval is read and kept, but not deliverable. A recipient whose row is refused is
 //! *held back*: neither the old text nor that of `*` is what someone wanted to say.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod json;
+
+use std::collections::{BTreeMap, HashMap};
 
 use domain::{RecipientId, Timestamp, consent};
 use serde::{Deserialize, Serialize};
@@ -296,17 +298,23 @@ fn is_pretty(text: &str) -> bool {
 
 fn read_line(text: &str, rules: &Rules) -> (Vec<String>, Result<Content, String>) {
     if text.contains(DAMAGED) {
-        return (ids_in(text), Err(WHY_DAMAGED.to_owned()));
+        return (json::ids_in(text), Err(WHY_DAMAGED.to_owned()));
     }
     let value: Value = match serde_json::from_str(text) {
         Ok(value) => value,
         Err(error) => {
-            return (ids_in(text), Err(format!("not a JSON object: column {}", error.column())));
+            return (
+                json::ids_in(text),
+                Err(format!("not a JSON object: column {}", error.column())),
+            );
         }
     };
-    if let Some(key) = twice(text) {
+    if let Some(key) = json::twice(text) {
         let key: String = key.chars().filter(|c| !c.is_control()).take(40).collect();
-        return (ids_in(text), Err(format!("the key {key:?} is there twice: which one is meant?")));
+        return (
+            json::ids_in(text),
+            Err(format!("the key {key:?} is there twice: which one is meant?")),
+        );
     }
     let id = match &value["recipient_id"] {
         Value::String(id) => Some(id.trim().to_owned()),
@@ -314,77 +322,6 @@ fn read_line(text: &str, rules: &Rules) -> (Vec<String>, Result<Content, String>
         _ => None,
     };
     (id.into_iter().collect(), read_object(&value, rules))
-}
-
-/// The recipients of a line that is no JSON: whoever it was for is held back. An id that is
-/// cut off may be anybody's, so it is none.
-fn ids_in(text: &str) -> Vec<String> {
-    let mut ids = Vec::new();
-    for after in text.split("\"recipient_id\"").skip(1) {
-        let Some(value) = after.trim_start().strip_prefix(':').map(str::trim_start) else {
-            continue;
-        };
-        let id = match value.strip_prefix('"') {
-            Some(quoted) => quoted.split_once('"').map(|(id, _)| id),
-            None => value.find(|c: char| !c.is_ascii_digit()).map(|end| &value[..end]),
-        };
-        let id = id.map(str::trim).filter(|id| !id.is_empty() && !id.contains(['\\', DAMAGED]));
-        ids.extend(id.map(str::to_owned));
-    }
-    ids
-}
-
-/// A key that an object of this line has twice.
-fn twice(text: &str) -> Option<String> {
-    struct Keys(Option<String>);
-    impl<'de> serde::de::Visitor<'de> for &mut Keys {
-        type Value = ();
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("JSON")
-        }
-        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-            let mut seen = BTreeSet::new();
-            while let Some(key) = map.next_key::<String>()? {
-                if !seen.insert(key.clone()) {
-                    self.0.get_or_insert(key);
-                }
-                map.next_value_seed(&mut *self)?;
-            }
-            Ok(())
-        }
-        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-            while list.next_element_seed(&mut *self)?.is_some() {}
-            Ok(())
-        }
-        fn visit_str<E>(self, _: &str) -> Result<(), E> {
-            Ok(())
-        }
-        fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-            Ok(())
-        }
-        fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-            Ok(())
-        }
-        fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-            Ok(())
-        }
-        fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-            Ok(())
-        }
-        fn visit_unit<E>(self) -> Result<(), E> {
-            Ok(())
-        }
-    }
-    impl<'de> serde::de::DeserializeSeed<'de> for &mut Keys {
-        type Value = ();
-        fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-            from.deserialize_any(self)
-        }
-    }
-    let mut keys = Keys(None);
-    let mut from = serde_json::Deserializer::from_str(text);
-    serde::de::DeserializeSeed::deserialize(&mut keys, &mut from).ok()?;
-    keys.0
 }
 
 /// A line inside a quoted cell that is content of its own: an id without blanks, and a date
