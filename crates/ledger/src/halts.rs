@@ -27,6 +27,18 @@ pub enum Thing {
     Account,
 }
 
+impl Thing {
+    /// The kind of thing alone, without its name: for the metrics' labels.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Thing::Asset(_) => "asset",
+            Thing::Translation(..) => "translation",
+            Thing::Number(_) => "number",
+            Thing::Account => "account",
+        }
+    }
+}
+
 impl std::fmt::Display for Thing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -28,16 +28,6 @@ pub struct Stopped<'a> {
     pub words: &'a str,
 }
 
-/// The label of a thing in metrics.
-fn kind(thing: &Thing) -> &'static str {
-    match thing {
-        Thing::Asset(_) => "asset",
-        Thing::Translation(..) => "translation",
-        Thing::Number(_) => "number",
-        Thing::Account => "account",
-    }
-}
-
 pub struct NumberLane {
     pub number: NumberId,
     pub throughput: Throughput,
@@ -123,7 +113,7 @@ impl NumberLane {
                 (_, false) => format!("code {code}, {meaning}: {words}"),
             };
             tracing::error!(lane = %self.number, code, "{thing} is stopped: {why}; deliveries wait unspent, a probe follows");
-            self.shared.metrics.halts.with_label_values(&[kind(&thing), by]).inc();
+            self.shared.metrics.halts.with_label_values(&[thing.kind(), by]).inc();
             let since = self.shared.clock.now();
             self.shared.announce(Halt { thing, code, since, why, by: by.to_owned() });
         }

@@ -119,7 +119,7 @@ pub fn read_content(
     template: &TemplateDefinition,
     settle: Settle<'_>,
 ) -> Result<ReadContent, IntakeError> {
-    let mut rows = Rows { rules, template, settle, ..Rows::new(rules, template, &mut |_| Ok(())) };
+    let mut rows = Rows::new(rules, template, settle);
     let start = text::decode(&bytes[..bytes.len().min(64)]).text.trim_start().chars().next();
     match start {
         Some('[') => return Err(IntakeError::PrettyJson),

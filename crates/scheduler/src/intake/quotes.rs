@@ -60,8 +60,8 @@ pub fn lines(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether a line inside a quoted cell is a row of its own: as many cells, and the same
-/// kind of text where `looks` knows it.
+/// Whether a line inside a quoted cell is a row of its own, which `looks` decides from the
+/// line's cells.
 pub fn is_row(line: &str, delimiter: u8, looks: &dyn Fn(&[&str]) -> bool) -> bool {
     let cells: Vec<&str> =
         line.split(char::from(delimiter)).map(|cell| cell.trim().trim_matches('"')).collect();

@@ -87,15 +87,10 @@ async fn stop(
     let code = failure.code;
     let said = if words.is_empty() { String::new() } else { format!(": {words}") };
     let why = format!("a status reports code {code}, {}{said}", meaning(code));
-    let label = match &thing {
-        Thing::Asset(_) => "asset",
-        Thing::Translation(..) => "translation",
-        Thing::Number(_) => "number",
-        Thing::Account => "account",
-    };
+    let kind = thing.kind();
     let halt = Halt { thing, code, since: now, why, by: "status".to_owned() };
     if halts::stop(applier.ledger.as_ref(), &halt).await? {
-        applier.metrics.halts.with_label_values(&[label, "status"]).inc();
+        applier.metrics.halts.with_label_values(&[kind, "status"]).inc();
         tracing::error!(code, "{} is stopped: {}", halt.thing, halt.why);
     }
     Ok(())
