@@ -19,7 +19,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::header::{Column, Header, Schema, column};
 use super::table::{self, Reading, Row};
 use super::text::{self, DAMAGED, WHY_DAMAGED};
-use super::{Findings, IntakeError, Kind, Lines, Notes, Rules, date};
+use super::{Findings, IntakeError, Kind, Lines, Rules, date};
 
 /// Content for everyone without their own.
 pub const EVERYONE: &str = "*";
@@ -185,19 +185,18 @@ impl<'a> Rows<'a> {
     }
 
     fn read_table(&mut self, bytes: &[u8]) -> Result<(), IntakeError> {
-        let (mut lines, mut notes) = (Lines::default(), Notes::default());
         let sheet = self.rules.sheet.clone();
         let reading =
             Reading { schema: &SCHEMA, sheet: sheet.as_deref(), looks: &looks_like_a_row };
-        table::read(bytes, &reading, &mut lines, &mut notes, &mut |row| {
+        let table = table::read(bytes, &reading, &mut |row| {
             let read = match &row.damage {
                 Some(damage) => Err(damage.clone()),
                 None => read_row(row, self.rules),
             };
             self.add(row.line, row.get("recipient_id"), read);
         })?;
-        self.findings.lines = lines;
-        self.findings.notes = notes;
+        self.findings.lines = table.lines;
+        self.findings.notes = table.notes;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::header::{Column, Header, Schema, column};
 use super::persons::{Denied, Persons, Said, Twice};
 use super::table::{self, Reading, Row};
-use super::{Findings, IntakeError, Kind, Notes, Rules, date, language, phone};
+use super::{Findings, IntakeError, Kind, Rules, date, language, phone};
 use domain::consent::{self, Consent};
 use templates::lint::Severity;
 
@@ -115,13 +115,10 @@ pub fn read_recipients(
     }
     let mut read =
         ReadList { findings: Findings::default(), persons: Persons::default(), accepted: 0 };
-    let (mut lines, mut notes) = (super::Lines::default(), Notes::default());
     let mut alike = Alike::default();
     let reading =
         Reading { schema: &SCHEMA, sheet: rules.sheet.as_deref(), looks: &looks_like_a_row };
-    let header = table::read(bytes, &reading, &mut lines, &mut notes, &mut |row| match read
-        .row(row, rules)
-    {
+    let table = table::read(bytes, &reading, &mut |row| match read.row(row, rules) {
         Ok(recipient) => {
             alike.note(&recipient, row.line, &mut read.findings);
             read.accepted += 1;
@@ -129,19 +126,17 @@ pub fn read_recipients(
         }
         Err((kind, reason)) => read.findings.refuse(row.line, row.get("id"), kind, reason),
     });
-    if let Ok(header) = &header {
-        let doubtful = |name: &&String| {
-            let speaks =
-                ["consent", "opt", "unsub", "dnd", "stop"].iter().any(|word| name.contains(word));
-            speaks && !COLUMNS.iter().any(|column| column.name == name.as_str())
-        };
-        for name in header.names.iter().filter(doubtful) {
-            notes.say(format!("column {name:?} may speak of consent and is not read as such: only consent_utility and consent_marketing are"));
-        }
+    let mut table = table.map_err(|error| with_hint(error, bytes, rules))?;
+    let doubtful = |name: &&String| {
+        let speaks =
+            ["consent", "opt", "unsub", "dnd", "stop"].iter().any(|word| name.contains(word));
+        speaks && !COLUMNS.iter().any(|column| column.name == name.as_str())
+    };
+    for name in table.header.names.iter().filter(doubtful) {
+        table.notes.say(format!("column {name:?} may speak of consent and is not read as such: only consent_utility and consent_marketing are"));
     }
-    header.map_err(|error| with_hint(error, bytes, rules))?;
-    read.findings.lines = lines;
-    read.findings.notes = notes;
+    read.findings.lines = table.lines;
+    read.findings.notes = table.notes;
     read.findings.finish(read.accepted);
     Ok(read)
 }
@@ -368,18 +363,12 @@ fn with_hint(error: IntakeError, bytes: &[u8], rules: &Rules) -> IntakeError {
     const ANY: Schema = Schema { columns: COLUMNS, required: &[] };
     let reading = Reading { schema: &ANY, sheet: rules.sheet.as_deref(), looks: &|_, _| false };
     let mut sample: Vec<Vec<String>> = Vec::new();
-    let header = table::read(
-        bytes,
-        &reading,
-        &mut super::Lines::default(),
-        &mut Notes::default(),
-        &mut |row| {
-            if sample.len() < SAMPLE && row.damage.is_none() {
-                sample.push(row.cells().map(str::to_owned).collect());
-            }
-        },
-    );
-    let names = header.map(|header| header.names).unwrap_or_default();
+    let table = table::read(bytes, &reading, &mut |row| {
+        if sample.len() < SAMPLE && row.damage.is_none() {
+            sample.push(row.cells().map(str::to_owned).collect());
+        }
+    });
+    let names = table.map(|table| table.header.names).unwrap_or_default();
     let meant = names.iter().enumerate().filter(|(at, name)| {
         let cells: Vec<&str> = sample
             .iter()

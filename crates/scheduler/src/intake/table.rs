@@ -7,7 +7,7 @@ use csv_core::ReadRecordResult;
 
 use super::header::{Header, Schema};
 use super::quotes::{self, Quotes};
-use super::text::{self, DAMAGED, WHY_DAMAGED};
+use super::text::{self, DAMAGED, Text, WHY_DAMAGED};
 use super::{IntakeError, Lines, Notes, sheet};
 
 /// Fields beyond this are damage.
@@ -89,6 +89,13 @@ pub struct Reading<'a> {
     pub looks: &'a dyn Fn(&Header, &[&str]) -> bool,
 }
 
+/// What is known of a table once its rows were handed on.
+pub struct Table {
+    pub header: Header,
+    pub lines: Lines,
+    pub notes: Notes,
+}
+
 /// Reads a table; `each` is given every row that is not empty.
 ///
 /// # Errors
@@ -96,25 +103,21 @@ pub struct Reading<'a> {
 pub fn read(
     bytes: &[u8],
     reading: &Reading<'_>,
-    lines: &mut Lines,
-    notes: &mut Notes,
     each: &mut dyn FnMut(&Row<'_>),
-) -> Result<Header, IntakeError> {
+) -> Result<Table, IntakeError> {
     if sheet::is_sheet(bytes) {
-        return read_sheet(bytes, reading, lines, notes, each);
+        read_sheet(bytes, reading, each)
+    } else {
+        read_csv(&text::decode(bytes), reading, each)
     }
-    let text = text::decode(bytes);
-    notes.decoded(&text);
-    read_csv(&text.text, reading, lines, notes, each)
 }
 
 fn read_sheet(
     bytes: &[u8],
     reading: &Reading<'_>,
-    lines: &mut Lines,
-    notes: &mut Notes,
     each: &mut dyn FnMut(&Row<'_>),
-) -> Result<Header, IntakeError> {
+) -> Result<Table, IntakeError> {
+    let (mut lines, mut notes) = (Lines::default(), Notes::default());
     let sheet = sheet::read(bytes, reading.sheet)?;
     notes.say(format!("read from sheet {:?}", sheet.name));
     let filled = |row: &&(u64, Vec<String>)| row.1.iter().any(|cell| !cell.is_empty());
@@ -139,16 +142,17 @@ fn read_sheet(
             }
         }
     }
-    Ok(header)
+    Ok(Table { header, lines, notes })
 }
 
 fn read_csv(
-    text: &str,
+    text: &Text<'_>,
     reading: &Reading<'_>,
-    lines: &mut Lines,
-    notes: &mut Notes,
     each: &mut dyn FnMut(&Row<'_>),
-) -> Result<Header, IntakeError> {
+) -> Result<Table, IntakeError> {
+    let (mut lines, mut notes) = (Lines::default(), Notes::default());
+    notes.decoded(text);
+    let text: &str = &text.text;
     lines.physical = count_lines(text);
     let (given, body, before) = separator(text);
     lines.skipped = before;
@@ -199,7 +203,7 @@ fn read_csv(
     if lines.skipped > 0 {
         notes.say(format!("{} lines before the header row were skipped", lines.skipped));
     }
-    Ok(header)
+    Ok(Table { header, lines, notes })
 }
 
 /// A line that is refused as it stands: its cells are only looked at.
