@@ -186,6 +186,7 @@ impl Player<'_> {
             ended: (index == 5).then_some(Ended::Suppressed(Suppression::NoConsent)),
         };
         let chunk = PlanChunk {
+            snapshot: self.header().snapshot,
             from: 0,
             rows: (0..DELIVERIES).map(row).collect(),
             bodies: BTreeMap::from([("h".to_owned(), Arc::from("body"))]),

@@ -3,6 +3,7 @@
 //! Time is the store's own, so the suite never sets it: what must be due lies in the past,
 //! what must not lies hours ahead, and a lease that must run out is one millisecond long.
 
+pub mod discard;
 mod more;
 
 use std::collections::BTreeMap;
@@ -76,7 +77,8 @@ impl<'a> Stage<'a> {
     /// Rows from `from`, each due an hour ago plus its index in seconds.
     pub fn chunk(&self, from: u32, n: u32) -> PlanChunk {
         let rows = (from..from + n).map(|index| self.row(index, None)).collect();
-        PlanChunk { from, rows, bodies: BTreeMap::from([("h".to_owned(), Arc::from("body"))]) }
+        let bodies = BTreeMap::from([("h".to_owned(), Arc::from("body"))]);
+        PlanChunk { snapshot: self.header.snapshot.clone(), from, rows, bodies }
     }
 
     fn row(&self, index: u32, ended: Option<Ended>) -> PlanRow {
@@ -187,6 +189,7 @@ pub async fn run(ledger: &dyn Ledger) {
     a_paused_or_cancelled_run_sends_nothing(ledger).await;
     the_end_of_the_window_names_every_end(ledger).await;
     listings_filter_and_page(ledger).await;
+    discard::run(ledger).await;
     more::run(ledger).await;
 }
 

@@ -4,11 +4,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use domain::SystemClock;
+use std::time::Duration;
+
+use domain::{NumberId, SystemClock, Window};
 use ledger::members::{self, Excused};
 use ledger::recovery::{Progress, Recoverer};
 use ledger::redis::Options;
-use ledger::{Ledger, LedgerError, Model, Redis, Sqlite};
+use ledger::{Discarded, Ledger, LedgerError, Model, Redis, RunHeader, Sqlite};
 use tests::conformance;
 use tests::redis_server::RedisServer;
 
@@ -84,6 +86,46 @@ async fn a_host_that_comes_back_with_an_empty_disk_does_not_speak_for_the_old_on
     assert_eq!(members::excuse(&model, &lost).await.unwrap(), [old, new]);
     let progress = recoverer.merged(&model, &job, &BTreeSet::new()).await.unwrap();
     assert_eq!(progress, Progress::Open, "it is a member again by its report");
+}
+
+/// Another process that had read the old plan's header neither sends nor reads by it.
+async fn a_plan_made_anew_by_one_is_seen_by_the_other(one: &dyn Ledger, other: &dyn Ledger) {
+    let soon = |header: &mut RunHeader| {
+        let shift = Duration::from_secs(3_600) + Duration::from_millis(400);
+        let opens = header.window.opens + shift;
+        header.window = Window { opens, target: opens, ..header.window };
+    };
+    let stage = conformance::Stage::with(one, "two-plans", 5, soon).await;
+    stage.plan().await;
+    let (x, y) = (NumberId::try_new("x").unwrap(), NumberId::try_new("y").unwrap());
+    let seen = other.claim(&stage.lane, 5).await.unwrap();
+    assert!(seen.claims.is_empty() && seen.next_due.is_some(), "{seen:?}");
+    assert_eq!(one.discard(&stage.run).await.unwrap(), Discarded::Done);
+    conformance::discard::plan_anew(&stage).await;
+    while one.now().await.unwrap() < stage.header.window.opens + Duration::from_secs(1) {
+        assert!(other.claim(&stage.lane, 5).await.unwrap().claims.is_empty());
+        tokio::task::yield_now().await;
+    }
+    assert!(other.claim(&x, 5).await.unwrap().claims.is_empty());
+    let claims = other.claim(&y, 5).await.unwrap().claims;
+    assert_eq!(claims.len(), 2, "the lanes are those of the new plan");
+    assert!(claims.iter().all(|claim| claim.header.snapshot == "def"));
+}
+
+#[tokio::test]
+async fn a_plan_made_anew_is_seen_by_another_process_over_sqlite() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || Sqlite::open(&dir.path().join("ledger.db"), Arc::new(SystemClock)).unwrap();
+    a_plan_made_anew_by_one_is_seen_by_the_other(&open(), &open()).await;
+}
+
+#[tokio::test]
+async fn a_plan_made_anew_is_seen_by_another_process_over_redis() {
+    let server = RedisServer::start();
+    let options = Options::new(&server.url(), "anew", false);
+    let connect = || Redis::connect(&options);
+    let (one, other) = (connect().await.unwrap(), connect().await.unwrap());
+    a_plan_made_anew_by_one_is_seen_by_the_other(&one, &other).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The ledger's trait and the words it speaks.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -152,10 +153,45 @@ pub struct PlanRow {
 /// Consecutive rows from index `from`, with the bodies they name.
 #[derive(Clone, Debug, Default)]
 pub struct PlanChunk {
+    /// What the rows follow from: the run's header must name the same.
+    pub snapshot: String,
     pub from: u32,
     pub rows: Vec<PlanRow>,
     /// Body hash → body.
     pub bodies: BTreeMap<String, Arc<str>>,
+}
+
+/// Answer to [`Ledger::discard`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discarded {
+    Done,
+    /// There is no such run.
+    Unknown,
+    Kept(WhyKept),
+}
+
+/// Why a run's plan is not thrown away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhyKept {
+    /// A planner is at work: the next one finishes the plan.
+    Planning,
+    /// The window has opened.
+    Opened,
+    /// A sender has had a delivery in hand.
+    Tried,
+    /// The store may have forgotten what was sent.
+    Fenced,
+}
+
+impl fmt::Display for WhyKept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            WhyKept::Planning => "its plan is being written",
+            WhyKept::Opened => "its window has opened",
+            WhyKept::Tried => "a sender has had some of its deliveries in hand",
+            WhyKept::Fenced => "the store may have forgotten what was sent",
+        })
+    }
 }
 
 /// What a claim brought.
@@ -454,6 +490,10 @@ pub trait Ledger: Send + Sync {
     async fn mark_started(&self, run: &RunId) -> Result<Run>;
 
     async fn set_phase(&self, run: &RunId, phase: Phase) -> Result<Run>;
+
+    /// Forgets a sealed run of which nothing was ever in a sender's hands, so that the same
+    /// date can be planned anew; only before its window opens.
+    async fn discard(&self, run: &RunId) -> Result<Discarded>;
 
     async fn run(&self, run: &RunId) -> Result<Option<Run>>;
 

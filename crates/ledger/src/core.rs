@@ -7,8 +7,9 @@ use domain::state::{attempts_spent, defers_spent};
 use domain::{DeliveryId, Facts, NumberId, RunId, State, Timestamp};
 
 use crate::api::{
-    Amended, Amendment, Applied, AttemptResult, Begun, Claim, Claimed, IntentAnswer, IntentRequest,
-    Phase, PlanChunk, Release, Result, Run, RunHeader, Swept, WebhookFact,
+    Amended, Amendment, Applied, AttemptResult, Begun, Claim, Claimed, Counts, Discarded,
+    IntentAnswer, IntentRequest, Phase, PlanChunk, Release, Result, Run, RunHeader, Swept,
+    WebhookFact, WhyKept,
 };
 use crate::error::LedgerError;
 use crate::record::{Message, Record};
@@ -18,6 +19,9 @@ use crate::transition::{self, Refusal, Witness};
 pub trait Rows {
     fn run(&mut self, id: &RunId) -> Result<Option<Run>>;
     fn put_run(&mut self, run: &Run) -> Result<()>;
+    /// Removes the run and all that belongs to it.
+    fn remove_run(&mut self, id: &RunId) -> Result<()>;
+    fn counts(&mut self, run: &RunId) -> Result<Counts>;
     /// Ids of runs whose phase is open.
     fn open_runs(&mut self) -> Result<Vec<RunId>>;
     fn insert(&mut self, run: &Run, index: u32, record: &Record, message: &Message) -> Result<()>;
@@ -68,6 +72,9 @@ pub fn plan_chunk(rows: &mut impl Rows, id: &RunId, chunk: &PlanChunk) -> Result
 
 /// How many rows of the chunk are planned already; `None` when all are.
 pub fn unplanned_from(run: &Run, chunk: &PlanChunk) -> Result<Option<usize>> {
+    if chunk.snapshot != run.header.snapshot {
+        return Err(LedgerError::OtherPlan(run.header.id.clone()));
+    }
     if chunk.from > run.cursor {
         let (run_id, from) = (run.header.id.clone(), chunk.from);
         return Err(LedgerError::Gap { run: run_id, from, cursor: run.cursor });
@@ -101,6 +108,34 @@ pub fn sealed(run: &mut Run, now: Timestamp) -> Result<bool> {
     run.phase = Phase::Open;
     run.sealed_at = Some(now);
     Ok(true)
+}
+
+pub fn discard(rows: &mut impl Rows, id: &RunId, now: Timestamp) -> Result<Discarded> {
+    let Some(run) = rows.run(id)? else { return Ok(Discarded::Unknown) };
+    let kept = match why_kept(&run, &rows.counts(id)?, now) {
+        None if rows.fenced(id)? => Some(WhyKept::Fenced),
+        kept => kept,
+    };
+    if let Some(why) = kept {
+        return Ok(Discarded::Kept(why));
+    }
+    rows.remove_run(id)?;
+    Ok(Discarded::Done)
+}
+
+/// Before the window opens nothing is due, so no sender has had anything in hand, and a
+/// lease of the old plan cannot be taken for one of the new plan.
+pub fn why_kept(run: &Run, counts: &Counts, now: Timestamp) -> Option<WhyKept> {
+    let untouched = |state| matches!(state, State::Planned | State::Suppressed | State::Cancelled);
+    if run.phase == Phase::Planning {
+        Some(WhyKept::Planning)
+    } else if now >= run.header.window.opens {
+        Some(WhyKept::Opened)
+    } else if counts.sum(|state| !untouched(state)) > 0 {
+        Some(WhyKept::Tried)
+    } else {
+        None
+    }
 }
 
 pub fn change_run(rows: &mut impl Rows, id: &RunId, change: impl FnOnce(&mut Run)) -> Result<Run> {

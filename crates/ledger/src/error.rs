@@ -24,6 +24,8 @@ pub enum LedgerError {
     NoRun(RunId),
     #[error("plan run {run}: chunk starts at {from}, but the cursor is at {cursor}")]
     Gap { run: RunId, from: u32, cursor: u32 },
+    #[error("plan run {0}: another plan of other files is in the ledger; plan it again")]
+    OtherPlan(RunId),
     #[error("seal run {run}: {planned} of {total} deliveries are planned")]
     Unfinished { run: RunId, planned: u32, total: u32 },
     /// The store may have forgotten what it had answered: nothing is sent until the

@@ -26,9 +26,10 @@ pub mod transition;
 
 pub use api::{
     Amended, Amendment, Applied, AttemptResult, Begun, Change, Claim, Claimed, Counts,
-    DeliveryView, Filter, Health, IntentAnswer, IntentRequest, Ledger, Note, Phase, PlanChunk,
-    PlanRow, Release, RetryIn, Run, RunHeader, Swept, WebhookFact,
+    DeliveryView, Discarded, Filter, Health, IntentAnswer, IntentRequest, Ledger, Note, Phase,
+    PlanChunk, PlanRow, Release, RetryIn, Run, RunHeader, Swept, WebhookFact, WhyKept,
 };
+pub use core::why_kept;
 pub use error::LedgerError;
 pub use model::Model;
 pub use record::{Message, Record};

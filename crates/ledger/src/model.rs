@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use domain::{Clock, DeliveryId, NumberId, RunId, State, Timestamp};
 
 use crate::api::{
-    Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Filter,
-    Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run, RunHeader,
-    Swept, WebhookFact,
+    Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Discarded,
+    Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run,
+    RunHeader, Swept, WebhookFact,
 };
 use crate::core::{self, Rows};
 use crate::error::LedgerError;
@@ -122,6 +122,15 @@ impl Rows for Tables {
         };
         self.runs.entry(run.header.id.clone()).or_insert_with(fresh).run = run.clone();
         Ok(())
+    }
+
+    fn remove_run(&mut self, id: &RunId) -> Result<()> {
+        self.runs.remove(id);
+        Ok(())
+    }
+
+    fn counts(&mut self, run: &RunId) -> Result<Counts> {
+        Ok(self.table(run)?.counts.clone())
     }
 
     fn open_runs(&mut self) -> Result<Vec<RunId>> {
@@ -248,6 +257,10 @@ impl Ledger for Model {
         core::change_run(&mut *self.tables(), run, |run| run.phase = phase)
     }
 
+    async fn discard(&self, run: &RunId) -> Result<Discarded> {
+        core::discard(&mut *self.tables(), run, self.clock.now())
+    }
+
     async fn run(&self, run: &RunId) -> Result<Option<Run>> {
         self.tables().run(run)
     }
@@ -296,7 +309,7 @@ impl Ledger for Model {
     }
 
     async fn counts(&self, run: &RunId) -> Result<Counts> {
-        Ok(self.tables().table(run)?.counts.clone())
+        self.tables().counts(run)
     }
 
     async fn recount(&self, run: &RunId) -> Result<Counts> {

@@ -25,7 +25,7 @@ use redis::{AsyncCommands, RedisResult, Script};
 use crate::api::{Claimed, Ledger, Phase, Result, Run, RunHeader};
 use crate::core::{lane_index, must_end_waiting, new_claim, sooner};
 use crate::error::LedgerError;
-use crate::record::{Message, Record, Schedule, decode};
+use crate::record::{Message, Record, Schedule, decode, encode};
 use crate::redis::combine::Combiner;
 use crate::redis::keys::Keys;
 use crate::redis::link::Link;
@@ -87,16 +87,44 @@ struct Scripts {
     peek: Script,
     swap: Script,
     cell: Script,
+    discard: Script,
 }
 
-/// Headers and bodies never change; records are guesses that `swap.lua` checks.
+/// Bodies never change; a header changes only with a new plan, before the window opens;
+/// records are guesses that `swap.lua` checks.
 #[derive(Default)]
 struct Cache {
-    headers: HashMap<RunId, Arc<RunHeader>>,
+    headers: HashMap<RunId, HeldHeader>,
     /// As last heard; claims refresh it.
     until: HashMap<RunId, Option<Timestamp>>,
     bodies: HashMap<(RunId, String), Arc<str>>,
     records: HashMap<(RunId, u32), String>,
+}
+
+#[derive(Clone)]
+struct HeldHeader {
+    /// When its planning began: a run that is planned anew has another one.
+    begun_at: String,
+    /// What it was read from.
+    text: String,
+    header: Arc<RunHeader>,
+}
+
+impl Cache {
+    fn forget(&mut self, run: &RunId) {
+        self.headers.remove(run);
+        self.until.remove(run);
+        self.records.retain(|(of, _), _| of != run);
+    }
+
+    /// Forgets a run whose plan is not the one that is known here.
+    fn is_other_plan(&mut self, run: &RunId, begun_at: &str) -> bool {
+        let other = self.headers.get(run).is_some_and(|held| held.begun_at != begun_at);
+        if other {
+            self.forget(run);
+        }
+        other
+    }
 }
 
 impl Redis {
@@ -133,6 +161,7 @@ impl Redis {
             peek: script(include_str!("lua/peek.lua")),
             swap: script(include_str!("lua/swap.lua")),
             cell: script(include_str!("lua/cell.lua")),
+            discard: script(include_str!("lua/discard.lua")),
         };
         Ok(Redis {
             link,
@@ -188,8 +217,19 @@ impl Redis {
         let call = call.arg(self.test_time()).arg(op).arg(value);
         let row: Vec<Option<String>> =
             call.invoke_async(&mut con).await.map_err(|e| failed(doing, e))?;
-        let [created, phase, cursor, sealed_at, started_at, until, lost, fenced, header, now] =
-            row.as_slice()
+        let [
+            created,
+            phase,
+            cursor,
+            sealed_at,
+            started_at,
+            until,
+            lost,
+            fenced,
+            header,
+            begun,
+            now,
+        ] = row.as_slice()
         else {
             return Err(unexpected(doing, "run.lua", row.len()));
         };
@@ -206,7 +246,7 @@ impl Redis {
             text.as_ref().and_then(|t| t.parse().ok()).map(Timestamp::from_micros)
         };
         let run = Run {
-            header: self.header(id, header)?,
+            header: self.header(id, begun.as_deref().unwrap_or_default(), header)?,
             phase: Phase::parse(phase)
                 .ok_or_else(|| corrupt("phase", format!("unknown phase {phase:?}")))?,
             cursor: cursor.parse().map_err(|_| corrupt("cursor", format!("{cursor:?}")))?,
@@ -220,13 +260,23 @@ impl Redis {
         Ok(Some(Found { created: yes(created), fenced: yes(fenced), run }))
     }
 
-    fn header(&self, id: &RunId, text: &str) -> Result<Arc<RunHeader>> {
-        if let Some(held) = self.with_cache(|cache| cache.headers.get(id).cloned()) {
-            return Ok(held);
+    fn header(&self, id: &RunId, begun_at: &str, text: &str) -> Result<Arc<RunHeader>> {
+        let held = self.with_cache(|cache| cache.headers.get(id).cloned());
+        if let Some(held) = held.filter(|held| held.begun_at == begun_at && held.text == text) {
+            return Ok(held.header);
         }
-        let parsed: Arc<RunHeader> = Arc::new(decode(id, || "header".to_owned(), text)?);
-        self.with_cache(|cache| cache.headers.insert(id.clone(), Arc::clone(&parsed)));
-        Ok(parsed)
+        let header: Arc<RunHeader> = Arc::new(decode(id, || "header".to_owned(), text)?);
+        let (begun_at, text) = (begun_at.to_owned(), text.to_owned());
+        let held = HeldHeader { begun_at, text, header: Arc::clone(&header) };
+        self.with_cache(|cache| cache.headers.insert(id.clone(), held));
+        Ok(header)
+    }
+
+    /// The header as the store holds it, for scripts that compare it.
+    fn header_text(&self, run: &Run) -> String {
+        let held = self.with_cache(|cache| cache.headers.get(&run.header.id).cloned());
+        let held = held.filter(|held| Arc::ptr_eq(&held.header, &run.header));
+        held.map_or_else(|| encode(&*run.header), |held| held.text)
     }
 
     async fn existing(
@@ -244,7 +294,7 @@ impl Redis {
     /// inside Lua where it matters.
     async fn remembered(&self, id: &RunId) -> Result<Option<Run>> {
         let held = self.with_cache(|cache| {
-            let header = cache.headers.get(id).cloned()?;
+            let header = cache.headers.get(id)?.header.clone();
             Some((header, cache.until.get(id).copied().flatten()))
         });
         if let Some((header, until)) = held {
@@ -337,6 +387,10 @@ impl Redis {
         let Some(mut run) = self.remembered(id).await? else { return Ok(()) };
         let Some(at) = lane_index(&run.header, lane) else { return Ok(()) };
         let peeked = self.peek(id, at, k - claimed.claims.len()).await?;
+        if self.with_cache(|cache| cache.is_other_plan(id, &peeked.begun_at)) {
+            claimed.next_due = Some(peeked.now); // the next claim reads its header
+            return Ok(());
+        }
         (run.phase, run.until) = (peeked.phase.unwrap_or(Phase::Closed), peeked.until);
         claimed.now = peeked.now;
         let (mut swaps, mut leased) = (Vec::new(), Vec::new());
@@ -379,7 +433,7 @@ impl Redis {
         let answer: RedisResult<Vec<String>> =
             call.arg(self.test_time()).arg(k).invoke_async(&mut con).await;
         let answer = answer.map_err(|e| failed("claim deliveries", e))?;
-        let [phase, now, fenced, until, next, rows @ ..] = answer.as_slice() else {
+        let [phase, now, fenced, until, next, begun_at, rows @ ..] = answer.as_slice() else {
             return Err(unexpected("claim deliveries", "peek.lua", answer.len()));
         };
         let (phase, now) = (Phase::parse(phase), self.heard(now));
@@ -394,7 +448,8 @@ impl Redis {
             Some(DueRow { index, due_at, record: row[2].clone(), message: row[3].clone() })
         };
         let rows = rows.chunks_exact(4).filter_map(row).collect();
-        Ok(Peeked { phase, now, until, next: instant(next), rows })
+        let begun_at = begun_at.clone();
+        Ok(Peeked { phase, now, until, begun_at, next: instant(next), rows })
     }
 
     async fn witnesses(&self, id: &RunId) -> Result<HashMap<u16, Timestamp>> {
@@ -445,6 +500,7 @@ struct Peeked {
     phase: Option<Phase>,
     now: Timestamp,
     until: Option<Timestamp>,
+    begun_at: String,
     /// When the first of those that are not in `rows` is due.
     next: Option<Timestamp>,
     /// What is due, earliest first.

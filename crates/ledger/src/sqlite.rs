@@ -18,9 +18,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::api::{
-    Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Filter,
-    Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run, RunHeader,
-    Swept, WebhookFact,
+    Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Discarded,
+    Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run,
+    RunHeader, Swept, WebhookFact,
 };
 use crate::core::{self, Rows};
 use crate::error::LedgerError;
@@ -139,6 +139,11 @@ impl Ledger for Sqlite {
         let run = run.clone();
         let set = move |run: &mut Run| run.phase = phase;
         self.write("change run", move |rows| core::change_run(rows, &run, set)).await
+    }
+
+    async fn discard(&self, run: &RunId) -> Result<Discarded> {
+        let (run, clock) = (run.clone(), Arc::clone(&self.clock));
+        self.write("discard run", move |rows| core::discard(rows, &run, clock.now())).await
     }
 
     async fn run(&self, run: &RunId) -> Result<Option<Run>> {

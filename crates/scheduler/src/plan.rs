@@ -143,7 +143,8 @@ impl<'a> Plan<'a> {
     /// The deliveries of these rows for the ledger, the first of them numbered `from`;
     /// `path_ids` turns local files into media ids of a lane.
     pub fn chunk(&self, from: u32, rows: &[u32], path_ids: &MediaIds) -> PlanChunk {
-        let mut chunk = PlanChunk { from, ..PlanChunk::default() };
+        let snapshot = self.snapshot.hash.clone();
+        let mut chunk = PlanChunk { snapshot, from, ..PlanChunk::default() };
         for &index in rows {
             let recipient = &self.snapshot.rows[index as usize].recipient;
             let planned = self.at(index);

@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use domain::{Clock, NumberId, RunId, State, Timestamp};
 use ledger::model::Memory;
 use ledger::{
-    Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Filter,
-    Health, IntentAnswer, IntentRequest, Ledger, LedgerError, Model, Phase, PlanChunk, Release,
-    Run, RunHeader, Swept, WebhookFact,
+    Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Discarded,
+    Filter, Health, IntentAnswer, IntentRequest, Ledger, LedgerError, Model, Phase, PlanChunk,
+    Release, Run, RunHeader, Swept, WebhookFact,
 };
 use tokio::time::Instant;
 
@@ -206,6 +206,10 @@ impl Ledger for Link {
 
     async fn set_phase(&self, run: &RunId, phase: Phase) -> Result<Run> {
         self.call("phase", Gap::Short, self.store.model.set_phase(run, phase)).await
+    }
+
+    async fn discard(&self, run: &RunId) -> Result<Discarded> {
+        self.call("discard", Gap::Stretched, self.store.model.discard(run)).await
     }
 
     async fn run(&self, run: &RunId) -> Result<Option<Run>> {

@@ -1,10 +1,10 @@
 -- What a lane has due: {phase, now, fenced, until or '', when the first of the rest is due or
--- '', (index, due, record, message)*}. Changes nothing; the claim is a compare-and-set.
+-- '', begun_at or '', (index, due, record, message)*}. Changes nothing; the claim is a compare-and-set.
 -- KEYS meta, due, records, messages · ARGV time, how many
-local meta = redis.call('HMGET', KEYS[1], 'phase', 'incarnation', 'until')
+local meta = redis.call('HMGET', KEYS[1], 'phase', 'incarnation', 'until', 'begun_at')
 local fenced = '0'
 if meta[2] ~= incarnation() then fenced = '1' end
-local answer = {meta[1] or '', now_text, fenced, meta[3] or '', ''}
+local answer = {meta[1] or '', now_text, fenced, meta[3] or '', '', meta[4] or ''}
 if meta[1] ~= 'open' or fenced == '1' then return answer end
 local most = tonumber(ARGV[2])
 local due = redis.call('ZRANGE', KEYS[2], 0, most, 'WITHSCORES')

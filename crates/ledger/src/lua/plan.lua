@@ -1,9 +1,12 @@
 -- Inserts planned deliveries and moves the cursor, in one step. Answers the cursor.
 -- KEYS meta, records, messages, bodies, counts, look, due-prefix
 -- ARGV time, from, body count, (hash, body)*, then per row: record, message, state, lane, due, look
---   (due or look is a score, the other one is empty)
-local cursor = tonumber(redis.call('HGET', KEYS[1], 'cursor'))
-if redis.call('HGET', KEYS[1], 'phase') ~= 'planning' then return cursor end
+--   (due or look is a score, the other one is empty), and last the header that the plan is of
+--   (a run that was discarded and planned anew has another one: -1 is answered)
+local held = redis.call('HMGET', KEYS[1], 'cursor', 'phase', 'header')
+local cursor = tonumber(held[1])
+if not cursor or held[3] ~= ARGV[#ARGV] then return -1 end
+if held[2] ~= 'planning' then return cursor end
 local from, bodies = tonumber(ARGV[2]), tonumber(ARGV[3])
 local at = 4
 for _ = 1, bodies do
@@ -18,7 +21,7 @@ local function push(list, a, b)
   list[#list + 1] = a
   list[#list + 1] = b
 end
-while at <= #ARGV do
+while at < #ARGV do
   if index >= cursor then
     push(records, index, ARGV[at])
     push(messages, index, ARGV[at + 1])

@@ -1,5 +1,5 @@
 -- Begins, reads or changes a run. Answers {created, phase, cursor, sealed_at, started_at,
--- until, lost_resends, fenced, header, now}; phase is false when there is no such run.
+-- until, lost_resends, fenced, header, begun_at, now}; phase is false when there is no such run.
 -- KEYS meta · ARGV time, operation, value
 --   begin <header>       insert if absent
 --   read
@@ -13,7 +13,8 @@ local created = 0
 local function get(field) return redis.call('HGET', KEYS[1], field) end
 local function set(...) redis.call('HSET', KEYS[1], ...) end
 if op == 'begin' and redis.call('EXISTS', KEYS[1]) == 0 then
-  set('header', value, 'phase', 'planning', 'cursor', 0, 'incarnation', incarnation())
+  set('header', value, 'phase', 'planning', 'cursor', 0, 'incarnation', incarnation(),
+    'begun_at', now_text)
   created = 1
 elseif redis.call('EXISTS', KEYS[1]) == 1 then
   if op == 'seal' and get('phase') == 'planning' and get('cursor') == value then
@@ -29,7 +30,8 @@ elseif redis.call('EXISTS', KEYS[1]) == 1 then
   end
 end
 local row = redis.call('HMGET', KEYS[1], 'phase', 'cursor', 'sealed_at', 'started_at', 'until',
-  'lost_resends', 'incarnation', 'header')
+  'lost_resends', 'incarnation', 'header', 'begun_at')
 local fenced = 0
 if row[7] ~= incarnation() then fenced = 1 end
-return {created, row[1], row[2], row[3], row[4], row[5], row[6], fenced, row[8], now_text}
+return {created, row[1], row[2], row[3], row[4], row[5], row[6], fenced, row[8], row[9] or '',
+  now_text}

@@ -9,11 +9,11 @@ use redis::AsyncCommands;
 
 use super::{Found, PAGE, Redis, failed, preflight, scores, swap};
 use crate::api::{
-    Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Filter,
-    Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run, RunHeader,
-    Swept, WebhookFact,
+    Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Discarded,
+    Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run,
+    RunHeader, Swept, WebhookFact, WhyKept,
 };
-use crate::core::{amend_one, new_record, note, reopened, unplanned_from};
+use crate::core::{amend_one, new_record, note, reopened, unplanned_from, why_kept};
 use crate::error::LedgerError;
 use crate::model::view;
 use crate::record::{Record, decode, encode};
@@ -68,7 +68,9 @@ impl Ledger for Redis {
             call.arg(encode(&record)).arg(encode(&row.message)).arg(record.state.as_str());
             call.arg(record.lane).arg(due).arg(look);
         }
-        call.invoke_async(&mut con).await.map_err(|e| failed("plan run", e))
+        call.arg(self.header_text(&run));
+        let cursor: i64 = call.invoke_async(&mut con).await.map_err(|e| failed("plan run", e))?;
+        u32::try_from(cursor).map_err(|_| LedgerError::OtherPlan(id.clone()))
     }
 
     async fn seal(&self, id: &RunId) -> Result<Run> {
@@ -96,6 +98,37 @@ impl Ledger for Redis {
             let () = con.srem(self.keys.active(), id.as_str()).await.map_err(change)?;
         }
         Ok(run)
+    }
+
+    async fn discard(&self, id: &RunId) -> Result<Discarded> {
+        let doing = "discard run";
+        let Some(found) = self.run_script(doing, id, "read", "").await? else {
+            return Ok(Discarded::Unknown);
+        };
+        let counts = self.counts(id).await?;
+        let now = self.now().await?;
+        let kept = why_kept(&found.run, &counts, now).or(found.fenced.then_some(WhyKept::Fenced));
+        if let Some(why) = kept {
+            return Ok(Discarded::Kept(why));
+        }
+        let header = &found.run.header;
+        let mut call = self.scripts.discard.key(self.keys.meta(id));
+        call.key(self.keys.counts(id)).key(self.keys.records(id)).key(self.keys.messages(id));
+        call.key(self.keys.bodies(id)).key(self.keys.look(id)).key(self.keys.witnesses(id));
+        for lane in 0..header.lanes.len() {
+            call.key(self.keys.due(id, u16::try_from(lane).unwrap_or(u16::MAX)));
+        }
+        call.arg(self.test_time()).arg(self.header_text(&found.run));
+        call.arg(header.window.opens.micros());
+        let mut con = self.con();
+        let gone: bool = call.invoke_async(&mut con).await.map_err(|e| failed(doing, e))?;
+        if !gone {
+            return Ok(Discarded::Kept(WhyKept::Opened)); // while we looked
+        }
+        // The id stays in the sets of ids, which are hints: another planner may have begun the
+        // run again by now.
+        self.with_cache(|cache| cache.forget(id));
+        Ok(Discarded::Done)
     }
 
     async fn run(&self, id: &RunId) -> Result<Option<Run>> {

@@ -5,7 +5,7 @@
 //! | `<p>:runs` | set | ids of all runs |
 //! | `<p>:active` | set | ids of runs that may not be closed; a hint, the meta hash decides |
 //! | `<p>:schema` | string | version of this layout |
-//! | `<p>:{run}:meta` | hash | header, phase, cursor, sealed_at, started_at, until, lost_resends, incarnation |
+//! | `<p>:{run}:meta` | hash | header, phase, cursor, sealed_at, started_at, until, lost_resends, incarnation, begun_at |
 //! | `<p>:{run}:d` | hash | index → record (JSON) |
 //! | `<p>:{run}:m` | hash | index → message (JSON, personal data) |
 //! | `<p>:{run}:b` | hash | body hash → body |

@@ -9,7 +9,7 @@ use domain::{RunId, State};
 use crate::api::{Run, RunHeader};
 use crate::record::Record;
 
-/// Headers and bodies never change; runs and records hold until someone else writes.
+/// Bodies never change; headers, runs and records hold until someone else writes.
 #[derive(Default)]
 pub struct Cache {
     pub headers: HashMap<RunId, (i64, Arc<RunHeader>)>,
@@ -19,6 +19,8 @@ pub struct Cache {
     /// Changes of counters that are not written yet: of this job, and of those before it.
     pub counts: HashMap<(i64, State), i64>,
     pub counts_before: HashMap<(i64, State), i64>,
+    /// Runs that this job has removed: their counters go with them, if the job stays.
+    removed: Vec<i64>,
     /// Of the database as others left it; SQLite's `data_version`.
     version: Option<i64>,
 }
@@ -35,9 +37,19 @@ impl Cache {
     /// A transaction begins; `version` changes when another process has written.
     pub fn begin(&mut self, version: i64) {
         if self.version.replace(version) != Some(version) {
+            self.headers.clear(); // a run may have been planned anew
             self.runs.clear();
             self.records.clear();
         }
+    }
+
+    /// A run is removed; its key may be given to another one.
+    pub fn forget(&mut self, id: &RunId, key: i64) {
+        self.headers.remove(id);
+        self.runs.remove(id);
+        self.bodies.clear();
+        self.records.clear();
+        self.removed.push(key);
     }
 
     /// A job was undone: whatever was read may be wrong.
@@ -47,10 +59,14 @@ impl Cache {
         self.runs.clear();
         self.records.clear();
         self.counts.clear();
+        self.removed.clear();
     }
 
     /// A job is over and stays.
     pub fn keep(&mut self) {
+        for key in self.removed.drain(..) {
+            self.counts_before.retain(|(of, _), _| *of != key);
+        }
         for (at, by) in self.counts.drain() {
             *self.counts_before.entry(at).or_default() += by;
         }

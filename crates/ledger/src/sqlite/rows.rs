@@ -39,18 +39,6 @@ impl<'a> SqlRows<'a> {
         Ok(runs)
     }
 
-    pub fn counts(&mut self, run: &RunId) -> Result<Counts> {
-        let sql = "SELECT state, n FROM counts WHERE run = ?1";
-        let mut counts = self.tally("count deliveries", run, sql)?;
-        let key = self.key(run)?;
-        for ((of, state), by) in self.cache.counts_before.iter().chain(&self.cache.counts) {
-            if *of == key {
-                counts.set(*state, counts.get(*state).saturating_add_signed(*by));
-            }
-        }
-        Ok(counts)
-    }
-
     pub fn recount(&mut self, run: &RunId) -> Result<Counts> {
         let sql = "SELECT state, count(*) FROM deliveries WHERE run = ?1 GROUP BY state";
         self.tally("recount deliveries", run, sql)
@@ -241,6 +229,33 @@ impl Rows for SqlRows<'_> {
             run.lost_resends,
         ];
         self.change("write run", sql, row).map(drop)
+    }
+
+    fn remove_run(&mut self, id: &RunId) -> Result<()> {
+        let key = self.key(id)?;
+        self.cache.forget(id, key);
+        for sql in [
+            "DELETE FROM deliveries WHERE run = ?1",
+            "DELETE FROM bodies WHERE run = ?1",
+            "DELETE FROM counts WHERE run = ?1",
+            "DELETE FROM witnesses WHERE run = ?1",
+            "DELETE FROM runs WHERE key = ?1",
+        ] {
+            self.change("remove run", sql, [key])?;
+        }
+        Ok(())
+    }
+
+    fn counts(&mut self, run: &RunId) -> Result<Counts> {
+        let sql = "SELECT state, n FROM counts WHERE run = ?1";
+        let mut counts = self.tally("count deliveries", run, sql)?;
+        let key = self.key(run)?;
+        for ((of, state), by) in self.cache.counts_before.iter().chain(&self.cache.counts) {
+            if *of == key {
+                counts.set(*state, counts.get(*state).saturating_add_signed(*by));
+            }
+        }
+        Ok(counts)
     }
 
     fn open_runs(&mut self) -> Result<Vec<RunId>> {

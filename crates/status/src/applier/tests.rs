@@ -70,7 +70,8 @@ impl Stage {
         };
         let body = json!({"name": "daily_pack", "language": "hi"}).to_string();
         let bodies = BTreeMap::from([("h".to_owned(), Arc::from(body))]);
-        let chunk = PlanChunk { from: 0, rows: (0..3).map(row).collect(), bodies };
+        let (snapshot, rows) = (header.snapshot.clone(), (0..3).map(row).collect());
+        let chunk = PlanChunk { snapshot, from: 0, rows, bodies };
         ledger.plan_chunk(&run(), &chunk).await.unwrap();
         ledger.seal(&run()).await.unwrap();
         let keys = ["ours", "theirs"].map(|id| CallbackKey::derive(b"app", id));
