@@ -320,14 +320,19 @@ pub fn amend_one(record: &mut Record, run: &Run, amendment: &Amendment, now: Tim
     done
 }
 
-/// Opens a run that is over until `until`; false when there is nothing to change.
+/// Opens a run that is over until `until`; false when there is nothing to change. A paused
+/// one gets its time and stays paused.
 pub fn reopened(run: &mut Run, until: Timestamp, now: Timestamp) -> bool {
     let over = run.phase == Phase::Closed || now >= run.stop_at();
-    if !over || until <= run.stop_at() || !matches!(run.phase, Phase::Open | Phase::Closed) {
+    let phase = match run.phase {
+        Phase::Open | Phase::Closed => Phase::Open,
+        Phase::Paused => Phase::Paused,
+        Phase::Planning | Phase::Cancelled => return false,
+    };
+    if !over || until <= run.stop_at() {
         return false;
     }
-    run.until = Some(until);
-    run.phase = Phase::Open;
+    (run.until, run.phase) = (Some(until), phase);
     true
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cloud_api::{CallError, CloudApi, MediaCache};
 use domain::{Policy, RunId, Timestamp, Window};
-use ledger::{Begun, Ledger, LedgerError, Phase, Run, RunHeader};
+use ledger::{Begun, Discarded, Ledger, LedgerError, Phase, Run, RunHeader, WhyKept};
 use templates::{Header, Media};
 
 use crate::plan::{MediaIds, Plan};
@@ -67,6 +67,8 @@ pub enum PlanError {
     OtherPlanning(RunId),
     #[error("run {0} was just begun by another planner from other files: try again")]
     Overtaken(RunId),
+    #[error("run {run} is not planned anew: {why}")]
+    Kept { run: RunId, why: WhyKept },
 }
 
 /// A planned run, and whether it was planned from other files than the present ones.
@@ -121,6 +123,29 @@ impl Planner {
         }
         let run = self.write(&plan, &run, &media, progress).await?;
         Ok(PlannedRun { run, differs: first.is_some() })
+    }
+
+    /// Throws a sealed plan away and plans the run from `snapshot`; only before its window
+    /// opens. What is wrong with the new one is found first: the old plan stands then.
+    ///
+    /// # Errors
+    /// As [`Planner::plan`], and when the old plan may have been sent from.
+    pub async fn replan(
+        &self,
+        snapshot: &Snapshot,
+        frame: &Frame,
+        now: Timestamp,
+    ) -> Result<PlannedRun, PlanError> {
+        if snapshot.rows.is_empty() {
+            return Err(PlanError::Nobody(frame.run.clone()));
+        }
+        let plan = Plan::new(snapshot, frame.run.clone(), frame.window, now);
+        self.upload(&plan, now).await?;
+        snapshot.save(&self.snapshots())?;
+        if let Discarded::Kept(why) = self.ledger.discard(&frame.run).await? {
+            return Err(PlanError::Kept { run: frame.run.clone(), why });
+        }
+        self.plan(snapshot, frame, now, &|_| {}).await
     }
 
     async fn write(

@@ -84,6 +84,14 @@ impl Snapshot {
         Taken { snapshot, strangers, twice }
     }
 
+    /// The same for one recipient alone.
+    #[must_use]
+    pub fn only(mut self, id: &RecipientId) -> Self {
+        self.rows.retain(|row| row.recipient.id == *id);
+        self.hash = self.computed_hash();
+        self
+    }
+
     /// Writes it under its hash; again does no harm.
     ///
     /// # Errors

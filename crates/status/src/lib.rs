@@ -7,6 +7,7 @@
 pub mod applier;
 pub mod inbox;
 pub mod merger;
+pub mod miss;
 pub mod receiver;
 pub mod report;
 pub mod sla;

@@ -7,14 +7,12 @@ use std::collections::BTreeMap;
 
 use chrono_tz::Tz;
 use domain::facts::Http;
-use domain::state::attempts_spent;
-use domain::{Attempt, FailureClass, Scope, State, Timestamp};
+use domain::{Attempt, NumberId, State, Timestamp};
+use ledger::api::for_each;
 use ledger::{DeliveryView, Filter, Ledger, LedgerError, Run};
 
+use crate::miss::{Causes, Missed, miss};
 use crate::report::{Attempts, Ladders, Lateness, Miss, NumberShare, Report, Sla, WindowTimes};
-
-/// Deliveries read in one call.
-const PAGE: usize = 5_000;
 
 /// Reads the run and reports on it as it stands now.
 ///
@@ -22,13 +20,7 @@ const PAGE: usize = 5_000;
 /// When the ledger does not answer, or does not know the run.
 pub async fn report(ledger: &dyn Ledger, run: &Run) -> Result<Report, LedgerError> {
     let mut fold = Fold::new(run);
-    let mut after = None;
-    loop {
-        let page = ledger.list(&run.header.id, &Filter::default(), after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.id.index);
-        page.iter().for_each(|delivery| fold.add(delivery));
-    }
+    for_each(ledger, &run.header.id, &Filter::default(), |delivery| fold.add(delivery)).await?;
     Ok(fold.finish(ledger.engine()))
 }
 
@@ -116,51 +108,6 @@ pub fn verdict(report: &Report, run: &Run, now: Timestamp) -> Verdict {
 /// What was sent within this span may still be on its way.
 const SETTLE: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// Why an addressed delivery was not delivered by the deadline; `None` when it was, or was
-/// never addressed.
-pub fn miss(delivery: &DeliveryView, deadline: Timestamp) -> Option<&'static str> {
-    let arrived = delivery.facts.attempts.iter().filter_map(Attempt::arrived_at).min();
-    match delivery.state {
-        State::Suppressed => None,
-        State::Delivered | State::Read => {
-            arrived.is_none_or(|at| at > deadline).then_some("delivered_late")
-        }
-        State::Sent => Some("recipient_unreachable"),
-        State::Accepted => Some("no_status"),
-        State::Held => Some("held_for_quality"),
-        State::Unknown => Some("unanswered"),
-        State::Cancelled => Some("cancelled"),
-        State::Quarantined => Some("quarantined"),
-        State::Failed | State::Expired => Some(failed_cause(delivery)),
-        State::Planned | State::Leased | State::Intent | State::Ambiguous | State::RetryWait => {
-            Some("pending")
-        }
-    }
-}
-
-/// The last thing that was said about a delivery that failed or ran out of time.
-fn failed_cause(delivery: &DeliveryView) -> &'static str {
-    let last = delivery.facts.attempts.iter().max_by_key(|attempt| attempt.intent_at);
-    let failure = last.and_then(|attempt| match (&attempt.failed, &attempt.http) {
-        (Some(reported), _) => Some(reported.failure),
-        (None, Http::Refused(failure)) => Some(*failure),
-        _ => None,
-    });
-    match failure.map(|failure| (failure.class, failure.scope)) {
-        Some((FailureClass::Throttled, _)) => "throttled",
-        Some((FailureClass::Retryable, _)) => "attempts_spent",
-        Some((_, Scope::Recipient)) => "recipient_refused",
-        Some((_, Scope::Message)) => "message_refused",
-        Some((_, Scope::Template)) => "template_stopped",
-        Some((_, Scope::Number)) => "number_stopped",
-        Some((_, Scope::Account)) => "account_stopped",
-        Some((_, Scope::Auth)) => "auth_refused",
-        None if last.is_some_and(|attempt| matches!(attempt.http, Http::NotSent(_))) => "network",
-        None if attempts_spent(&delivery.facts) > 0 => "attempts_spent",
-        None => "not_reached",
-    }
-}
-
 struct Fold<'a> {
     run: &'a Run,
     states: BTreeMap<State, u64>,
@@ -168,21 +115,25 @@ struct Fold<'a> {
     attempts: Attempts,
     lateness: Vec<f64>,
     early: u64,
+    causes: Causes,
     misses: BTreeMap<&'static str, u64>,
+    /// Never tried, by lane: why is known when all is read.
+    unreached: BTreeMap<NumberId, u64>,
     numbers: Vec<NumberShare>,
 }
 
 impl<'a> Fold<'a> {
     fn new(run: &'a Run) -> Self {
-        let share =
-            |lane: &domain::NumberId| NumberShare { id: lane.to_string(), planned: 0, accepted: 0 };
+        let share = |lane: &NumberId| NumberShare { id: lane.to_string(), planned: 0, accepted: 0 };
         Fold {
             states: State::ALL.into_iter().map(|state| (state, 0)).collect(),
             ladders: Ladders::default(),
             attempts: Attempts::default(),
             lateness: Vec::new(),
             early: 0,
+            causes: Causes::new(run.header.window.deadline),
             misses: BTreeMap::new(),
+            unreached: BTreeMap::new(),
             numbers: run.header.lanes.iter().map(share).collect(),
             run,
         }
@@ -201,8 +152,13 @@ impl<'a> Fold<'a> {
             self.early += u64::from(dispatched < delivery.due_at);
             self.lateness.push(dispatched.millis_after(delivery.due_at));
         }
-        if let Some(cause) = miss(delivery, deadline) {
-            *self.misses.entry(cause).or_default() += 1;
+        self.causes.see(delivery);
+        match miss(delivery, deadline) {
+            Some(Missed::NotReached) => {
+                *self.unreached.entry(delivery.lane.clone()).or_default() += 1;
+            }
+            Some(Missed::Because(cause)) => *self.misses.entry(cause).or_default() += 1,
+            None => {}
         }
     }
 
@@ -236,7 +192,10 @@ impl<'a> Fold<'a> {
         self.attempts.total += 1;
     }
 
-    fn finish(self, engine: &str) -> Report {
+    fn finish(mut self, engine: &str) -> Report {
+        for (lane, n) in std::mem::take(&mut self.unreached) {
+            *self.misses.entry(self.causes.unreached(&lane)).or_default() += n;
+        }
         let header = &self.run.header;
         let zone: Tz = header.zone.parse().unwrap_or(Tz::UTC);
         let planned: u64 = self.states.values().sum();

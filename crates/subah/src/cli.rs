@@ -1,5 +1,9 @@
 //! The command line.
 
+mod deliveries;
+
+pub use deliveries::{ActArgs, Deliveries, ListArgs, Resolved, SendAgainArgs, Which};
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +26,9 @@ pub struct Cli {
     /// Configuration file [default: ./subah.toml, else /etc/subah/subah.toml]
     #[arg(long, short, global = true, env = "SUBAH_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// No log and no hints on standard error: only answers, and errors that end the command
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -30,6 +37,7 @@ impl Cli {
     /// What is logged when nobody asked: the daemon talks, short commands do not.
     pub fn log_default(&self) -> &'static str {
         match self.command {
+            _ if self.quiet => "off",
             Command::Serve { .. } | Command::Run(_) | Command::Simulate(_) => "info",
             _ => "error",
         }
@@ -90,7 +98,7 @@ pub enum Command {
         #[arg(long)]
         watch: bool,
     },
-    /// All runs: look, pause, resume, cancel
+    /// All runs: look, pause, resume, cancel, plan anew
     #[command(subcommand)]
     Runs(Runs),
     /// The report of a run
@@ -114,6 +122,12 @@ pub enum Command {
     Recover(RecoverArgs),
     /// Run the simulated Cloud API alone, for any WhatsApp client
     Simulate(SimulateArgs),
+    /// Send one recipient's real message of a date now, as a run of its own
+    SendTest(SendTestArgs),
+    /// Print a completion script: subah completions bash > /etc/bash_completion.d/subah
+    Completions { shell: clap_complete::Shell },
+    /// Write manual pages into a folder: subah man /usr/local/share/man/man1
+    Man { dir: PathBuf },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -266,6 +280,17 @@ pub enum Recipients {
     },
     /// Bring back the list before the last import
     Undo,
+    /// One recipient: what the list says, and what was sent to them on the last days
+    Show {
+        /// Recipient id or phone number
+        recipient: String,
+        /// How many of the latest runs are looked at
+        #[arg(long, default_value_t = 30)]
+        runs: usize,
+        /// Show number and name in full
+        #[arg(long)]
+        reveal: bool,
+    },
     /// Show the list; phone numbers are masked
     List {
         #[command(flatten)]
@@ -326,6 +351,9 @@ pub struct RunArgs {
     /// Do nothing, and say so with exit code 0, when a sender has taken the run up
     #[arg(long)]
     pub if_not_started: bool,
+    /// Pause the date's run instead, and wait until what is under way is answered
+    #[arg(long, conflicts_with_all = ["if_not_started", "not_after"])]
+    pub stop: bool,
     /// Refuse to begin after this local time; a run that is planned now stops then too
     #[arg(long, value_name = "HH:MM")]
     pub not_after: Option<String>,
@@ -352,6 +380,9 @@ pub enum Runs {
     Resume(RunAct),
     /// What is still to be sent is never sent
     Cancel(RunAct),
+    /// Throw a sealed plan away and plan the date from the present files; only before its
+    /// window opens
+    Replan(RunAct),
 }
 
 /// An act on a run. Without `--yes` it only says what would happen.
@@ -365,89 +396,6 @@ pub struct RunAct {
     /// Do it
     #[arg(long)]
     pub yes: bool,
-}
-
-#[derive(Subcommand)]
-pub enum Deliveries {
-    /// List deliveries of a run
-    List(ListArgs),
-    /// Say how an undecided delivery ended, when you have found out
-    Resolve {
-        #[command(flatten)]
-        act: ActArgs,
-        #[arg(long = "as", value_enum)]
-        resolved: Resolved,
-    },
-    /// Send undecided deliveries once more, although the first try may have arrived
-    Resend(SendAgainArgs),
-    /// Put dead letters (failed, expired, quarantined) back with fresh limits
-    Requeue(SendAgainArgs),
-    /// One delivery with all its attempts, e.g. daily-pack@2026-11-21#417
-    Show {
-        id: String,
-        #[arg(long)]
-        reveal: bool,
-    },
-}
-
-/// Which deliveries are listed.
-#[derive(Args)]
-pub struct ListArgs {
-    /// Civil date: today, yesterday or 2026-11-21
-    #[arg(long, default_value = "today")]
-    pub date: String,
-    /// Only these states, e.g. failed,unknown
-    #[arg(long, value_delimiter = ',')]
-    pub state: Vec<String>,
-    /// Only those of one recipient, by id or phone number
-    #[arg(long, value_name = "ID|PHONE")]
-    pub recipient: Option<String>,
-    /// Only those that were not delivered by the deadline
-    #[arg(long)]
-    pub missed: bool,
-    /// Only misses of this cause, as the report names it
-    #[arg(long)]
-    pub cause: Option<String>,
-    /// Only those through this number
-    #[arg(long)]
-    pub number: Option<String>,
-    #[arg(long, default_value_t = 100)]
-    pub limit: usize,
-    #[command(flatten)]
-    pub format: FormatArg,
-    /// Show phone numbers in full
-    #[arg(long)]
-    pub reveal: bool,
-}
-
-/// An act on deliveries by hand. Without `--yes` it only says what would happen.
-#[derive(Args)]
-pub struct ActArgs {
-    /// Deliveries, e.g. daily-pack@2026-11-21#417
-    #[arg(required = true)]
-    pub ids: Vec<String>,
-    /// Kept with the delivery
-    #[arg(long)]
-    pub reason: String,
-    /// Do it
-    #[arg(long)]
-    pub yes: bool,
-}
-
-#[derive(Args)]
-pub struct SendAgainArgs {
-    #[command(flatten)]
-    pub act: ActArgs,
-    /// When the run's time is over: nothing starts after this local time of today
-    /// [default: ten minutes from now]
-    #[arg(long, value_name = "HH:MM")]
-    pub until: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Resolved {
-    Delivered,
-    NotDelivered,
 }
 
 #[derive(Args)]
@@ -486,6 +434,19 @@ pub enum Webhooks {
         #[arg(long, value_name = "DATE")]
         since: Option<String>,
     },
+}
+
+#[derive(Args)]
+pub struct SendTestArgs {
+    /// Who gets it: a recipient of the list, by id or phone number
+    #[arg(long, value_name = "ID|PHONE")]
+    pub to: String,
+    /// Whose content: today, tomorrow or 2026-11-21
+    #[arg(long, default_value = "today")]
+    pub date: String,
+    /// Send it; without it only what would be sent is shown
+    #[arg(long)]
+    pub yes: bool,
 }
 
 #[derive(Args)]

@@ -12,20 +12,25 @@ mod recover;
 mod report;
 mod run;
 mod runs;
+mod select;
+mod send_test;
 mod serve;
 mod simulate;
 mod webhooks;
 
+use std::io::Write;
+
 use anyhow::{Context, Result};
 use chrono::NaiveDate;
-use domain::{Clock, SystemClock};
+use clap::CommandFactory;
+use domain::{Clock, SystemClock, Timestamp};
 use ledger::{Ledger, Phase, Run};
 
 use crate::cli::{Cli, Command, RehearseArgs, Webhooks};
 use crate::config::Config;
 use crate::exit::{Answer, WrongUse};
 use crate::files::{self, Files};
-use crate::{rehearsal, store};
+use crate::{output, rehearsal, store};
 
 /// What files of recipients and content may look like.
 const FORMATS: &str = include_str!("../../../deploy/formats.md");
@@ -63,6 +68,19 @@ pub async fn run(cli: Cli) -> Result<Answer> {
             report::run(&config()?, &date, format.format, html.as_deref()).await
         }
         Command::Deliveries(command) => deliveries::run(&config()?, &command).await,
+        Command::SendTest(args) => send_test::run(&config()?, &args).await,
+        Command::Completions { shell } => {
+            let mut script = Vec::new(); // a reader that goes away must not be a panic
+            clap_complete::generate(shell, &mut Cli::command(), "subah", &mut script);
+            std::io::stdout().write_all(&script)?;
+            Ok(Answer::Yes)
+        }
+        Command::Man { dir } => {
+            std::fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
+            let wrote = clap_mangen::generate_to(Cli::command(), &dir);
+            wrote.with_context(|| format!("write manual pages to {}", dir.display()))?;
+            Ok(Answer::Yes)
+        }
     }
 }
 
@@ -90,11 +108,25 @@ async fn say_if_sealed(config: &Config, date: Option<NaiveDate>) -> Result<()> {
     for run in ledger.active_runs().await.unwrap_or_default() {
         let id = &run.header.id;
         let ours = id.campaign() == config.campaign.id.as_str() && id.date() >= today;
-        if ours && date.is_none_or(|date| date == id.date()) && run.phase != Phase::Planning {
-            eprintln!("too late for {id}: its plan is sealed and does not change any more");
+        let sealed = ours && date.is_none_or(|date| date == id.date());
+        if sealed && run.phase != Phase::Planning {
+            output::hint(&sealed_hint(config, &run, SystemClock.now()));
         }
     }
     Ok(())
+}
+
+/// What can still be done about a sealed plan.
+fn sealed_hint(config: &Config, run: &Run, now: Timestamp) -> String {
+    let (id, opens) = (&run.header.id, run.header.window.opens);
+    if now < opens {
+        let until = opens.to_utc().with_timezone(&config.daily.window.zone).format("%H:%M:%S");
+        format!(
+            "too late for {id}: its plan is sealed; until {until} `subah runs replan {id} --reason …` makes it from the present files"
+        )
+    } else {
+        format!("too late for {id}: its window has opened, and its plan does not change any more")
+    }
 }
 
 /// The run of a date, given as such or as its id; `None` when nobody has planned it.
@@ -121,6 +153,6 @@ fn not_started(config: &Config, text: &str) -> Result<Answer> {
     let late = SystemClock.now() >= window.opens;
     let hint = if late { "; `subah run --if-not-started` begins it" } else { "" };
     let verb = if late { "opened" } else { "opens" };
-    eprintln!("{id}: not started; its window {verb} {opens}{hint}");
+    output::hint(&format!("{id}: not started; its window {verb} {opens}{hint}"));
     Ok(Answer::from_bool(!late))
 }

@@ -26,6 +26,9 @@ fn main() -> ExitCode {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     raise_descriptor_limit();
     let cli = cli::Cli::parse();
+    if cli.quiet {
+        output::be_quiet();
+    }
     let _flush = telemetry::log::start(cli.log_default());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

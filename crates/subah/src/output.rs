@@ -1,6 +1,7 @@
 //! Answers for people and programs: tables, JSON, CSV, and the report as text.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
@@ -13,6 +14,20 @@ use status::sla::Verdict;
 
 use crate::cli::Format;
 use crate::config::Config;
+
+/// Whether only answers are wanted.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// A word beside the answer, on standard error; nothing under `--quiet`.
+pub fn hint(text: &str) {
+    if !QUIET.load(Ordering::Relaxed) {
+        let _ = writeln!(std::io::stderr(), "{text}"); // a closed one hears nothing
+    }
+}
 
 /// Prints rows in the format asked for. `columns` are the headings and the JSON keys.
 pub fn rows(format: Format, columns: &[&str], rows: &[Vec<String>]) -> Result<()> {

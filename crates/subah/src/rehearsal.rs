@@ -277,6 +277,6 @@ fn publish(report: &Report, dir: &Path, format: ReportFormat) -> Result<()> {
             )
         ),
     }
-    eprintln!("HTML report: {}", page.display());
+    output::hint(&format!("HTML report: {}", page.display()));
     Ok(())
 }

@@ -10,7 +10,7 @@ use cloud_api::CloudApi;
 use domain::callback::CallbackKey;
 use domain::campaign::{CampaignId, Category};
 use domain::{BusinessNumber, Clock, RunId, State, SystemClock, Timestamp, Window};
-use ledger::Ledger;
+use ledger::{Ledger, LedgerError, Run};
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 use scheduler::planner::{Frame, PlannedRun, Planner};
@@ -144,25 +144,39 @@ impl Parts {
         if forgotten {
             return Err(PlanError::Forgotten(run.clone()));
         }
-        let planner = Planner {
+        let frame = frame(config, run, window, stop_at);
+        let planner = self.planner(config);
+        let planned = planner.plan(snapshot, &frame, self.clock.now(), progress).await?;
+        self.heed_stops().await?;
+        Ok(planned)
+    }
+
+    /// Plans a run that is sealed anew, from other files; see [`Planner::replan`].
+    pub async fn replan(
+        &self,
+        config: &Config,
+        snapshot: &Snapshot,
+        old: &Run,
+    ) -> Result<PlannedRun, PlanError> {
+        let header = &old.header;
+        let frame = frame(config, &header.id, header.window, header.stop_at);
+        let planned = self.planner(config).replan(snapshot, &frame, self.clock.now()).await?;
+        self.heed_stops().await?;
+        Ok(planned)
+    }
+
+    fn planner(&self, config: &Config) -> Planner {
+        Planner {
             ledger: Arc::clone(&self.ledger),
             api: self.api.clone(),
             state_dir: config.state_dir.clone(),
-        };
-        let frame = Frame {
-            run: run.clone(),
-            zone: config.daily.window.zone.name().to_owned(),
-            window,
-            stop_at,
-            grace: config.close_grace(),
-            policy: config.policy.clone(),
-            target_ratio: config.sla_target,
-        };
-        let planned = planner.plan(snapshot, &frame, self.clock.now(), progress).await?;
-        // Whoever said STOP between the snapshot and the last row is in the plan still.
+        }
+    }
+
+    /// Whoever said STOP between the snapshot and the last row is in the plan still.
+    async fn heed_stops(&self) -> Result<(), LedgerError> {
         let begin = self.clock.now() - PLANNED_WITHIN;
-        self.opt_outs().catch_up(self.ledger.as_ref(), begin).await?;
-        Ok(planned)
+        self.opt_outs().catch_up(self.ledger.as_ref(), begin).await.map(drop)
     }
 
     pub fn receiver(&self, inbox: &Inbox) -> axum::Router {
@@ -214,6 +228,18 @@ impl Parts {
     /// Seeded by the system: nonces of two processes must never meet.
     fn rng(&self) -> Result<StdRng> {
         StdRng::try_from_rng(&mut SysRng).context("read the system's random source")
+    }
+}
+
+fn frame(config: &Config, run: &RunId, window: Window, stop_at: Timestamp) -> Frame {
+    Frame {
+        run: run.clone(),
+        zone: config.daily.window.zone.name().to_owned(),
+        window,
+        stop_at,
+        grace: config.close_grace(),
+        policy: config.policy.clone(),
+        target_ratio: config.sla_target,
     }
 }
 

@@ -187,6 +187,16 @@ async fn a_run_that_is_over_is_opened_once_more(ledger: &dyn Ledger) {
     assert_eq!(state, State::RetryWait);
     ledger.sweep(&stage.run, 10).await.unwrap();
     assert_eq!(stage.counts().await.get(State::Expired), 1, "the other one stays as it was");
+
+    let stage = Stage::with(ledger, "reopen-paused", 2, over).await;
+    stage.plan().await;
+    for (phase, then) in [(Phase::Paused, Some(until)), (Phase::Cancelled, None)] {
+        ledger.set_phase(&stage.run, phase).await.unwrap();
+        let run = ledger.reopen(&stage.run, until).await.unwrap();
+        assert_eq!(run.phase, phase, "who stopped it lets it go on");
+        assert!(then.is_none_or(|until| run.stop_at() == until), "{run:?}");
+        assert!(stage.claim(2).await.is_empty());
+    }
 }
 
 async fn nothing_opens_in_a_closed_run(ledger: &dyn Ledger) {

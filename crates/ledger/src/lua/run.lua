@@ -24,7 +24,8 @@ elseif redis.call('EXISTS', KEYS[1]) == 1 then
   elseif op == 'phase' then
     set('phase', value)
   elseif op == 'reopen' then
-    set('phase', 'open', 'until', value)
+    if get('phase') ~= 'paused' then set('phase', 'open') end
+    set('until', value)
   elseif op == 'lift' and incarnation() == value then
     set('incarnation', value)
   end

@@ -8,11 +8,11 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use domain::{DeliveryId, Http, Nonce, Timestamp};
-use ledger::{Filter, Ledger, LedgerError};
+use ledger::api::for_each;
+use ledger::{DeliveryView, Filter, Ledger, LedgerError};
 
 /// How often the ledger is read anew for ids that are not known.
 const READ_EVERY: Duration = Duration::from_secs(30);
-const PAGE: usize = 5_000;
 
 #[derive(Default)]
 pub struct Matcher {
@@ -52,20 +52,15 @@ pub async fn find(
     let hasher = matcher.lock().expect("no panic while held").hasher.clone();
     let mut known = HashMap::new();
     for run in ledger.active_runs().await? {
-        let mut after = None;
-        loop {
-            let page = ledger.list(&run.header.id, &Filter::default(), after, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.id.index);
-            for delivery in &page {
-                for attempt in &delivery.facts.attempts {
-                    if let Http::Accepted { wamid, .. } = &attempt.http {
-                        let named = (delivery.id.clone(), attempt.nonce);
-                        known.insert(hasher.hash_one(wamid.as_str()), named);
-                    }
+        let learn = |delivery: &DeliveryView| {
+            for attempt in &delivery.facts.attempts {
+                if let Http::Accepted { wamid, .. } = &attempt.http {
+                    let named = (delivery.id.clone(), attempt.nonce);
+                    known.insert(hasher.hash_one(wamid.as_str()), named);
                 }
             }
-        }
+        };
+        for_each(ledger, &run.header.id, &Filter::default(), learn).await?;
     }
     {
         let mut held = matcher.lock().expect("no panic while held");

@@ -9,10 +9,9 @@ use std::sync::Mutex;
 use cloud_api::webhooks::{Inbound, Preference};
 use domain::campaign::{CampaignId, Category};
 use domain::{Address, DeliveryId, RunId, Timestamp, consent};
+use ledger::api::for_each;
 use ledger::opt_outs::{self, OptOuts, Said, Wish};
-use ledger::{Amendment, Change, Filter, Ledger, LedgerError, Phase};
-
-const PAGE: usize = 5_000;
+use ledger::{Amendment, Change, DeliveryView, Filter, Ledger, LedgerError, Phase};
 
 /// What somebody said. Personal data.
 pub struct Heard {
@@ -182,17 +181,12 @@ impl OptOutDesk {
             return Ok(());
         }
         let mut persons = Persons::new();
-        let mut after = None;
-        loop {
-            let page = ledger.list(run, &Filter::default(), after, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.id.index);
-            for delivery in &page {
-                for person in opt_outs::hashes(&delivery.message.to) {
-                    persons.entry(person).or_default().push(delivery.id.index);
-                }
+        let learn = |delivery: &DeliveryView| {
+            for person in opt_outs::hashes(&delivery.message.to) {
+                persons.entry(person).or_default().push(delivery.id.index);
             }
-        }
+        };
+        for_each(ledger, run, &Filter::default(), learn).await?;
         self.persons.lock().expect("no panic while held").insert(run.clone(), persons);
         Ok(())
     }

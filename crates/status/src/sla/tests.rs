@@ -7,6 +7,7 @@ use domain::facts::{Doubt, Ended, NotSent};
 use domain::failure::{Failure, ReportedFailure};
 use domain::state::{Suppression, state};
 use domain::{Address, Facts, NumberId, Phone, Policy, RecipientId, Window};
+use domain::{FailureClass, Http, Scope};
 use ledger::{Message, Phase, RunHeader};
 
 use super::*;
@@ -118,7 +119,7 @@ fn everything() -> Vec<(&'static str, DeliveryView)> {
 #[test]
 fn every_miss_has_its_cause() {
     for (want, delivery) in everything() {
-        let got = miss(&delivery, at(330)).unwrap_or("");
+        let got = Causes::new(at(330)).of(&delivery).unwrap_or("");
         assert_eq!(got, want, "{:?}", delivery.facts);
     }
 }
@@ -155,4 +156,40 @@ fn an_empty_run_has_met_its_promise_and_a_close_miss_is_a_miss() {
     }
     let sla = fold.finish("model").sla;
     assert_eq!((sla.ratio, sla.met), (0.99, false));
+}
+
+/// A number that refused as its last act is stopped; one that worked to the end had too
+/// little time; of one that never spoke nothing is known.
+#[test]
+fn what_was_never_tried_has_the_cause_of_its_number() {
+    let taken =
+        |secs| Attempt { dispatched_at: Some(at(secs)), accepted_at: Some(at(secs)), ..accepted() };
+    let refused = |secs, class, scope| Attempt {
+        dispatched_at: Some(at(secs)),
+        ..http(Http::Refused(failure(class, scope)))
+    };
+    let halted = |secs| refused(secs, FailureClass::Halted, Scope::Number);
+    let template = |secs| refused(secs, FailureClass::Halted, Scope::Template);
+    let throttled = |secs| refused(secs, FailureClass::Throttled, Scope::Number);
+    let person = |secs| refused(secs, FailureClass::Rejected, Scope::Recipient);
+    let cases: [(&str, Vec<Attempt>); 7] = [
+        ("not_reached", vec![]),
+        ("number_stopped", vec![taken(20), halted(21), person(22)]),
+        ("template_stopped", vec![taken(20), halted(19), template(25)]),
+        ("not_enough_time", vec![halted(19), taken(310)]),
+        ("throttled", vec![taken(310), throttled(311)]),
+        ("not_reached", vec![taken(100)]),
+        ("not_reached", vec![person(320)]),
+    ];
+    for (want, attempts) in cases {
+        let run = run();
+        let mut fold = Fold::new(&run);
+        for attempt in attempts {
+            fold.add(&delivery(vec![attempt], None));
+        }
+        fold.add(&delivery(vec![], Some(Ended::Closed)));
+        let report = fold.finish("model");
+        let found = report.misses.iter().find(|miss| miss.cause == want);
+        assert!(found.is_some_and(|miss| miss.count >= 1), "{want}: {:?}", report.misses);
+    }
 }

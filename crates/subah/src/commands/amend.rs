@@ -1,27 +1,38 @@
 //! `deliveries resolve|resend|requeue`: what a person does to single deliveries. Without
 //! `--yes` it is only said; with it, who, when and why are kept with the delivery.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use domain::{DeliveryId, Resolution, State, Timestamp};
-use ledger::{Amended, Amendment, Change, Ledger, Note};
+use ledger::{Amended, Amendment, Change, DeliveryView, Ledger, Note, Phase};
 
+use super::find_run;
+use super::select::Selection;
 use crate::cli::{ActArgs, Resolved, SendAgainArgs};
 use crate::config::{Config, parse_time};
-use crate::exit::Answer;
+use crate::exit::{Answer, WrongUse};
 
 /// How long a run that is over is opened again, unless told otherwise.
 const REOPENED_FOR: Duration = Duration::from_secs(600);
-/// Deliveries in one command: more is a campaign, not a repair.
-const IDS_MAX: usize = 1_000;
+/// Deliveries that are changed, or swept, in one ledger call.
+const CHUNK: usize = 500;
+const SWEEP: usize = 1_000;
+/// Deliveries that are told one by one.
+const SHOWN: usize = 100;
 
-pub async fn resolve(ledger: &dyn Ledger, act: &ActArgs, resolved: Resolved) -> Result<Answer> {
+pub async fn resolve(
+    config: &Config,
+    ledger: &dyn Ledger,
+    act: &ActArgs,
+    resolved: Resolved,
+) -> Result<Answer> {
     let resolution = match resolved {
         Resolved::Delivered => Resolution::Delivered,
         Resolved::NotDelivered => Resolution::NotDelivered,
     };
-    amend(ledger, act, Change::Resolve(resolution), None).await
+    amend(config, ledger, act, Change::Resolve(resolution), None).await
 }
 
 pub async fn send_again(
@@ -31,7 +42,7 @@ pub async fn send_again(
     change: Change,
 ) -> Result<Answer> {
     let until = until(config, args, ledger.now().await?)?;
-    amend(ledger, &args.act, change, Some(until)).await
+    amend(config, ledger, &args.act, change, Some(until)).await
 }
 
 fn until(config: &Config, args: &SendAgainArgs, now: Timestamp) -> Result<Timestamp> {
@@ -46,51 +57,118 @@ fn until(config: &Config, args: &SendAgainArgs, now: Timestamp) -> Result<Timest
 }
 
 async fn amend(
+    config: &Config,
     ledger: &dyn Ledger,
     act: &ActArgs,
     change: Change,
     until: Option<Timestamp>,
 ) -> Result<Answer> {
-    if act.ids.len() > IDS_MAX {
-        bail!("{} deliveries in one command: at most {IDS_MAX}", act.ids.len());
-    }
     if act.reason.trim().is_empty() {
-        bail!("--reason is empty: say why, for whoever asks tomorrow");
+        bail!(WrongUse("--reason is empty: say why, for whoever asks tomorrow".to_owned()));
     }
-    let mut answer = Answer::Yes;
-    for text in &act.ids {
-        let id: DeliveryId = text.parse().with_context(|| {
-            format!("{text:?}: expected run#index, e.g. daily-pack@2026-11-21#417")
-        })?;
-        // What time has ended is not opened again with the run.
-        while ledger.sweep(&id.run, IDS_MAX).await?.more {}
-        let found = ledger::api::find(ledger, &id).await?;
-        let found = found.with_context(|| format!("there is no delivery {id}"))?;
-        let allowed = may(change, found.state);
-        if !act.yes || !allowed {
-            println!("{id}: {} {}", found.state, said(change, allowed));
-            answer = if allowed { answer } else { Answer::No };
-            continue;
+    let (judged, mut answer) = judge(config, ledger, act, change).await?;
+    for (id, state) in judged.iter().take(SHOWN) {
+        println!("{id}: {state} {}", said(change, may(change, *state)));
+    }
+    if judged.len() > SHOWN {
+        println!("… and {} more", judged.len() - SHOWN);
+    }
+    if judged.is_empty() || answer == Answer::No || !act.yes {
+        let why = match (judged.is_empty(), answer) {
+            (true, _) => "no delivery fits",
+            (_, Answer::No) => "one of them may not be changed, so none is",
+            _ => "--yes does it",
+        };
+        println!("nothing was changed; {why}");
+        return Ok(if judged.is_empty() { Answer::No } else { answer });
+    }
+    let (ids, now) =
+        (judged.into_iter().map(|(id, _)| id).collect::<Vec<_>>(), ledger.now().await?);
+    if let Some(until) = until {
+        for run in ids.iter().map(|id| &id.run).collect::<BTreeSet<_>>() {
+            let reopened = ledger.reopen(run, until).await?;
+            match reopened.phase {
+                Phase::Cancelled => bail!("run {run} is cancelled: nothing of it is put back"),
+                Phase::Paused => println!("{run} is paused: nothing is sent until it is resumed"),
+                _ => {}
+            }
         }
-        if let Some(until) = until {
-            ledger.reopen(&id.run, until).await?;
-        }
-        let note = Note { at: ledger.now().await?, by: who(), change, why: act.reason.clone() };
-        let amendment = Amendment { id: id.clone(), change, note: Some(note) };
-        tracing::warn!(delivery.id = %id, by = who(), ?change, "delivery {id} is changed by hand");
-        match ledger.amend(&[amendment]).await?.first() {
-            Some(Amended::Done(state)) => println!("{id}: {} → {state}", found.state),
-            Some(Amended::Refused(state)) => {
-                println!("{id}: {state} {}", said(change, false));
+    }
+    let (mut done, by) = (0, who());
+    for chunk in ids.chunks(CHUNK) {
+        let note = || Note { at: now, by: by.clone(), change, why: act.reason.clone() };
+        let amendment = |id: &DeliveryId| {
+            tracing::warn!(delivery.id = %id, by, ?change, "delivery {id} is changed by hand");
+            Amendment { id: id.clone(), change, note: Some(note()) }
+        };
+        let amendments: Vec<Amendment> = chunk.iter().map(amendment).collect();
+        for (id, amended) in chunk.iter().zip(ledger.amend(&amendments).await?) {
+            if let Amended::Done(state) = amended {
+                done += 1;
+                if ids.len() <= SHOWN {
+                    println!("{id}: → {state}");
+                }
+            } else {
+                println!("{id}: changed meanwhile, and stays: {amended:?}");
                 answer = Answer::No;
             }
-            Some(Amended::Unknown) | None => bail!("there is no delivery {id}"),
         }
     }
-    if !act.yes {
-        println!("nothing was changed; --yes does it");
-    }
+    println!("{done} of {} deliveries are changed", ids.len());
     Ok(answer)
+}
+
+/// The deliveries meant, each with its state. Those named one by one must all allow the
+/// change, else the answer is no; of those found by a filter the ones that do are taken.
+async fn judge(
+    config: &Config,
+    ledger: &dyn Ledger,
+    act: &ActArgs,
+    change: Change,
+) -> Result<(Vec<(DeliveryId, State)>, Answer)> {
+    if act.ids.is_empty() != act.which.narrows() {
+        bail!(WrongUse(
+            "name deliveries, or say which by --state, --recipient, --missed, --cause or --number; not both".to_owned()
+        ));
+    }
+    let mut judged = Vec::new();
+    if act.ids.is_empty() {
+        let date = &act.which.date;
+        let run = find_run(config, ledger, date).await?;
+        let run = run.with_context(|| format!("there is no run of {date}; `subah runs list`"))?;
+        // What time has ended is not opened again with the run.
+        while ledger.sweep(&run.header.id, SWEEP).await?.more {}
+        let (mut all, selection) = (0, Selection::new(ledger, &run, &act.which).await?);
+        let tell = |delivery: &DeliveryView| {
+            all += 1;
+            if may(change, delivery.state) {
+                judged.push((delivery.id.clone(), delivery.state));
+            }
+        };
+        selection.for_each(ledger, tell).await?;
+        println!("{all} fit, {} of them may be changed", judged.len());
+        return Ok((judged, Answer::Yes));
+    }
+    let mut answer = Answer::Yes;
+    let mut ids = BTreeSet::new();
+    for text in &act.ids {
+        let id: DeliveryId = text.parse().map_err(|_| {
+            WrongUse(format!("{text:?}: expected run#index, e.g. daily-pack@2026-11-21#417"))
+        })?;
+        ids.insert(id);
+    }
+    for run in ids.iter().map(|id| id.run.clone()).collect::<BTreeSet<_>>() {
+        while ledger.sweep(&run, SWEEP).await?.more {}
+    }
+    for id in ids {
+        let found = ledger::api::find(ledger, &id).await?;
+        let found = found.with_context(|| format!("there is no delivery {id}"))?;
+        if !may(change, found.state) {
+            answer = Answer::No;
+        }
+        judged.push((id, found.state));
+    }
+    Ok((judged, answer))
 }
 
 /// As `ledger/transition.rs` judges; only to say it beforehand.

@@ -2,21 +2,17 @@
 
 use anyhow::{Context, Result};
 use chrono_tz::Tz;
-use domain::{Address, Attempt, DeliveryId, NumberId, State, Timestamp, person};
-use ledger::{Change, DeliveryView, Filter, Ledger};
-use scheduler::intake::phone;
+use domain::{Address, Attempt, DeliveryId, Timestamp};
+use ledger::{Change, DeliveryView, Ledger};
 use serde_json::json;
-use status::sla::miss;
 
+use super::select::Selection;
 use super::{amend, find_run, not_started};
 use crate::cli::{Deliveries, ListArgs};
 use crate::config::Config;
 use crate::exit::{Answer, WrongUse};
 use crate::output::{self, audit};
 use crate::store;
-
-/// Deliveries read in one call.
-const PAGE: usize = 5_000;
 
 pub async fn run(config: &Config, command: &Deliveries) -> Result<Answer> {
     let ledger = store::open(config).await?;
@@ -27,7 +23,7 @@ pub async fn run(config: &Config, command: &Deliveries) -> Result<Answer> {
             list(config, ledger.as_ref(), args).await
         }
         Deliveries::Resolve { act, resolved } => {
-            amend::resolve(ledger.as_ref(), act, *resolved).await
+            amend::resolve(config, ledger.as_ref(), act, *resolved).await
         }
         Deliveries::Resend(args) => {
             amend::send_again(config, ledger.as_ref(), args, Change::Resend).await
@@ -50,33 +46,12 @@ pub async fn run(config: &Config, command: &Deliveries) -> Result<Answer> {
 
 /// Deliveries of one run that fit every condition; says how many there are in all.
 async fn list(config: &Config, ledger: &dyn Ledger, args: &ListArgs) -> Result<Answer> {
-    let Some(run) = find_run(config, ledger, &args.date).await? else {
-        return not_started(config, &args.date);
+    let Some(run) = find_run(config, ledger, &args.which.date).await? else {
+        return not_started(config, &args.which.date);
     };
-    let states = args.state.iter().map(|name| {
-        State::parse(name.trim()).with_context(|| {
-            let known: Vec<&str> = State::ALL.iter().map(|s| s.as_str()).collect();
-            WrongUse(format!("unknown state {name:?}, expected {}", known.join(", ")))
-        })
-    });
-    let lane = args.number.clone().map(NumberId::try_new).transpose()?;
-    let filter = Filter { states: states.collect::<Result<_>>()?, lane };
-    let wanted = args.recipient.as_deref().map(Wanted::of);
-    let (zone, deadline) = (config.daily.window.zone, run.header.window.deadline);
-    let fits = |d: &DeliveryView| {
-        let miss = miss(d, deadline);
-        wanted.as_ref().is_none_or(|wanted| wanted.fits(d))
-            && (!args.missed || miss.is_some())
-            && args.cause.as_deref().is_none_or(|cause| miss == Some(&cause.replace(' ', "_")))
-    };
+    let selection = Selection::new(ledger, &run, &args.which).await?;
+    let zone = config.daily.window.zone;
     let row = |d: &DeliveryView| {
-        let twice = if d.facts.proven_duplicates() > 0 {
-            "duplicate"
-        } else if d.facts.possible_duplicate() {
-            "possible duplicate"
-        } else {
-            ""
-        };
         vec![
             d.id.to_string(),
             d.state.to_string(),
@@ -85,52 +60,38 @@ async fn list(config: &Config, ledger: &dyn Ledger, args: &ListArgs) -> Result<A
             d.lane.to_string(),
             d.due_at.rfc3339(zone),
             d.facts.attempts.len().to_string(),
-            miss(d, deadline).unwrap_or("").to_owned(),
-            twice.to_owned(),
+            selection.why(d).to_owned(),
+            twice(d).to_owned(),
         ]
     };
-    let (mut rows, mut all, mut after) = (Vec::new(), 0usize, None);
-    loop {
-        let page = ledger.list(&run.header.id, &filter, after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.id.index);
-        for delivery in page.iter().filter(|delivery| fits(delivery)) {
-            all += 1;
-            if rows.len() < args.limit {
-                rows.push(row(delivery));
-            }
+    let (mut rows, mut all) = (Vec::new(), 0usize);
+    let tell = |delivery: &DeliveryView| {
+        all += 1;
+        if rows.len() < args.limit {
+            rows.push(row(delivery));
         }
-    }
+    };
+    selection.for_each(ledger, tell).await?;
     let columns =
-        ["delivery", "state", "recipient", "to", "number", "due", "attempts", "miss", "twice"];
+        ["delivery", "state", "recipient", "to", "number", "due", "attempts", "cause", "twice"];
     output::rows(args.format.format, &columns, &rows)?;
     if rows.len() < all {
-        eprintln!("{} of {all}; --limit shows more", rows.len());
+        output::hint(&format!("{} of {all}; --limit shows more", rows.len()));
     }
     Ok(Answer::Yes)
 }
 
-/// One person, by id or by phone number in any spelling.
-struct Wanted {
-    id: String,
-    keys: Vec<String>,
-}
-
-impl Wanted {
-    fn of(text: &str) -> Self {
-        let phone = phone::parse(text, None, Some(phone::Country::INDIA)).ok();
-        let keys = phone.map(|phone| person::phone_key(&phone)).into_iter().collect();
-        Wanted { id: text.to_owned(), keys }
-    }
-
-    fn fits(&self, delivery: &DeliveryView) -> bool {
-        let message = &delivery.message;
-        message.recipient.as_str() == self.id
-            || person::keys(&message.to).any(|key| self.keys.contains(&key))
+pub fn twice(delivery: &DeliveryView) -> &'static str {
+    if delivery.facts.proven_duplicates() > 0 {
+        "duplicate"
+    } else if delivery.facts.possible_duplicate() {
+        "possible duplicate"
+    } else {
+        ""
     }
 }
 
-fn address(to: &Address, reveal: bool) -> String {
+pub fn address(to: &Address, reveal: bool) -> String {
     match (to.phone(), to.user_id()) {
         (Some(phone), _) if reveal => phone.reveal().to_owned(),
         (Some(phone), _) => phone.masked(),
@@ -139,7 +100,7 @@ fn address(to: &Address, reveal: bool) -> String {
     }
 }
 
-fn shown(delivery: &DeliveryView, zone: Tz, reveal: bool) -> serde_json::Value {
+pub fn shown(delivery: &DeliveryView, zone: Tz, reveal: bool) -> serde_json::Value {
     let at = |at: Option<Timestamp>| at.map(|at| at.rfc3339(zone));
     let attempt = |attempt: &Attempt| {
         json!({

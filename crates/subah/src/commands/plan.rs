@@ -90,9 +90,14 @@ async fn warn_if_planned(config: &Config, id: &RunId, hash: &str) -> Result<()> 
     }
     let run = store::open(config).await?.run(id).await?;
     if let Some(run) = run.filter(|run| run.phase != Phase::Planning) {
-        let same =
-            if run.header.snapshot == hash { "from these very files" } else { "from OTHER files" };
-        eprintln!("{id} is planned already, {same}; that plan stands, and this one is only shown");
+        if run.header.snapshot == hash {
+            output::hint(&format!("{id} is planned already, from these very files"));
+        } else {
+            output::hint(&format!(
+                "{id} is planned already, from OTHER files, and this plan is only shown"
+            ));
+            output::hint(&super::sealed_hint(config, &run, SystemClock.now()));
+        }
     }
     Ok(())
 }

@@ -3,16 +3,21 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
-use domain::Clock;
-use domain::{Recipient, SystemClock};
+use domain::facts::Ended;
+use domain::{Attempt, Clock, Recipient, SystemClock, Timestamp};
+use ledger::api::for_each;
+use ledger::opt_outs::OptOuts;
+use ledger::{DeliveryView, Filter};
 use scheduler::intake::merge::Keeper;
 use scheduler::intake::{ReadList, Rules, read_recipients};
 
-use crate::cli::{ImportArgs, Recipients};
+use super::deliveries::twice;
+use super::select::Person;
+use crate::cli::{Format, ImportArgs, Recipients};
 use crate::config::Config;
 use crate::exit::Answer;
 use crate::files::{self, Draft, Files, judge};
-use crate::output;
+use crate::{output, store};
 
 pub async fn run(config: &Config, command: &Recipients) -> Result<Answer> {
     match command {
@@ -31,6 +36,10 @@ pub async fn run(config: &Config, command: &Recipients) -> Result<Answer> {
             );
             super::say_if_sealed(config, None).await?;
             Ok(Answer::Yes)
+        }
+        Recipients::Show { recipient, runs, reveal } => {
+            output::audit(config, *reveal, "recipients show")?;
+            show(config, recipient, *runs, *reveal).await
         }
         Recipients::List { format, reveal } => {
             output::audit(config, *reveal, "recipients list")?;
@@ -57,6 +66,66 @@ pub async fn run(config: &Config, command: &Recipients) -> Result<Answer> {
             Ok(Answer::Yes)
         }
     }
+}
+
+/// What the list says of one person, and what became of each message to them.
+async fn show(config: &Config, text: &str, latest: usize, reveal: bool) -> Result<Answer> {
+    let (person, zone) = (Person::of(text), config.daily.window.zone);
+    let list = Files::of(config).recipients()?;
+    let listed = list.iter().find(|recipient| person.is(recipient));
+    match listed {
+        Some(recipient) => {
+            let pairs = COLUMNS.iter().zip(row(recipient, zone, reveal));
+            let rows: Vec<_> = pairs.map(|(name, value)| vec![(*name).to_owned(), value]).collect();
+            output::rows(Format::Table, &["what", "value"], &rows)?;
+        }
+        None => println!("not in the list"),
+    }
+    let mut rows = Vec::new();
+    if store::exists(config) {
+        let ledger = store::open(config).await?;
+        if let Some(recipient) = listed {
+            let opt_outs = OptOuts::read(ledger.as_ref()).await?;
+            let mut present = recipient.clone();
+            opt_outs.apply(&mut present);
+            let (before, now) = (recipient.consent_utility, present.consent_utility);
+            if before != now || recipient.consent_marketing != present.consent_marketing {
+                println!("said STOP since the import: nothing is sent to them");
+            }
+        }
+        for run in ledger.runs().await?.iter().rev().take(latest) {
+            let tell = |delivery: &DeliveryView| {
+                if person.gets(delivery) {
+                    rows.push(past(delivery, zone));
+                }
+            };
+            for_each(ledger.as_ref(), &run.header.id, &Filter::default(), tell).await?;
+        }
+    }
+    output::rows(Format::Table, &PAST, &rows)?;
+    Ok(Answer::from_bool(listed.is_some() || !rows.is_empty()))
+}
+
+const PAST: [&str; 7] = ["delivery", "state", "number", "attempts", "sent", "arrived", "cause"];
+
+fn past(delivery: &DeliveryView, zone: chrono_tz::Tz) -> Vec<String> {
+    let first = |when: fn(&Attempt) -> Option<Timestamp>| {
+        let at = delivery.facts.attempts.iter().filter_map(when).min();
+        at.map(|at| at.rfc3339(zone)).unwrap_or_default()
+    };
+    let cause = match (&delivery.facts.ended, twice(delivery)) {
+        (Some(Ended::Suppressed(reason)), _) => reason.as_str(),
+        (_, twice) => twice,
+    };
+    vec![
+        delivery.id.to_string(),
+        delivery.state.to_string(),
+        delivery.lane.to_string(),
+        delivery.facts.attempts.len().to_string(),
+        first(|attempt| attempt.dispatched_at),
+        first(Attempt::arrived_at),
+        cause.to_owned(),
+    ]
 }
 
 /// What any import is read by.

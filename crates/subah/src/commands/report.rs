@@ -9,6 +9,7 @@ use chrono_tz::Tz;
 use domain::{Clock, State, SystemClock, Timestamp};
 use ledger::halts::{self, Halt};
 use ledger::{Ledger, Phase, Run};
+use serde::Serialize;
 use status::Report;
 use status::sla::Verdict;
 
@@ -102,6 +103,17 @@ async fn stopped(ledger: &dyn Ledger, zone: Tz) -> Result<Vec<String>> {
     Ok(halts.iter().map(line).collect())
 }
 
+/// The report as programs read it, with what is known of the run besides its deliveries.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    /// As the text says it: on track, at risk, met, ….
+    verdict: String,
+    /// What is stopped right now; empty for a run that is closed.
+    stopped: Vec<String>,
+}
+
 /// The full report. Before the deadline the answer is whether the promise can still be
 /// kept, afterwards whether it was.
 pub async fn run(
@@ -119,13 +131,19 @@ pub async fn run(
     };
     let report = status::sla::report(ledger.as_ref(), &run).await?;
     let verdict = judged(ledger.as_ref(), &report, &run, SystemClock.now()).await?;
+    let stopped = match run.phase {
+        Phase::Closed => Vec::new(),
+        _ => stopped(ledger.as_ref(), config.daily.window.zone).await?,
+    };
     match format {
-        Format::Json => output::json(&report)?,
+        Format::Json => {
+            let told = Told { report: &report, verdict: verdict.to_string(), stopped };
+            output::json(&told)?;
+        }
         Format::Table => {
             print!("{}", output::report_text(&report, &verdict));
-            let lines = stopped(ledger.as_ref(), config.daily.window.zone).await?;
-            for line in lines.iter().filter(|_| run.phase != Phase::Closed) {
-                println!("Stopped       {}", output::shown(line));
+            for line in stopped {
+                println!("Stopped       {}", output::shown(&line));
             }
         }
         Format::Csv => {

@@ -1,8 +1,10 @@
 //! `run`: plan and send one date in the foreground.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail};
 use chrono::NaiveDate;
-use domain::{Clock, RunId, Timestamp, Window};
+use domain::{Clock, RunId, State, Timestamp, Window};
 use ledger::{Phase, Run};
 use scheduler::capacity::Capacity;
 use scheduler::{Plan, Snapshot};
@@ -14,11 +16,14 @@ use crate::exit::Answer;
 use crate::files::{self, Files};
 use crate::morning::{Ended, Loops, Until, follow, interrupted};
 use crate::wire::Parts;
-use crate::{http, output};
+use crate::{http, output, store};
 
 pub async fn run(config: &Config, args: &RunArgs) -> Result<Answer> {
     let date = files::date(&args.date, config)?;
     let id = RunId::new(&config.campaign.id, date);
+    if args.stop {
+        return stop(config, &id).await;
+    }
     let parts = Parts::new(config, Credentials::load(&config.credentials)?, &Role::ALL).await?;
     let now = parts.ledger.now().await?;
     let zone = config.daily.window.zone;
@@ -48,6 +53,48 @@ pub async fn run(config: &Config, args: &RunArgs) -> Result<Answer> {
     let run = plan(config, &parts, date, window, stop_at).await?;
     send(config, &parts, &run, args.format).await
 }
+
+/// Pauses the run for whoever sends it, and waits until nothing is in a sender's hands.
+async fn stop(config: &Config, id: &RunId) -> Result<Answer> {
+    let ledger = store::open(config).await?;
+    let Some(run) = ledger.run(id).await? else {
+        println!("{id} is not planned; there is nothing to stop");
+        return Ok(Answer::No);
+    };
+    if !matches!(run.phase, Phase::Open | Phase::Paused) {
+        println!("{id} is {}; there is nothing to stop", run.phase.as_str());
+        return Ok(Answer::from_bool(run.phase != Phase::Planning));
+    }
+    output::record(config, "did", &format!("run {id} becomes paused: run --stop"))?;
+    ledger.set_phase(id, Phase::Paused).await?;
+    let interrupted = interrupted();
+    tokio::pin!(interrupted);
+    loop {
+        while ledger.sweep(id, SWEEP).await?.more {} // leases of senders that are gone
+        let counts = ledger.counts(id).await?;
+        let flying = counts.sum(|state| matches!(state, State::Leased | State::Intent));
+        if flying == 0 {
+            let open = counts.open();
+            println!(
+                "{id} is stopped: nothing is under way, {open} are open; `subah runs resume {id}` goes on, `subah runs cancel {id}` ends it"
+            );
+            return Ok(Answer::Yes);
+        }
+        tokio::select! {
+            () = &mut interrupted => {
+                println!("{id} is paused; {flying} are still under way");
+                return Ok(Answer::No);
+            }
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+/// Deliveries looked at in one ledger call.
+const SWEEP: usize = 1_000;
+
+/// How often it is looked whether what is under way is answered.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Nothing starts after this: `--not-after`, or the configured end of catching up.
 fn latest(config: &Config, args: &RunArgs, window: &Window) -> Result<Timestamp> {

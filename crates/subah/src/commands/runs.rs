@@ -1,13 +1,17 @@
-//! `runs list|show|pause|resume|cancel`.
+//! `runs list|show|pause|resume|cancel|replan`.
 
 use anyhow::{Context, Result, bail};
 use domain::State;
-use ledger::{Ledger, Phase, Run};
+use ledger::{Ledger, Phase, Run, why_kept};
+use scheduler::Plan;
 
 use super::{find_run, not_started};
 use crate::cli::{RunAct, Runs};
 use crate::config::Config;
-use crate::exit::Answer;
+use crate::config::secrets::Credentials;
+use crate::exit::{Answer, WrongUse};
+use crate::files::Files;
+use crate::wire::Parts;
 use crate::{output, store};
 
 pub async fn run(config: &Config, command: &Runs) -> Result<Answer> {
@@ -39,6 +43,7 @@ pub async fn run(config: &Config, command: &Runs) -> Result<Answer> {
         Runs::Pause(act) => change(config, ledger, act, Phase::Paused).await,
         Runs::Resume(act) => change(config, ledger, act, Phase::Open).await,
         Runs::Cancel(act) => change(config, ledger, act, Phase::Cancelled).await,
+        Runs::Replan(act) => replan(config, ledger, act).await,
     }
 }
 
@@ -65,12 +70,55 @@ async fn row(config: &Config, ledger: &dyn Ledger, run: &Run) -> Result<Vec<Stri
     ])
 }
 
-async fn change(config: &Config, ledger: &dyn Ledger, act: &RunAct, to: Phase) -> Result<Answer> {
+/// The run that an act names; its reason must say something.
+async fn named(config: &Config, ledger: &dyn Ledger, act: &RunAct) -> Result<Run> {
     if act.reason.trim().is_empty() {
-        bail!("--reason is empty: say why, for whoever asks tomorrow");
+        bail!(WrongUse("--reason is empty: say why, for whoever asks tomorrow".to_owned()));
     }
     let found = find_run(config, ledger, &act.run).await?;
-    let run = found.with_context(|| format!("there is no run {}; `subah runs list`", act.run))?;
+    found.with_context(|| format!("there is no run {}; `subah runs list`", act.run))
+}
+
+/// The new plan is made and looked at before the old one goes.
+async fn replan(config: &Config, ledger: &dyn Ledger, act: &RunAct) -> Result<Answer> {
+    let run = named(config, ledger, act).await?;
+    let id = &run.header.id;
+    if id.campaign() != config.campaign.id.as_str() {
+        bail!("{id} is of another campaign than {}", config.campaign.id);
+    }
+    let taken = Files::of(config).snapshot(config, id.date()).await?;
+    let why = why_kept(&run, &ledger.counts(id).await?, ledger.now().await?);
+    if let Some(why) = why {
+        println!("{id} is not planned anew: {why}");
+        return Ok(Answer::No);
+    }
+    if taken.snapshot.hash == run.header.snapshot && run.phase == Phase::Open {
+        println!("{id} is planned from these very files; nothing to do");
+        return Ok(Answer::Yes);
+    }
+    let now = ledger.now().await?;
+    let plan = Plan::new(&taken.snapshot, id.clone(), run.header.window, now);
+    let sendable = (0..plan.total()).filter(|index| plan.at(*index).call.is_ok()).count();
+    let (before, total) = (run.header.total, plan.total());
+    if !act.yes {
+        println!(
+            "{id}: {before} planned before, {total} now, {sendable} of them to be sent; `subah plan` shows more, --yes does it"
+        );
+        return Ok(Answer::from_bool(sendable > 0));
+    }
+    let parts = Parts::new(config, Credentials::load(&config.credentials)?, &[]).await?;
+    output::record(config, "did", &format!("run {id} is planned anew: {}", act.reason))?;
+    let planned = parts.replan(config, &taken.snapshot, &run).await?.run;
+    println!(
+        "{id}: {before} planned before, {} now; it is {}",
+        planned.cursor,
+        planned.phase.as_str()
+    );
+    Ok(Answer::Yes)
+}
+
+async fn change(config: &Config, ledger: &dyn Ledger, act: &RunAct, to: Phase) -> Result<Answer> {
+    let run = named(config, ledger, act).await?;
     let (id, from) = (&run.header.id, run.phase);
     let allowed = matches!(
         (from, to),

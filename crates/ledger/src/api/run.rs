@@ -1,0 +1,190 @@
+//! A run and its plan, as the ledger speaks of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::facts::Ended;
+use domain::{NumberId, Policy, RunId, Timestamp, Window};
+use serde::{Deserialize, Serialize};
+
+use crate::record::Message;
+
+/// How long after its close a run may still be recovered: as long as webhooks are kept.
+const RECOVERABLE: Duration = Duration::from_secs(8 * 24 * 3_600);
+
+/// What is fixed about a run when its planning begins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunHeader {
+    pub id: RunId,
+    /// IANA name of the zone that people read times in.
+    pub zone: String,
+    pub window: Window,
+    /// Nothing starts after this: the deadline, or later for a run that catches up.
+    pub stop_at: Timestamp,
+    /// When undecided attempts become `Unknown`: `stop_at` plus the longest answer.
+    pub close_at: Timestamp,
+    /// Our numbers; a record names its lane by position here.
+    pub lanes: Vec<NumberId>,
+    /// Deliveries, suppressed ones included.
+    pub total: u32,
+    /// SHA-256 of the recipient snapshot and content that the plan was made from.
+    pub snapshot: String,
+    /// How the rows follow from the snapshot: two planners of one run must agree.
+    #[serde(default)]
+    pub planning: u16,
+    pub policy: Policy,
+    /// The share of addressed recipients that must be delivered by the deadline, 0 to 1.
+    pub target_ratio: f64,
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Rows are still being inserted; nothing is sent.
+    Planning,
+    /// Sealed: due deliveries may be claimed.
+    Open,
+    /// An operator stopped it for now.
+    Paused,
+    /// An operator stopped it for good.
+    Cancelled,
+    /// The window is over and every delivery has a named end.
+    Closed,
+}
+
+impl Phase {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Phase::Planning => "planning",
+            Phase::Open => "open",
+            Phase::Paused => "paused",
+            Phase::Cancelled => "cancelled",
+            Phase::Closed => "closed",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Phase> {
+        [Phase::Planning, Phase::Open, Phase::Paused, Phase::Cancelled, Phase::Closed]
+            .into_iter()
+            .find(|phase| phase.as_str() == text)
+    }
+}
+
+/// A run as the ledger holds it.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub header: Arc<RunHeader>,
+    pub phase: Phase,
+    /// Deliveries planned so far; equals `header.total` once sealed.
+    pub cursor: u32,
+    pub sealed_at: Option<Timestamp>,
+    /// When a sender first took it up.
+    pub started_at: Option<Timestamp>,
+    /// Set when an operator opened it once more, for deliveries that were put back.
+    pub until: Option<Timestamp>,
+    /// Resends after lost answers so far: they have a budget.
+    pub lost_resends: u32,
+}
+
+impl Run {
+    /// A run of which nothing is planned yet.
+    pub fn new(header: Arc<RunHeader>) -> Self {
+        Run {
+            header,
+            phase: Phase::Planning,
+            cursor: 0,
+            sealed_at: None,
+            started_at: None,
+            until: None,
+            lost_resends: 0,
+        }
+    }
+
+    /// Nothing starts after this.
+    pub fn stop_at(&self) -> Timestamp {
+        self.until.unwrap_or(self.header.stop_at)
+    }
+
+    /// Whether what hosts know about it may still have to be merged.
+    pub fn is_recoverable(&self, now: Timestamp) -> bool {
+        self.close_at() + RECOVERABLE > now
+    }
+
+    /// When undecided attempts become `Unknown`.
+    pub fn close_at(&self) -> Timestamp {
+        self.stop_at() + self.header.close_at.since(self.header.stop_at)
+    }
+}
+
+/// Answer to [`Ledger::begin_run`].
+#[derive(Clone, Debug)]
+pub enum Begun {
+    Created(Run),
+    /// Someone began it before: this is theirs, and it stands.
+    Exists(Run),
+}
+
+impl Begun {
+    pub fn run(&self) -> &Run {
+        match self {
+            Begun::Created(run) | Begun::Exists(run) => run,
+        }
+    }
+}
+
+/// One planned delivery.
+#[derive(Clone, Debug)]
+pub struct PlanRow {
+    pub lane: u16,
+    pub due_at: Timestamp,
+    pub message: Message,
+    /// Set when the recipient is left out.
+    pub ended: Option<Ended>,
+}
+
+/// Consecutive rows from index `from`, with the bodies they name.
+#[derive(Clone, Debug, Default)]
+pub struct PlanChunk {
+    /// What the rows follow from: the run's header must name the same.
+    pub snapshot: String,
+    pub from: u32,
+    pub rows: Vec<PlanRow>,
+    /// Body hash → body.
+    pub bodies: BTreeMap<String, Arc<str>>,
+}
+
+/// Answer to [`Ledger::discard`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discarded {
+    Done,
+    /// There is no such run.
+    Unknown,
+    Kept(WhyKept),
+}
+
+/// Why a run's plan is not thrown away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhyKept {
+    /// A planner is at work: the next one finishes the plan.
+    Planning,
+    /// The window has opened.
+    Opened,
+    /// A sender has had a delivery in hand.
+    Tried,
+    /// The store may have forgotten what was sent.
+    Fenced,
+}
+
+impl fmt::Display for WhyKept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            WhyKept::Planning => "its plan is being written",
+            WhyKept::Opened => "its window has opened",
+            WhyKept::Tried => "a sender has had some of its deliveries in hand",
+            WhyKept::Fenced => "the store may have forgotten what was sent",
+        })
+    }
+}

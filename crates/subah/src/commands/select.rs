@@ -1,0 +1,100 @@
+//! Which deliveries of a run a command means.
+
+use anyhow::{Context, Result};
+use domain::facts::Ended;
+use domain::{NumberId, Recipient, RunId, State, person};
+use ledger::api::for_each;
+use ledger::{DeliveryView, Filter, Ledger, Run};
+use scheduler::intake::phone;
+use status::miss::Causes;
+
+use crate::cli::Which;
+use crate::exit::WrongUse;
+
+pub struct Selection {
+    run: RunId,
+    filter: Filter,
+    person: Option<Person>,
+    missed: bool,
+    cause: Option<String>,
+    causes: Causes,
+}
+
+impl Selection {
+    /// Reads the run once, for the causes of what was never tried.
+    pub async fn new(ledger: &dyn Ledger, run: &Run, which: &Which) -> Result<Self> {
+        let lane = which.number.clone().map(NumberId::try_new).transpose()?;
+        let states = which.state.iter().map(|name| state(name));
+        let filter = Filter { states: states.collect::<Result<_>>()?, lane };
+        let mut causes = Causes::new(run.header.window.deadline);
+        let run = run.header.id.clone();
+        for_each(ledger, &run, &Filter::default(), |delivery| causes.see(delivery)).await?;
+        Ok(Selection {
+            run,
+            filter,
+            person: which.recipient.as_deref().map(Person::of),
+            missed: which.missed,
+            cause: which.cause.as_ref().map(|cause| cause.replace(' ', "_")),
+            causes,
+        })
+    }
+
+    pub async fn for_each(
+        &self,
+        ledger: &dyn Ledger,
+        mut tell: impl FnMut(&DeliveryView) + Send,
+    ) -> Result<()> {
+        let tell = |delivery: &DeliveryView| {
+            if self.fits(delivery) {
+                tell(delivery);
+            }
+        };
+        Ok(for_each(ledger, &self.run, &self.filter, tell).await?)
+    }
+
+    /// Why a delivery was missed or left out; empty when it was not.
+    pub fn why(&self, delivery: &DeliveryView) -> &'static str {
+        match &delivery.facts.ended {
+            Some(Ended::Suppressed(reason)) => reason.as_str(),
+            _ => self.causes.of(delivery).unwrap_or(""),
+        }
+    }
+
+    fn fits(&self, delivery: &DeliveryView) -> bool {
+        self.person.as_ref().is_none_or(|person| person.gets(delivery))
+            && (!self.missed || self.causes.of(delivery).is_some())
+            && self.cause.as_deref().is_none_or(|cause| self.why(delivery) == cause)
+    }
+}
+
+fn state(name: &str) -> Result<State> {
+    State::parse(name.trim()).with_context(|| {
+        let known: Vec<&str> = State::ALL.iter().map(|s| s.as_str()).collect();
+        WrongUse(format!("unknown state {name:?}, expected {}", known.join(", ")))
+    })
+}
+
+/// One person, by id or by phone number in any spelling.
+pub struct Person {
+    id: String,
+    keys: Vec<String>,
+}
+
+impl Person {
+    pub fn of(text: &str) -> Self {
+        let phone = phone::parse(text, None, Some(phone::Country::INDIA)).ok();
+        let keys = phone.map(|phone| person::phone_key(&phone)).into_iter().collect();
+        Person { id: text.to_owned(), keys }
+    }
+
+    pub fn gets(&self, delivery: &DeliveryView) -> bool {
+        let message = &delivery.message;
+        message.recipient.as_str() == self.id
+            || person::keys(&message.to).any(|key| self.keys.contains(&key))
+    }
+
+    pub fn is(&self, recipient: &Recipient) -> bool {
+        recipient.id.as_str() == self.id
+            || person::keys(&recipient.address).any(|key| self.keys.contains(&key))
+    }
+}

@@ -1,0 +1,103 @@
+//! `send-test`: one recipient's real message of a date, now. A run of its own with one
+//! delivery, so that ledger, journal and statuses know of the message as of any other.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use cloud_api::messages::template_message;
+use domain::campaign::CampaignId;
+use domain::{Clock, RunId, State, SystemClock, Window};
+use ledger::{DeliveryView, Filter, Ledger, Run};
+use scheduler::{Plan, Snapshot};
+
+use super::deliveries::shown;
+use super::select::Person;
+use crate::cli::{Role, SendTestArgs};
+use crate::config::Config;
+use crate::config::secrets::Credentials;
+use crate::exit::Answer;
+use crate::files::{self, Files};
+use crate::morning::{Ended, Loops, Until, follow, interrupted};
+use crate::wire::Parts;
+use crate::{http, output};
+
+/// How long a test may still begin, and how long its statuses are waited for.
+const CLOSES: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(120);
+
+pub async fn run(config: &Config, args: &SendTestArgs) -> Result<Answer> {
+    let date = files::date(&args.date, config)?;
+    let all = Files::of(config).snapshot(config, date).await?.snapshot;
+    let person = Person::of(&args.to);
+    let mut rows = all.rows.iter().map(|row| &row.recipient);
+    let Some(id) = rows.find(|recipient| person.is(recipient)).map(|r| r.id.clone()) else {
+        bail!("nobody in the list has that id or phone number: `subah recipients list`");
+    };
+    let snapshot = all.only(&id);
+    let now = SystemClock.now();
+    let clock = now.to_utc().with_timezone(&config.daily.window.zone).format("%H%M%S");
+    let campaign = CampaignId::try_new(format!("{}-test-{clock}", config.campaign.id))?;
+    let run = RunId::new(&campaign, date);
+    let window = Window {
+        opens: now,
+        target: now,
+        spread_until: now + Duration::from_secs(1),
+        closes: now + CLOSES,
+        deadline: now + DEADLINE,
+    };
+    let plan = Plan::new(&snapshot, run.clone(), window, now);
+    let planned = plan.at(0);
+    let recipient = &snapshot.rows[0].recipient;
+    let call = match planned.call {
+        Ok(call) => call,
+        Err(left_out) => {
+            println!("{id} gets nothing: {}", left_out.detail);
+            return Ok(Answer::No);
+        }
+    };
+    if !args.yes {
+        let mut body = serde_json::to_value(template_message(&recipient.address, &call, ""))?;
+        if let Some(phone) = recipient.address.phone() {
+            body["to"] = phone.masked().into();
+        }
+        println!("{}", serde_json::to_string_pretty(&body)?);
+        println!("nothing was sent; --yes sends it to {id}, who also gets the daily run's message");
+        return Ok(Answer::Yes);
+    }
+    output::record(config, "did", &format!("send-test to {id}: run {run}"))?;
+    send(config, &snapshot, &run, window).await
+}
+
+async fn send(config: &Config, snapshot: &Snapshot, id: &RunId, window: Window) -> Result<Answer> {
+    let parts = Parts::new(config, Credentials::load(&config.credentials)?, &Role::ALL).await?;
+    let stop_at = window.deadline;
+    let run = parts.plan(config, snapshot, id, window, stop_at, &|_| {}).await?.run;
+    // Another subah that is running here sends it; without one we do.
+    let loops = match &parts.journal {
+        None => None,
+        Some(_) => {
+            let listener = match parts.inbox {
+                Some(_) => Some(http::bind(config.receiver, "receiver.listen").await?),
+                None => None,
+            };
+            Some(Loops::start(&parts, listener)?)
+        }
+    };
+    let ended = follow(&parts, id, Until::Settled, interrupted()).await;
+    if let Some(loops) = loops {
+        loops.stop().await;
+    }
+    let delivery = only_delivery(parts.ledger.as_ref(), &run).await?;
+    println!(
+        "{}",
+        serde_json::to_string_pretty(&shown(&delivery, config.daily.window.zone, false))?
+    );
+    println!("{}: {}; `subah deliveries show '{}'`", id, delivery.state, delivery.id);
+    let good = matches!(delivery.state, State::Delivered | State::Read);
+    Ok(Answer::from_bool(good && ended == Ended::Over))
+}
+
+async fn only_delivery(ledger: &dyn Ledger, run: &Run) -> Result<DeliveryView> {
+    let found = ledger.list(&run.header.id, &Filter::default(), None, 1).await?;
+    found.into_iter().next().context("the test is gone from the ledger")
+}
