@@ -119,6 +119,11 @@ pub enum Suppression {
 }
 
 impl Suppression {
+    /// Something is missing or wrong on our side; else the person does not want it.
+    pub fn is_a_fault(self) -> bool {
+        !matches!(self, Suppression::NoConsent | Suppression::OptedOut)
+    }
+
     pub const ALL: [Suppression; 8] = [
         Suppression::NoContent,
         Suppression::NotApproved,

@@ -5,7 +5,7 @@ mod deliveries;
 pub use deliveries::{ActArgs, Deliveries, ListArgs, Resolved, SendAgainArgs, Which};
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -40,6 +40,28 @@ impl Cli {
             _ if self.quiet => "off",
             Command::Serve { .. } | Command::Run(_) | Command::Simulate(_) => "info",
             _ => "error",
+        }
+    }
+}
+
+impl Cli {
+    /// Whether it works on the files of an installation.
+    pub fn needs_installation(&self) -> bool {
+        use Command::{Completions, Demo, Formats, Init, Man, Simulate};
+        let read = matches!(self.command, Command::Webhooks(Webhooks::Read { .. }));
+        let apart = matches!(
+            self.command,
+            Demo(_) | Init { .. } | Simulate(_) | Formats | Completions { .. } | Man { .. }
+        );
+        !read && !apart
+    }
+
+    /// The file that is read once, from wherever a person has it.
+    pub fn input(&self) -> Option<&Path> {
+        match &self.command {
+            Command::Recipients(Recipients::Import { args, .. })
+            | Command::Content(Content::Import { args, .. }) => Some(&args.file),
+            _ => None,
         }
     }
 }

@@ -133,7 +133,7 @@ impl Config {
         let cloud_api = read_cloud_api(&mut section);
         let waba_id = section.text("waba_id");
         drop(section);
-        let credentials = read_credentials(&mut root.section("credentials"), &home);
+        let credentials = read_credentials(&mut root.section("credentials"), &home, system);
         let mut section = root.section("receiver");
         let receiver = section.address("listen", ([127, 0, 0, 1], 8080).into());
         let inbox_bytes_max =
@@ -272,9 +272,13 @@ fn read_cloud_api(section: &mut Section) -> CloudApi {
     options
 }
 
-fn read_credentials(section: &mut Section, home: &Path) -> CredentialFiles {
+fn read_credentials(section: &mut Section, home: &Path, system: bool) -> CredentialFiles {
     let mut file = |key| {
-        let path = section.path(key)?;
+        let Some(path) = section.path(key) else {
+            // Where the README puts them, so that commands find what the units load.
+            let usual = home.join("credentials").join(key);
+            return (system && usual.exists()).then_some(usual);
+        };
         let text = path.to_string_lossy();
         let is_secret = text.len() > 40 && !text.contains(['/', '.']);
         if is_secret || text.starts_with("EAA") {

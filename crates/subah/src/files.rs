@@ -23,7 +23,7 @@ use scheduler::snapshot::Taken;
 use serde::de::DeserializeOwned;
 
 use crate::config::Config;
-use crate::store;
+use crate::{owner, store};
 
 pub struct Files {
     state_dir: PathBuf,
@@ -121,6 +121,10 @@ pub fn input(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if path == Path::new("-") {
         std::io::stdin().lock().read_to_end(&mut bytes).with_context(doing)?;
+        return Ok(bytes);
+    }
+    if let Some(mut file) = owner::opened(path) {
+        file.read_to_end(&mut bytes).with_context(doing)?;
         return Ok(bytes);
     }
     std::fs::read(path).with_context(doing)

@@ -9,6 +9,7 @@ mod http;
 mod morning;
 mod notify;
 mod output;
+mod owner;
 mod private_redis;
 mod rehearsal;
 mod sampler;
@@ -28,6 +29,9 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     if cli.quiet {
         output::be_quiet();
+    }
+    if let Err(error) = owner::become_owner(&cli) {
+        return exit::report(&error);
     }
     let _flush = telemetry::log::start(cli.log_default());
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -66,6 +66,10 @@ pub async fn run(config: &Config, offline: bool, date: Option<&str>) -> Result<A
 }
 
 async fn check_store(config: &Config, findings: &mut Findings) -> Result<()> {
+    if !store::exists(config) {
+        findings.not_checked("store: there is no ledger yet, the first plan makes it");
+        return Ok(()); // looking makes none
+    }
     let ledger = store::open(config).await?;
     let health = ledger.health().await?;
     let facts: Vec<String> = health.facts.iter().map(|(k, v)| format!("{k} {v}")).collect();
@@ -92,15 +96,20 @@ async fn check_content(config: &Config, date: Option<&str>, findings: &mut Findi
     let Some(window) = config.daily.window.on(next) else { return Ok(()) };
     let taken = Files::of(config).snapshot(config, next).await?;
     let plan = Plan::new(&taken.snapshot, RunId::new(&config.campaign.id, next), window, now);
-    let sendable = |index: &u32| plan.at(*index).call.is_ok_and(|call| bad_media(&call).is_none());
-    let good = (0..plan.total()).filter(sendable).count();
-    // Held against the promise: whoever cannot be sent to is not delivered to.
-    let enough = good > 0 && f64::from(good as u32) >= config.sla_target * f64::from(plan.total());
+    let (mut wanted, mut good) = (0u32, 0u32);
+    for index in 0..plan.total() {
+        let (mine, can) = match plan.at(index).call {
+            Ok(call) => (true, bad_media(&call).is_none()),
+            Err(left_out) => (left_out.reason.is_a_fault(), false),
+        };
+        (wanted, good) = (wanted + u32::from(mine), good + u32::from(can));
+    }
+    // Held against the promise: whoever wants it and cannot be sent to is not delivered to.
+    let enough = good > 0 && f64::from(good) >= config.sla_target * f64::from(wanted);
     findings.note(
         enough,
         format!(
-            "the run of {next}: {good} of {} recipients can be sent to, {:.1} % are promised (`subah plan --date {next}` says who not and why)",
-            plan.total(),
+            "the run of {next}: {good} of {wanted} recipients who agreed can be sent to, {:.1} % are promised (`subah plan --date {next}` says who not and why)",
             config.sla_target * 100.0
         ),
     );

@@ -1,6 +1,6 @@
 //! `deliveries list|show`; acts on them are in `amend.rs`.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use chrono_tz::Tz;
 use domain::{Address, Attempt, DeliveryId, Timestamp};
 use ledger::{Change, DeliveryView, Ledger};
@@ -15,6 +15,9 @@ use crate::output::{self, audit};
 use crate::store;
 
 pub async fn run(config: &Config, command: &Deliveries) -> Result<Answer> {
+    if !store::exists(config) {
+        bail!("no run was ever planned here: there is no ledger yet"); // looking makes none
+    }
     let ledger = store::open(config).await?;
     let zone = config.daily.window.zone;
     match command {

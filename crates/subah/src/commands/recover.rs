@@ -11,6 +11,10 @@ use crate::exit::Answer;
 use crate::store;
 
 pub async fn run(config: &Config, args: &RecoverArgs) -> Result<Answer> {
+    if !store::exists(config) {
+        println!("there is no ledger yet: there is nothing to recover");
+        return Ok(Answer::Yes);
+    }
     let ledger = store::open(config).await?;
     let Some(incarnation) = ledger.incarnation().await? else {
         println!("the {} store forgets nothing: there is nothing to recover", ledger.engine());
