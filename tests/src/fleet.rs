@@ -1,6 +1,8 @@
 //! Several subah processes on one store, each with a folder of its own, to be killed,
 //! stopped, cut off and started again; and the far side's record held against the ledger.
 
+pub mod strangers;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,7 +14,7 @@ use ledger::{Filter, Ledger, Phase, Redis, Sqlite};
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::install::{CONTENT, Running, Times, recipients, shared_config, start_simulator};
+use crate::install::{Running, Times, shared_config, start_simulator};
 use crate::install::{get_json, write_credentials};
 use crate::tally::{Message, Tally};
 use crate::{free_port, power, subah};
@@ -53,6 +55,8 @@ pub struct Fleet {
     dir: TempDir,
     pub hosts: Vec<Host>,
     pub simulator: String,
+    /// Port of the one receiver.
+    pub receiver: u16,
     _simulator: Running,
     store: Store,
 }
@@ -73,7 +77,8 @@ impl Fleet {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let receiver = free_port();
         write_credentials(dir.path());
-        let (simulator, process) = start_simulator(dir.path(), receiver, spec.faults);
+        let (simulator, process) =
+            start_simulator(dir.path(), receiver, spec.faults, &["--languages", "en,hi"]);
         let roles: &[(&str, &str)] = match spec.store {
             Store::Sqlite => &[("all", "scheduler,sender,receiver")],
             Store::Redis { .. } => &[
@@ -90,6 +95,7 @@ impl Fleet {
         let mut fleet = Fleet {
             hosts: Vec::new(),
             simulator,
+            receiver,
             _simulator: process,
             store: spec.store.clone(),
             dir,
@@ -127,7 +133,8 @@ impl Fleet {
              [metrics]\nlisten = \"127.0.0.1:{metrics}\"\n\
              [sender]\nbudget = \"1s\"\nintent_timeout = \"4s\"\nlease = \"2s\"\n\
              on_ambiguous = \"{policy}\"\nevidence_error_wait = \"5s\"\n\
-             evidence_lost_wait = \"15s\"\n{numbers}{shared}",
+             evidence_lost_wait = \"15s\"\n{numbers}{shared}\
+             languages = [\"en\", \"hi\", \"mr\"]\nheader = \"image\"\n",
             simulator = self.simulator,
             metrics = free_port(),
             policy = spec.on_ambiguous,
@@ -146,8 +153,7 @@ impl Fleet {
             host.mount(mib);
         }
         if role.contains("scheduler") {
-            std::fs::write(host.dir.join("r.csv"), recipients(spec.people)).expect("the list");
-            std::fs::write(host.dir.join("c.ndjson"), CONTENT).expect("the content");
+            strangers::write_files(&host.dir, spec.people);
             host.ok(&["recipients", "import", host.dir.join("r.csv").to_str().expect("UTF-8")]);
             host.ok(&["content", "import", host.dir.join("c.ndjson").to_str().expect("UTF-8")]);
         }

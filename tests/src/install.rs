@@ -69,7 +69,7 @@ impl Install {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let (receiver, metrics) = (free_port(), free_port());
         write_credentials(dir.path());
-        let (simulator, process) = start_simulator(dir.path(), receiver, "none");
+        let (simulator, process) = start_simulator(dir.path(), receiver, "none", &[]);
         let install = Install { dir, receiver, metrics, simulator, _simulator: process };
         std::fs::write(install.path("subah.toml"), install.config(times)).expect("the config");
         std::fs::write(install.path("recipients.csv"), recipients(people)).expect("the list");
@@ -240,10 +240,16 @@ pub fn recipients(people: u32) -> String {
 }
 
 /// A simulated Cloud API that reports to `receiver`, and where it is.
-pub fn start_simulator(dir: &Path, receiver: u16, faults: &str) -> (String, Running) {
+pub fn start_simulator(
+    dir: &Path,
+    receiver: u16,
+    faults: &str,
+    more: &[&str],
+) -> (String, Running) {
     let mut child = subah()
         .args(["simulate", "--listen", "127.0.0.1:0", "--compress", "20", "--latency", "10ms"])
         .args(["--faults", faults])
+        .args(more)
         .args(["--webhook", &format!("http://127.0.0.1:{receiver}/webhooks")])
         .arg("--app-secret-file")
         .arg(dir.join("app"))
@@ -270,6 +276,22 @@ pub fn get(url: &str) -> Option<(u16, String)> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
     Some((status, body.to_owned()))
+}
+
+/// A POST of a webhook that Meta signed, with the secret of [`write_credentials`]; its status.
+pub fn post_webhook(receiver: u16, body: &str) -> Option<u16> {
+    let secret = secrecy::SecretString::from("secret-app");
+    let signature = cloud_api::signature::sign(&secret, body.as_bytes());
+    let mut stream = TcpStream::connect(("127.0.0.1", receiver)).ok()?;
+    let length = body.len();
+    write!(
+        stream,
+        "POST /webhooks HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nX-Hub-Signature-256: {signature}\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer.split(' ').nth(1)?.parse().ok()
 }
 
 pub fn get_json(url: &str) -> Value {

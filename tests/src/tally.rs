@@ -15,6 +15,7 @@ pub struct Tally {
     pub failed: u64,
     pub expired: u64,
     pub quarantined: u64,
+    pub suppressed: u64,
     /// Requests that reached the far side.
     pub requests: u64,
     /// Messages beyond the first of a delivery that a recipient could receive.
@@ -48,6 +49,7 @@ impl Tally {
             State::Failed => self.failed += 1,
             State::Expired => self.expired += 1,
             State::Quarantined => self.quarantined += 1,
+            State::Suppressed => self.suppressed += 1,
             state => self.open += u64::from(state.is_open()),
         }
         let facts = &delivery.facts;
@@ -76,6 +78,7 @@ impl Tally {
             (&mut self.failed, other.failed),
             (&mut self.expired, other.expired),
             (&mut self.quarantined, other.quarantined),
+            (&mut self.suppressed, other.suppressed),
             (&mut self.requests, other.requests),
             (&mut self.duplicates, other.duplicates),
             (&mut self.unflagged, other.unflagged),

@@ -30,6 +30,8 @@ pub struct Options {
     pub numbers: Vec<(NumberId, u32)>,
     /// Approved templates; empty accepts every name.
     pub templates: Vec<TemplateDefinition>,
+    /// Translations that every template has; empty accepts every language.
+    pub languages: Vec<String>,
     /// Media ids that every number knows besides its uploads: those of a rehearsal's content.
     pub media: Vec<String>,
     /// Of templates, as statuses name it: `utility`, `marketing` or `authentication`.
@@ -51,6 +53,7 @@ impl Options {
             throughput: 80,
             numbers: Vec::new(),
             templates: Vec::new(),
+            languages: Vec::new(),
             media: Vec::new(),
             category: "utility".to_owned(),
             client_timeout: Duration::from_secs(10),

@@ -486,6 +486,9 @@ pub struct SimulateArgs {
     pub faults: Faults,
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
+    /// Translations that templates have, e.g. en,hi; others are refused [default: all]
+    #[arg(long, value_delimiter = ',')]
+    pub languages: Vec<String>,
     /// Messages a second that each number takes
     #[arg(long, default_value_t = 80)]
     pub throughput: u32,

@@ -11,7 +11,7 @@ use ledger::Ledger;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde::Serialize;
-use tests::fleet::{Fleet, Spec, Store};
+use tests::fleet::{Fleet, Spec, Store, strangers};
 use tests::install::Times;
 use tests::proxy::{Mood, Proxy};
 use tests::redis_server::RedisServer;
@@ -75,7 +75,9 @@ async fn main() -> Result<ExitCode> {
     println!("{}", serde_json::to_string(&outcome)?);
     let tally = &outcome.tally;
     let duplicates = if args.policy == "hold" { tally.duplicates } else { 0 };
-    let faults = tally.faults() + duplicates;
+    // Who said STOP, and whoever's picture Meta does not have, got nothing; all others count.
+    let left_out = u64::from(strangers::STOPS + strangers::WITHOUT_MEDIA);
+    let faults = tally.faults() + duplicates + tally.suppressed.abs_diff(left_out);
     Ok(ExitCode::from(u8::from(faults > 0 || outcome.runs != 1)))
 }
 
@@ -127,13 +129,17 @@ fn run(args: &Args) -> Result<Outcome> {
     let ledger = connect(&fleet, direct.as_deref());
     until("a sealed plan", || is_sealed(ledger.as_ref()).then_some(()));
 
+    strangers::say_stop(fleet.receiver, args.people);
+    let run = block_on(ledger.runs())?.swap_remove(0).header.id.clone();
+
     // A file that is put back to what its disk held must not be open here meanwhile.
     let watching = (!embedded).then(|| std::sync::Arc::clone(&ledger));
     drop(ledger);
     let watched = || watching.as_deref().expect("there is Redis");
     let mut harm =
         Harmer { rng: SmallRng::seed_from_u64(args.seed), bytes_lost: 0, recoveries: Vec::new() };
-    for _ in 0..args.times {
+    for n in 0..args.times {
+        strangers::slander(fleet.receiver, &run, n % args.people);
         match args.harm {
             Harm::Kills | Harm::SqliteKills => harm.kill_one(&mut fleet),
             Harm::RedisKills => {

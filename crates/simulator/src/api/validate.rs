@@ -133,6 +133,10 @@ fn template(shared: &Shared, number: &NumberId, template: &Value) -> Result<(), 
             }
         }
     }
+    let languages = &shared.options.languages;
+    if !languages.is_empty() && !languages.iter().any(|known| known == language) {
+        return refuse(404, 132_001, "template name does not exist in the translation");
+    }
     if shared.options.templates.is_empty() {
         return Ok(());
     }
