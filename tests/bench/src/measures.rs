@@ -3,6 +3,7 @@
 pub mod drain;
 pub mod enqueue;
 pub mod growth;
+pub mod import;
 pub mod lateness;
 pub mod million;
 pub mod outage;
@@ -55,6 +56,7 @@ pub enum Measure {
     Webhooks,
     Million,
     Growth,
+    Import,
     Outage,
     Rest,
 }
@@ -70,6 +72,7 @@ impl Measure {
             Measure::Webhooks => webhooks::run(size, samples),
             Measure::Million => million::run(size, samples),
             Measure::Growth => growth::run(size, samples),
+            Measure::Import => import::run(size, samples),
             Measure::Outage => outage::run(size, samples),
             Measure::Rest => rest::run(size, samples),
         }

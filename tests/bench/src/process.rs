@@ -57,6 +57,11 @@ impl Process {
         matches!(self.0.try_wait(), Ok(Some(_)) | Err(_))
     }
 
+    /// Whether it ended by itself with exit code 0; waits for the end.
+    pub fn succeeded(mut self) -> bool {
+        self.0.wait().is_ok_and(|status| status.success())
+    }
+
     /// SIGTERM, and waits.
     pub fn stop(mut self) {
         if !self.is_over() {

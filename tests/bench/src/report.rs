@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use crate::sample::{Sample, median};
 
 /// Measures in the order of the page: name, heading, what was done.
-const MEASURES: [(&str, &str, &str); 8] = [
+const MEASURES: [(&str, &str, &str); 9] = [
     (
         "enqueue",
         "Plan and queue",
@@ -42,6 +42,11 @@ const MEASURES: [(&str, &str, &str); 8] = [
         "growth",
         "How cost grows",
         "Planning n recipients in a process of its own: time, peak memory of the process, and the store, for each recipient.",
+    ),
+    (
+        "import",
+        "Import of a list",
+        "`subah recipients import` of a CSV file in a process of its own: encoding, quotes, every cell, phone numbers, one row a person. *Read and checked* is `--dry-run`; *stored* also compares with what is stored (nothing here), writes and syncs.",
     ),
     (
         "outage",

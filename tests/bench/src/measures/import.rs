@@ -1,0 +1,58 @@
+//! How fast a list is read and checked, and what it takes.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use tests::subah;
+
+use super::Size;
+use crate::process::{Process, Usage};
+use crate::sample::Samples;
+
+/// Between two looks at the memory of a process that may be over any moment.
+const LOOK: Duration = Duration::from_millis(5);
+
+pub fn run(size: Size, samples: &Samples) -> Result<()> {
+    let rows: u32 = size.pick(5_000, 200_000, 1_000_000);
+    let dir = tempfile::tempdir()?;
+    let mut list = String::from("id,name,phone,tier,language,consent_utility,firm\n");
+    for n in 0..rows {
+        let phone = 6_000_000_001u64 + u64::from(n) * 3;
+        writeln!(list, "arn-{n:07},Asha Rao,+91{phone},pro,hi,yes,Rao Wealth {}", n % 977)?;
+    }
+    let bytes = list.len() as f64 / 1024.0 / 1024.0;
+    std::fs::write(dir.path().join("list.csv"), list)?;
+    crate::process::output("init", subah().arg("init").arg(dir.path()))?;
+    for round in 0..size.rounds() {
+        for (case, stores) in [("read and checked", "--dry-run"), ("stored", "--yes")] {
+            let (seconds, usage) = once(dir.path(), stores)?;
+            let values = [
+                ("rows_per_s", f64::from(rows) / seconds),
+                ("mib_per_s", bytes / seconds),
+                ("peak_mib", usage.peak_mib),
+            ];
+            samples.add(("import", case), "subah", round, &values)?;
+        }
+        std::fs::remove_dir_all(dir.path().join("state"))?;
+    }
+    Ok(())
+}
+
+fn once(dir: &std::path::Path, stores: &str) -> Result<(f64, Usage)> {
+    let begun = Instant::now();
+    let mut command = subah();
+    command.current_dir(dir).args(["recipients", "import", "list.csv", stores]);
+    let mut process = Process::start("import", &mut command)?;
+    let mut last = Usage::default();
+    while !process.is_over() {
+        let seen = process.usage();
+        if seen.peak_mib > 0.0 {
+            last = seen;
+        }
+        tests::pause(LOOK);
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    ensure!(process.succeeded(), "the import failed");
+    Ok((seconds, last))
+}
