@@ -119,7 +119,7 @@ impl Run {
     }
 }
 
-/// Answer to [`Ledger::begin_run`].
+/// Answer to [`Ledger::begin_run`](super::Ledger::begin_run).
 #[derive(Clone, Debug)]
 pub enum Begun {
     Created(Run),
@@ -156,7 +156,7 @@ pub struct PlanChunk {
     pub bodies: BTreeMap<String, Arc<str>>,
 }
 
-/// Answer to [`Ledger::discard`].
+/// Answer to [`Ledger::discard`](super::Ledger::discard).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Discarded {
     Done,
