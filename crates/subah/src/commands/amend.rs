@@ -67,11 +67,13 @@ async fn amend(
         bail!(WrongUse("--reason is empty: say why, for whoever asks tomorrow".to_owned()));
     }
     let (judged, mut answer) = judge(config, ledger, act, change).await?;
-    for (id, state) in judged.iter().take(SHOWN) {
-        println!("{id}: {state} {}", said(change, may(change, *state)));
-    }
-    if judged.len() > SHOWN {
-        println!("… and {} more", judged.len() - SHOWN);
+    if answer == Answer::No || !act.yes {
+        for (id, state) in judged.iter().take(SHOWN) {
+            println!("{id}: {state} {}", said(change, may(change, *state)));
+        }
+        if judged.len() > SHOWN {
+            println!("… and {} more", judged.len() - SHOWN);
+        }
     }
     if judged.is_empty() || answer == Answer::No || !act.yes {
         let why = match (judged.is_empty(), answer) {
@@ -82,10 +84,9 @@ async fn amend(
         println!("nothing was changed; {why}");
         return Ok(if judged.is_empty() { Answer::No } else { answer });
     }
-    let (ids, now) =
-        (judged.into_iter().map(|(id, _)| id).collect::<Vec<_>>(), ledger.now().await?);
+    let now = ledger.now().await?;
     if let Some(until) = until {
-        for run in ids.iter().map(|id| &id.run).collect::<BTreeSet<_>>() {
+        for run in judged.iter().map(|(id, _)| &id.run).collect::<BTreeSet<_>>() {
             let reopened = ledger.reopen(run, until).await?;
             match reopened.phase {
                 Phase::Cancelled => bail!("run {run} is cancelled: nothing of it is put back"),
@@ -95,18 +96,18 @@ async fn amend(
         }
     }
     let (mut done, by) = (0, who());
-    for chunk in ids.chunks(CHUNK) {
+    for chunk in judged.chunks(CHUNK) {
         let note = || Note { at: now, by: by.clone(), change, why: act.reason.clone() };
-        let amendment = |id: &DeliveryId| {
+        let amendment = |(id, _): &(DeliveryId, State)| {
             tracing::warn!(delivery.id = %id, by, ?change, "delivery {id} is changed by hand");
             Amendment { id: id.clone(), change, note: Some(note()) }
         };
         let amendments: Vec<Amendment> = chunk.iter().map(amendment).collect();
-        for (id, amended) in chunk.iter().zip(ledger.amend(&amendments).await?) {
+        for ((id, before), amended) in chunk.iter().zip(ledger.amend(&amendments).await?) {
             if let Amended::Done(state) = amended {
                 done += 1;
-                if ids.len() <= SHOWN {
-                    println!("{id}: → {state}");
+                if judged.len() <= SHOWN {
+                    println!("{id}: {before} → {state}");
                 }
             } else {
                 println!("{id}: changed meanwhile, and stays: {amended:?}");
@@ -114,7 +115,7 @@ async fn amend(
             }
         }
     }
-    println!("{done} of {} deliveries are changed", ids.len());
+    println!("{done} of {} deliveries are changed", judged.len());
     Ok(answer)
 }
 
