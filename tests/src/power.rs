@@ -4,13 +4,26 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Builds the shim; returns its path.
+/// Builds the shim that notes what was synced; returns its path.
 ///
 /// # Panics
 /// When there is no C compiler (`tests/run` installs one).
 pub fn build_shim(dir: &Path) -> String {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("shim/synced.c");
-    let library = dir.join("synced.so");
+    build(dir, "synced")
+}
+
+/// Builds the shim of a slow disk: the file that `SLOW_SYNC` names says how slow, in
+/// milliseconds.
+///
+/// # Panics
+/// When there is no C compiler.
+pub fn build_slow_shim(dir: &Path) -> String {
+    build(dir, "slow")
+}
+
+fn build(dir: &Path, name: &str) -> String {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("shim/{name}.c"));
+    let library = dir.join(format!("{name}.so"));
     let built = Command::new("cc")
         .args(["-shared", "-fPIC", "-O1", "-o"])
         .arg(&library)

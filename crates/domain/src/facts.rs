@@ -121,6 +121,11 @@ impl NotSent {
         NotSent::ConnectTimeout,
     ];
 
+    /// The cause lies in this process or its store: no delivery pays for it.
+    pub const fn is_ours(self) -> bool {
+        matches!(self, NotSent::Aborted | NotSent::Descriptors)
+    }
+
     pub const fn as_str(self) -> &'static str {
         match self {
             NotSent::Connect => "no_connection",
@@ -350,7 +355,8 @@ impl Facts {
     pub fn possible_duplicate(&self) -> bool {
         use crate::state::{Standing, standing};
         let may_have_gone = |a: &&Attempt| {
-            !matches!(standing(a), Standing::Unspent | Standing::Closed | Standing::Rejected)
+            use Standing::{Closed, Ours, Rejected, Unspent};
+            !matches!(standing(a), Unspent | Ours | Closed | Rejected)
         };
         let gone = self.attempts.iter().filter(may_have_gone).count();
         gone > 1 || (self.suspect && gone == 1)

@@ -254,6 +254,8 @@ pub enum Standing {
     WrittenOff,
     /// Never reached the far side, or was turned away for pace: no attempt spent.
     Unspent,
+    /// Given up here before anything was written: our own trouble, which costs nothing.
+    Ours,
     /// Spent, and another may follow.
     Closed,
     /// Spent, and no other can succeed.
@@ -288,6 +290,7 @@ pub fn standing(attempt: &Attempt) -> Standing {
         Http::None | Http::Ambiguous(_) if attempt.written_off_at.is_some() => Standing::WrittenOff,
         Http::None => Standing::InFlight,
         Http::Ambiguous(_) => Standing::Doubtful,
+        Http::NotSent(why) if why.is_ours() => Standing::Ours,
         Http::NotSent(_) => Standing::Unspent,
         Http::Refused(failure) => match failure.class {
             FailureClass::Throttled | FailureClass::Halted => Standing::Unspent,
@@ -301,7 +304,7 @@ pub fn standing(attempt: &Attempt) -> Standing {
 
 /// How many attempts count against [`Policy::attempts_max`].
 pub fn attempts_spent(facts: &Facts) -> u32 {
-    count(facts, |standing| standing != Standing::Unspent)
+    count(facts, |standing| !matches!(standing, Standing::Unspent | Standing::Ours))
 }
 
 /// How many tries count against [`Policy::defers_max`].

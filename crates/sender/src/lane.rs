@@ -14,6 +14,7 @@ use queue::{BoxError, Lane, Room};
 use templates::{Header, Media, TemplateCall};
 use tokio::sync::Notify;
 
+use crate::gate::Entry;
 use crate::monotonic;
 use crate::sender::Shared;
 use crate::worker;
@@ -185,11 +186,8 @@ impl Lane for NumberLane {
     }
 
     fn room(&self) -> Room {
-        if let Some(wait) = self.shared.gate.closed(&self.number, monotonic()) {
-            return Room::Wait(wait);
-        }
         let waiting = self.waiting.load(Ordering::SeqCst);
-        match self.with_breaker(|breaker| breaker.state(monotonic())) {
+        let room = match self.with_breaker(|breaker| breaker.state(monotonic())) {
             BreakerState::Open => Room::Wait(AHEAD),
             BreakerState::HalfOpen if waiting > 0 => Room::Wait(AHEAD),
             BreakerState::HalfOpen => Room::UpTo(1),
@@ -200,6 +198,12 @@ impl Lane for NumberLane {
                     room => Room::UpTo(room),
                 }
             }
+        };
+        let Room::UpTo(room) = room else { return room };
+        match self.shared.gate.entry(&self.number, monotonic()) {
+            Entry::Wait(wait) => Room::Wait(wait),
+            Entry::One => Room::UpTo(1),
+            Entry::Open => Room::UpTo(room),
         }
     }
 

@@ -4,6 +4,7 @@
 //! permit → [`journal`] → intent (a compare-and-set in the ledger) → POST → [`decide`] →
 //! result. The decision is a pure function; the loop around it is thin.
 
+mod budget;
 pub mod decide;
 mod failpoint;
 mod gate;

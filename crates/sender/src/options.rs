@@ -12,6 +12,9 @@ pub struct Options {
     /// From intent to write. After it the intent is aborted: a sender that was frozen must
     /// not send late.
     pub budget: Duration,
+    /// As far as the budget may grow where the store or the disk is slow: an intent that was
+    /// granted is doubted after its time-out, and a request takes its own time.
+    pub budget_max: Duration,
     /// Longest handling of one delivery: half a lease for permits, then what an intent may
     /// take.
     pub handling_timeout: Duration,
@@ -33,6 +36,7 @@ impl Default for Options {
         Options {
             concurrency: 200,
             budget: Duration::from_secs(2),
+            budget_max: Duration::from_millis(4_500), // 15 s − 10 s − margin
             handling_timeout: Duration::from_secs(20), // 5 s + 15 s
             backoff: Backoff::default(),
             defer: Backoff {
@@ -49,6 +53,12 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Lets the budget grow as far as an intent's time-out allows, less what a request takes.
+    pub fn with_budget_below(self, intent_timeout: Duration, total_timeout: Duration) -> Self {
+        let room = intent_timeout.saturating_sub(total_timeout);
+        Options { budget_max: room.mul_f64(0.9).max(self.budget), ..self }
+    }
+
     /// The same behaviour `by` times faster, for a window that is `by` times shorter.
     pub fn compressed(self, by: f64) -> Self {
         Options {

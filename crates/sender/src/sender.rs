@@ -15,6 +15,7 @@ use rand::rngs::StdRng;
 use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
+use crate::budget::Budget;
 use crate::gate::Gate;
 use crate::journal::Journal;
 use crate::lane::NumberLane;
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub transport: Arc<dyn Transport>,
     pub journal: Arc<dyn Journal>,
     pub gate: Gate,
+    pub budget: Budget,
     /// Names this host among those that share the ledger.
     pub host: String,
     pub clock: Arc<dyn Clock>,
@@ -164,6 +166,7 @@ impl Sender {
             transport: self.transport,
             journal: self.journal,
             gate: Gate::default(),
+            budget: Budget::new(self.options.budget, self.options.budget_max),
             host: self.host,
             clock: self.clock,
             callback_key: self.callback_key,

@@ -20,7 +20,7 @@ use quality::Pace;
 use templates::TemplateCall;
 
 use crate::decide::{Decision, Effect, Spent, decide};
-use crate::gate::JOURNAL_PAUSE;
+use crate::gate::{TROUBLE_PAUSE, Trouble};
 use crate::journal::{Entry, Sync};
 use crate::lane::{NumberLane, Stopped};
 use crate::{failpoint, monotonic};
@@ -46,10 +46,14 @@ pub async fn deliver(lane: &NumberLane, claim: Claim) {
     if let Err(hold) = permit {
         return give_back(lane, &claim, hold).await;
     }
+    if let Err(wait) = shared.gate.pass(monotonic()) {
+        return give_back(lane, &claim, wait).await;
+    }
     let intended = monotonic();
     if !journal_intent(lane, &claim, nonce).await {
-        return give_back(lane, &claim, JOURNAL_PAUSE).await;
+        return give_back(lane, &claim, TROUBLE_PAUSE).await;
     }
+    let journalled = monotonic() - intended;
     failpoint::pass("intent");
     let request = IntentRequest { id: claim.id.clone(), fence: claim.fence, nonce };
     match shared.ledger.intent(&[request]).await.as_deref() {
@@ -63,15 +67,23 @@ pub async fn deliver(lane: &NumberLane, claim: Claim) {
         Ok(_) | Err(_) => {
             // It may have been granted without our hearing of it: close it by its nonce.
             shared.metrics.ledger_errors.inc();
+            own_trouble(lane, Trouble::StoreRefuses);
             return abort(lane, &claim, nonce).await;
         }
     }
     failpoint::pass("granted");
     let noted = note(lane, &Entry::Write { nonce }).await;
-    let late = monotonic() - intended > shared.options.budget;
-    if late || !noted {
+    let (took, limit) = (monotonic() - intended, shared.budget.limit());
+    shared.budget.observe(took);
+    if !noted {
+        return abort(lane, &claim, nonce).await; // the gate knows
+    }
+    if took > limit {
+        let slow = journalled > took / 2;
+        own_trouble(lane, if slow { Trouble::JournalSlow } else { Trouble::StoreSlow });
         return abort(lane, &claim, nonce).await;
     }
+    own_works(lane, |trouble| trouble != Trouble::Descriptors);
     failpoint::pass("write");
     attempt(lane, &claim, prepared, nonce).await
 }
@@ -133,19 +145,38 @@ async fn note(lane: &NumberLane, entry: &Entry) -> bool {
 }
 
 async fn append(lane: &NumberLane, entry: &Entry, sync: Sync) -> bool {
-    let shared = &lane.shared;
-    let written = shared.journal.append(entry, sync).await;
-    let blocked = shared.metrics.sending_blocked.with_label_values(&["journal"]);
-    match &written {
-        Ok(()) if shared.gate.journal_works() => blocked.set(0),
-        Ok(()) => {}
-        Err(error) => {
-            shared.gate.journal_failed(monotonic());
-            blocked.set(1);
-            tracing::error!(error = %error, "nothing is sent while the journal cannot be written: {error}");
-        }
+    let written = lane.shared.journal.append(entry, sync).await;
+    if let Err(error) = &written {
+        own_trouble(lane, Trouble::JournalFails);
+        tracing::debug!(error = %error, "{error}");
     }
     written.is_ok()
+}
+
+/// Closes the gate for a moment: the cause is ours, so no delivery pays for it. Said once,
+/// and once more with a count when it is over.
+fn own_trouble(lane: &NumberLane, trouble: Trouble) {
+    let (shared, reason) = (&lane.shared, trouble.as_str());
+    if shared.gate.trouble(trouble, monotonic()) {
+        for other in Trouble::ALL {
+            let blocked = shared.metrics.sending_blocked.with_label_values(&[other.as_str()]);
+            blocked.set(i64::from(other == trouble));
+        }
+        tracing::error!(
+            reason,
+            "nothing is sent: {}; it is tried again each second",
+            trouble.said()
+        );
+    }
+}
+
+fn own_works(lane: &NumberLane, past: impl Fn(Trouble) -> bool) {
+    let shared = &lane.shared;
+    if let Some((over, met)) = shared.gate.works(past) {
+        let reason = over.as_str();
+        shared.metrics.sending_blocked.with_label_values(&[reason]).set(0);
+        tracing::info!(reason, met, "sending goes on: {met} deliveries met that {}", over.said());
+    }
 }
 
 /// Waits for rate and pair permits. Err: a breaker holds, or the wait would eat the lease.
@@ -177,6 +208,10 @@ async fn attempt(lane: &NumberLane, claim: &Claim, prepared: Prepared, nonce: No
     let Prepared { call, things, body } = prepared;
     let outcome = shared.transport.send(&lane.number, body).await;
     failpoint::pass("answered");
+    match outcome {
+        Outcome::NotSent(NotSent::Descriptors) => own_trouble(lane, Trouble::Descriptors),
+        _ => own_works(lane, |trouble| trouble == Trouble::Descriptors),
+    }
     let outcome = unspent_if_stopped(lane, &things, outcome);
     measure(lane, claim, &outcome, dispatched_at.millis_after(claim.due_at) / 1e3, started);
 

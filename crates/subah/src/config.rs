@@ -353,6 +353,7 @@ fn read_sender(section: &mut Section, cloud_api: &CloudApi) -> (Sender, Policy) 
         );
         section.problem("intent_timeout", &seen, &wanted);
     }
+    let sender = sender.with_budget_below(policy.intent_timeout, cloud_api.total_timeout);
     (sender, policy)
 }
 

@@ -154,6 +154,8 @@ fn compress(config: &mut Config, by: f64) {
     config.policy.lease = shorter(config.policy.lease, 3_000);
     let longest = config.sender.budget + config.cloud_api.total_timeout;
     config.policy.intent_timeout = longest + longest / 5;
+    let total = config.cloud_api.total_timeout;
+    config.sender = config.sender.clone().with_budget_below(config.policy.intent_timeout, total);
     let evidence = &mut config.policy.evidence;
     let timeout_ms = u64::try_from(config.cloud_api.total_timeout.as_millis()).unwrap_or(1_500);
     evidence.error_wait = shorter(evidence.error_wait, timeout_ms);

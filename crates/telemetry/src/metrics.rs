@@ -40,7 +40,8 @@ const HALTED: [&str; 4] = ["asset", "translation", "number", "account"];
 const HALTED_BY: [&str; 3] = ["answer", "status", "streak"];
 pub const BREAKER_STATES: &[&str] = &["closed", "half_open", "open"];
 /// Why nothing may be claimed.
-const BLOCKED: [&str; 3] = ["fence", "journal", "clock"];
+const BLOCKED: [&str; 7] =
+    ["fence", "clock", "journal", "journal_slow", "store_refusing", "store_slow", "descriptors"];
 /// The loops whose last success is exported.
 pub const LOOPS: &[&str] = &["scheduler", "sender", "applier", "sweeper", "sampler"];
 
@@ -166,7 +167,7 @@ impl Metrics {
             sending_blocked: gauges(
                 r,
                 "subah_sending_blocked",
-                "1 while nothing is claimed for this reason: fence, journal, clock",
+                "1 while nothing is claimed for this reason: fence, clock, journal, journal_slow, store_refusing, store_slow, descriptors",
                 &["reason"],
             ),
             written_off: register(
