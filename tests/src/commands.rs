@@ -165,6 +165,7 @@ impl Player<'_> {
             },
             stop_at,
             close_at: stop_at + Duration::from_secs(17),
+            catch_up_until: None,
             lanes: self.lanes.clone(),
             total: DELIVERIES,
             snapshot: "abc".into(),

@@ -59,6 +59,7 @@ impl<'a> Stage<'a> {
             window,
             stop_at: window.deadline,
             close_at: window.deadline + Duration::from_secs(15),
+            catch_up_until: None,
             lanes: vec![lane.clone()],
             total,
             snapshot: "abc".into(),

@@ -33,7 +33,7 @@ fn a_run_killed_with_sigterm_and_started_again_finishes_the_rest() {
     let report = install.report().unwrap();
     assert_eq!(report["by_deadline"]["accepted"], 300, "{report}");
     let again = install.ok(&["run", "--if-not-started"]);
-    assert!(again.contains("has a sender already"), "{again}");
+    assert!(again.contains("has nothing left to send"), "{again}");
 }
 
 #[test]

@@ -12,6 +12,9 @@ use std::time::Duration;
 use domain::{NumberId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::api::{Ledger, Result};
+use crate::cell;
+
 /// The cell that holds it.
 pub const CELL: &str = "lanes";
 
@@ -25,7 +28,16 @@ pub struct Lanes {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     pub owner: String,
+    /// Held without a break since then.
+    #[serde(default)]
+    pub since: Timestamp,
     pub until: Timestamp,
+}
+
+/// # Errors
+/// When the ledger does not answer.
+pub async fn read(ledger: &dyn Ledger) -> Result<Lanes> {
+    cell::read(ledger, CELL).await
 }
 
 impl Lanes {
@@ -52,7 +64,8 @@ impl Lanes {
         let taken: Vec<NumberId> = free.take(room).cloned().collect();
         mine.extend(taken);
         for lane in &mine {
-            let lease = Lease { owner: owner.to_owned(), until: now + ttl };
+            let since = self.held.get(lane).map_or(now, |lease| lease.since);
+            let lease = Lease { owner: owner.to_owned(), since, until: now + ttl };
             self.held.insert(lane.clone(), lease);
         }
         mine
@@ -68,6 +81,20 @@ impl Lanes {
     pub fn leave(&mut self, owner: &str) {
         self.senders.remove(owner);
         self.held.retain(|_, lease| lease.owner != owner);
+    }
+
+    /// Whether any of these had a live sender at `at`.
+    pub fn any_held(&self, lanes: &[NumberId], at: Timestamp) -> bool {
+        lanes.iter().any(|lane| self.is_held(lane, at))
+    }
+
+    /// Whether each of these had one.
+    pub fn all_held(&self, lanes: &[NumberId], at: Timestamp) -> bool {
+        lanes.iter().all(|lane| self.is_held(lane, at))
+    }
+
+    fn is_held(&self, lane: &NumberId, at: Timestamp) -> bool {
+        self.held.get(lane).is_some_and(|lease| lease.since <= at && lease.until > at)
     }
 
     pub fn owner(&self, lane: &NumberId) -> Option<&str> {
@@ -122,6 +149,19 @@ mod tests {
         lanes.beat("b", &wanted, TTL, at(1));
         assert_eq!(lanes.beat("b", &wanted, TTL, at(8)).len(), 2, "a may still be alive");
         assert_eq!(lanes.beat("b", &wanted, TTL, at(9)).len(), 4);
+    }
+
+    #[test]
+    fn who_held_a_lane_at_an_instant_is_known_to_the_second() {
+        let (mut lanes, wanted) = (Lanes::default(), numbers(1));
+        lanes.beat("a", &wanted, TTL, at(100));
+        lanes.beat("a", &wanted, TTL, at(104));
+        assert!(lanes.any_held(&wanted, at(100)) && lanes.all_held(&wanted, at(111)));
+        assert!(!lanes.any_held(&wanted, at(99)), "not before it came");
+        assert!(!lanes.any_held(&wanted, at(112)), "it died");
+        lanes.beat("b", &wanted, TTL, at(160));
+        assert!(!lanes.any_held(&wanted, at(120)), "who comes later was not there");
+        assert!(!lanes.all_held(&numbers(2), at(161)), "one has nobody");
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub struct Frame {
     pub window: Window,
     /// Nothing starts after this.
     pub stop_at: Timestamp,
+    /// See [`RunHeader::catch_up_until`].
+    pub catch_up_until: Option<Timestamp>,
     /// From `stop_at` until undecided attempts become `Unknown`.
     pub grace: Duration,
     pub policy: Policy,
@@ -255,6 +257,7 @@ fn header(snapshot: &Snapshot, frame: &Frame) -> RunHeader {
         window: frame.window,
         stop_at: frame.stop_at,
         close_at: frame.stop_at + frame.grace,
+        catch_up_until: frame.catch_up_until,
         lanes: snapshot.campaign.numbers.iter().map(|number| number.id.clone()).collect(),
         total: u32::try_from(snapshot.rows.len()).unwrap_or(u32::MAX),
         snapshot: snapshot.hash.clone(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{Clock, State, StepWatch};
-use ledger::{Ledger, LedgerError, Phase, Run};
+use ledger::{Ledger, LedgerError, Phase, Run, lanes};
 use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
@@ -64,10 +64,32 @@ impl Sweeper {
                 run = self.ledger.set_phase(id, Phase::Cancelled).await?;
             }
             if matches!(run.phase, Phase::Open | Phase::Paused | Phase::Cancelled) {
+                if let Some(reopened) = self.catch_up(&run).await? {
+                    run = reopened;
+                }
                 self.sweep(&run).await?;
             }
         }
         Ok(())
+    }
+
+    /// Nobody was there to send at the end: what waits may go until the end of catching up.
+    /// Asked before the first sweep that would end it.
+    async fn catch_up(&self, run: &Run) -> Result<Option<Run>, LedgerError> {
+        let (id, header) = (&run.header.id, &run.header);
+        let Some(until) = header.catch_up_until else { return Ok(None) };
+        let now = self.ledger.now().await?;
+        let over = run.phase == Phase::Open && now >= header.stop_at;
+        if !over || run.until.is_some() || now >= until || until <= header.stop_at {
+            return Ok(None);
+        }
+        let waiting = self.ledger.counts(id).await?.sum(State::is_waiting);
+        let lanes = lanes::read(self.ledger.as_ref()).await?;
+        if waiting == 0 || lanes.all_held(&header.lanes, header.stop_at) {
+            return Ok(None);
+        }
+        tracing::error!(run = %id, waiting, "run {id}: a number had no sender at the deadline; {waiting} deliveries wait and may still go until {until}, late");
+        self.ledger.reopen(id, until).await.map(Some)
     }
 
     async fn sweep(&self, run: &Run) -> Result<(), LedgerError> {

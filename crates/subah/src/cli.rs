@@ -370,7 +370,8 @@ pub struct RunArgs {
     /// today or 2026-11-21
     #[arg(long, default_value = "today")]
     pub date: String,
-    /// Do nothing, and say so with exit code 0, when a sender has taken the run up
+    /// Do nothing, and say so with exit code 0, when a sender that is alive has the run, or
+    /// nothing is left to send
     #[arg(long)]
     pub if_not_started: bool,
     /// Pause the date's run instead, and wait until what is under way is answered

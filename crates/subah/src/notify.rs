@@ -17,6 +17,11 @@ pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// Feeds the watchdog once, for who waits on purpose.
+pub fn alive() {
+    tell(&[NotifyState::Watchdog]);
+}
+
 pub async fn status(status: String) {
     let told = tokio::task::spawn_blocking(move || tell(&[NotifyState::Status(&status)]));
     let _ = told.await; // it only fails when the runtime stops

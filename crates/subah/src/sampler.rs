@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use domain::campaign::CampaignId;
 use domain::{Clock, RunId, State, Timestamp};
-use ledger::{Counts, Ledger, LedgerError, Phase, Run};
+use ledger::{Counts, Ledger, LedgerError, Phase, Run, lanes};
 use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
@@ -79,16 +79,28 @@ impl Sampler {
         m.run_scheduled.with_label_values(&labels).set(header.window.opens.secs_f64());
         m.run_deadline.with_label_values(&labels).set(header.window.deadline.secs_f64());
         m.run_sla_target.with_label_values(&labels).set(header.target_ratio);
-        let started = run.started_at.map_or(0.0, |at| at.secs_f64());
-        m.run_start.with_label_values(&labels).set(started);
         m.run_recipients.with_label_values(&labels).set(i64::from(run.cursor));
         let counts = self.ledger.counts(&header.id).await?;
+        let started = self.started(run, &counts).await?;
+        m.run_start.with_label_values(&labels).set(started.map_or(0.0, |at| at.secs_f64()));
         for state in State::ALL {
             let gauge = m.run_deliveries.with_label_values(&[labels[0], state.as_str()]);
             gauge.set(i64::try_from(counts.get(state)).unwrap_or(i64::MAX));
         }
         self.silence(run, &counts, &mut seen.silent_since);
         self.arrived(run, &counts, &mut seen.recounted).await
+    }
+
+    /// A run has started when a first request went out, or while a sender holds its numbers:
+    /// that a sender once had it says nothing about now.
+    async fn started(&self, run: &Run, counts: &Counts) -> Result<Option<Timestamp>, LedgerError> {
+        let untried = |state| {
+            matches!(state, State::Planned | State::Leased | State::Suppressed | State::Expired)
+        };
+        let tried = counts.sum(|state| !untried(state)) > 0;
+        let now = self.ledger.now().await?;
+        let held = lanes::read(self.ledger.as_ref()).await?.any_held(&run.header.lanes, now);
+        Ok((tried || held).then(|| run.started_at.unwrap_or(now)))
     }
 
     /// The far side has taken many messages, and not one status of them has come: webhooks

@@ -237,6 +237,9 @@ fn frame(config: &Config, run: &RunId, window: Window, stop_at: Timestamp) -> Fr
         zone: config.daily.window.zone.name().to_owned(),
         window,
         stop_at,
+        // A test message, or a window of another length, is not caught up with.
+        catch_up_until: (run.campaign() == config.campaign.id.as_str())
+            .then(|| config.daily.latest_start(&window)),
         grace: config.close_grace(),
         policy: config.policy.clone(),
         target_ratio: config.sla_target,
@@ -287,6 +290,24 @@ pub fn inbox_dir(config: &Config) -> PathBuf {
 
 pub fn journal_dir(config: &Config) -> PathBuf {
     config.state_dir.join("journal")
+}
+
+/// Which command has the folder's journal and inbox; says something only while they are
+/// locked.
+const HOLDER: &str = "holder";
+
+/// Notes that this process has the folder, for who finds it locked.
+pub fn note_holder(config: &Config, command: &str) {
+    let path = config.state_dir.join(HOLDER);
+    if let Err(error) = std::fs::write(&path, format!("{command} {}\n", std::process::id())) {
+        tracing::warn!(error = %error, "note in {} who sends from here: {error}", path.display());
+    }
+}
+
+/// Whether the folder is with a foreground `run`, which ends by itself.
+pub fn is_with_a_run(config: &Config) -> bool {
+    let text = std::fs::read_to_string(config.state_dir.join(HOLDER)).unwrap_or_default();
+    text.starts_with("run ")
 }
 
 /// Opens what the role needs; `None` while another process has it.

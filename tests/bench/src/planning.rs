@@ -76,6 +76,7 @@ pub async fn run(redis: Option<(&str, &str)>, dir: &Path, n: u32) -> Result<Plan
         zone: "Asia/Kolkata".into(),
         window,
         stop_at: window.deadline,
+        catch_up_until: None,
         grace: Duration::from_secs(17),
         policy: Policy::default(),
         target_ratio: 0.99,

@@ -116,6 +116,7 @@ fn planner(world: &Arc<World>, ledger: Arc<dyn Ledger>) -> (Planner, Frame) {
         zone: "Asia/Kolkata".into(),
         window: window(),
         stop_at: window().deadline,
+        catch_up_until: None,
         grace: Duration::from_secs(17),
         policy: Policy { evidence, ..policy },
         target_ratio: 0.99,

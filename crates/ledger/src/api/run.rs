@@ -25,6 +25,9 @@ pub struct RunHeader {
     pub stop_at: Timestamp,
     /// When undecided attempts become `Unknown`: `stop_at` plus the longest answer.
     pub close_at: Timestamp,
+    /// When nobody was there to send at `stop_at`, deliveries may start until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catch_up_until: Option<Timestamp>,
     /// Our numbers; a record names its lane by position here.
     pub lanes: Vec<NumberId>,
     /// Deliveries, suppressed ones included.

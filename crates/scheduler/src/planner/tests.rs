@@ -17,6 +17,7 @@ fn frame() -> Frame {
         zone: "Asia/Kolkata".into(),
         window: window(),
         stop_at: window().deadline,
+        catch_up_until: None,
         grace: Duration::from_secs(12),
         policy: Policy::default(),
         target_ratio: 0.99,

@@ -50,6 +50,7 @@ impl Stage {
             },
             stop_at: at(300),
             close_at: at(320),
+            catch_up_until: None,
             lanes: vec![number("1001")],
             total: 3,
             snapshot: "s".into(),

@@ -30,6 +30,7 @@ fn run() -> Run {
         window,
         stop_at: at(330),
         close_at: at(342),
+        catch_up_until: None,
         lanes: vec![NumberId::try_new("1065").unwrap()],
         total: 0,
         snapshot: String::new(),

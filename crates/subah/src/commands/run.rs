@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use chrono::NaiveDate;
 use domain::{Clock, RunId, State, Timestamp, Window};
-use ledger::{Phase, Run};
+use ledger::{Ledger, Phase, Run, lanes};
 use scheduler::capacity::Capacity;
 use scheduler::{Plan, Snapshot};
 
@@ -16,7 +16,7 @@ use crate::exit::Answer;
 use crate::files::{self, Files};
 use crate::morning::{Ended, Loops, Until, follow, interrupted};
 use crate::wire::Parts;
-use crate::{http, output, store};
+use crate::{http, output, store, wire};
 
 pub async fn run(config: &Config, args: &RunArgs) -> Result<Answer> {
     let date = files::date(&args.date, config)?;
@@ -31,9 +31,9 @@ pub async fn run(config: &Config, args: &RunArgs) -> Result<Answer> {
     let existing = parts.ledger.run(&id).await?;
     if args.if_not_started
         && let Some(run) = &existing
-        && (run.started_at.is_some() || run.phase == Phase::Closed)
+        && let Some(why) = needs_nobody(parts.ledger.as_ref(), run, now).await?
     {
-        println!("{id} has a sender already; nothing to do");
+        println!("{id} {why}; nothing to do");
         return Ok(Answer::Yes);
     }
     let window = config.daily.window.on(date).context("the zone has no such date")?;
@@ -52,6 +52,32 @@ pub async fn run(config: &Config, args: &RunArgs) -> Result<Answer> {
     let stop_at = if now <= window.opens { window.deadline.min(stop_at) } else { stop_at };
     let run = plan(config, &parts, date, window, stop_at).await?;
     send(config, &parts, &run, args.format).await
+}
+
+/// Why a run needs no other sender: one is alive now, or there is nothing to send. That a
+/// sender once had it is no reason.
+async fn needs_nobody(
+    ledger: &dyn Ledger,
+    run: &Run,
+    now: Timestamp,
+) -> Result<Option<&'static str>> {
+    let id = &run.header.id;
+    match run.phase {
+        Phase::Closed => return Ok(Some("is over")),
+        Phase::Cancelled => return Ok(Some("is cancelled")),
+        Phase::Paused => return Ok(Some("is paused by hand")),
+        Phase::Planning | Phase::Open => {}
+    }
+    if run.phase == Phase::Open && ledger.counts(id).await?.open() == 0 {
+        return Ok(Some("has nothing left to send"));
+    }
+    if lanes::read(ledger).await?.any_held(&run.header.lanes, now) {
+        return Ok(Some("has a sender that is alive"));
+    }
+    if let Some(at) = run.started_at {
+        tracing::error!(run = %id, "run {id} had a sender at {at}, and none is alive now: it is taken over");
+    }
+    Ok(None)
 }
 
 /// Pauses the run for whoever sends it, and waits until nothing is in a sender's hands.
@@ -144,6 +170,7 @@ async fn send(config: &Config, parts: &Parts, run: &Run, format: ReportFormat) -
         Some(_) => Some(http::bind(config.receiver, "receiver.listen").await?),
         None => None, // a receiver of its own runs beside us
     };
+    wire::note_holder(config, "run");
     let loops = Loops::start(parts, listener)?;
     let ended = follow(parts, id, Until::Settled, interrupted()).await;
     loops.stop().await;

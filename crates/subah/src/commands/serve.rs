@@ -20,7 +20,7 @@ use crate::exit::{Answer, Unavailable};
 use crate::morning::{Loops, interrupted};
 use crate::sampler::Sampler;
 use crate::wire::Parts;
-use crate::{http, notify};
+use crate::{http, notify, wire};
 
 /// The daily loop looks at least this often: clocks are set and files arrive meanwhile.
 const LOOK_MAX: Duration = Duration::from_secs(20);
@@ -30,18 +30,15 @@ const AGAIN: Duration = Duration::from_secs(5);
 pub async fn run(config: &Config, roles: &[Role]) -> Result<Answer> {
     let credentials = Credentials::load(&config.credentials)?;
     let has = |role: Role| roles.contains(&role);
+    let watch = http::bind(config.metrics, "metrics.listen").await?;
+    let Some(parts) = own_folder(config, &credentials, roles).await? else {
+        return Ok(Answer::Yes);
+    };
+    wire::note_holder(config, "serve");
     let receiver = match has(Role::Receiver) {
         true => Some(http::bind(config.receiver, "receiver.listen").await?),
         false => None,
     };
-    let watch = http::bind(config.metrics, "metrics.listen").await?;
-    let parts = Parts::new(config, credentials, roles).await?;
-    let missing = (has(Role::Receiver) && parts.inbox.is_none())
-        || (has(Role::Sender) && parts.journal.is_none());
-    if missing {
-        let dir = config.state_dir.display();
-        return Err(Unavailable(format!("{dir} belongs to another subah that is running")).into());
-    }
     let stop = CancellationToken::new();
 
     let watching =
@@ -90,6 +87,47 @@ pub async fn run(config: &Config, roles: &[Role]) -> Result<Answer> {
     tracing::info!("stopped");
     Ok(Answer::Yes)
 }
+
+/// The parts with the folder's journal and inbox. A foreground `run` that has them is waited
+/// for: the timer may have started it while the daemon was away. `None`: asked to stop.
+async fn own_folder(
+    config: &Config,
+    credentials: &Credentials,
+    roles: &[Role],
+) -> Result<Option<Parts>> {
+    let interrupted = interrupted();
+    tokio::pin!(interrupted);
+    let mut said = false;
+    loop {
+        let parts = Parts::new(config, credentials.clone(), roles).await?;
+        let missing = (roles.contains(&Role::Receiver) && parts.inbox.is_none())
+            || (roles.contains(&Role::Sender) && parts.journal.is_none());
+        if !missing {
+            return Ok(Some(parts));
+        }
+        if !wire::is_with_a_run(config) {
+            let dir = config.state_dir.display();
+            return Err(
+                Unavailable(format!("{dir} belongs to another subah that is running")).into()
+            );
+        }
+        if !said {
+            tracing::warn!(
+                "a foreground `subah run` has this folder; the daemon goes on when it has ended"
+            );
+            notify::ready("waits for a foreground run to end");
+            said = true;
+        }
+        notify::alive();
+        tokio::select! {
+            () = &mut interrupted => return Ok(None),
+            () = tokio::time::sleep(FOLDER_LOOK) => {}
+        }
+    }
+}
+
+/// How often a folder that another process has is looked at; feeds the watchdog meanwhile.
+const FOLDER_LOOK: Duration = Duration::from_secs(1);
 
 /// Plans each date's run when it is due; never ends.
 async fn mornings(config: &Config, parts: &Parts) {
