@@ -192,6 +192,7 @@ impl Player<'_> {
             rows: (0..DELIVERIES).map(row).collect(),
             bodies: BTreeMap::from([("h".to_owned(), Arc::from("body"))]),
         };
+        ledger::store_mark::settle_new(self.ledger).await.expect("settle");
         self.ledger.begin_run(&self.header()).await.expect("begin");
         self.ledger.plan_chunk(&self.run, &chunk).await.expect("plan");
         self.ledger.seal(&self.run).await.expect("seal");

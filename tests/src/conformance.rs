@@ -68,6 +68,8 @@ impl<'a> Stage<'a> {
             target_ratio: 0.99,
         };
         change(&mut header);
+        // A run of a store that nobody vouches for is fenced.
+        ledger::store_mark::settle_new(ledger).await.unwrap();
         Stage { ledger, run, header, lane }
     }
 

@@ -25,6 +25,13 @@ fn absurd_mornings_lose_and_repeat_nothing() {
     assert!(evidence.written_off > 0 && evidence.tally.unknown < hold.tally.unknown);
 }
 
+/// FLUSHALL, SWAPDB, RESTORE or a backup, while everything runs and nobody is told.
+#[test]
+fn a_store_that_is_emptied_or_put_back_while_it_runs_repeats_and_loses_nothing() {
+    mornings(OnAmbiguous::Hold, Chaos::Forgetful, 1..120);
+    mornings(OnAmbiguous::Evidence, Chaos::Forgetful, 1..120);
+}
+
 #[test]
 fn calm_and_realistic_mornings_deliver() {
     let calm = mornings(OnAmbiguous::Evidence, Chaos::None, 1..20);

@@ -13,6 +13,7 @@ use crate::api::{
 };
 use crate::error::LedgerError;
 use crate::record::{Message, Record};
+use crate::store_mark::{self, StoreMark};
 use crate::transition::{self, Refusal, Witness};
 
 /// Rows under exclusion. `put` keeps the counters and the indexes in step with the record.
@@ -43,16 +44,24 @@ pub trait Rows {
     fn put_witness(&mut self, run: &RunId, lane: u16, at: Timestamp) -> Result<()>;
     /// Whether sends of the run are refused; see [`LedgerError::Fenced`].
     fn fenced(&mut self, run: &RunId) -> Result<bool>;
+    /// Refuses sends of the run until its fence is lifted.
+    fn fence(&mut self, run: &RunId) -> Result<()>;
     fn cell(&mut self, name: &str) -> Result<Option<String>>;
     fn put_cell(&mut self, name: &str, text: &str) -> Result<()>;
 }
 
-pub fn begin_run(rows: &mut impl Rows, header: &RunHeader) -> Result<Begun> {
+pub fn begin_run(rows: &mut impl Rows, header: &RunHeader, now: Timestamp) -> Result<Begun> {
     if let Some(run) = rows.run(&header.id)? {
         return Ok(Begun::Exists(run));
     }
     let run = Run::new(Arc::new(header.clone()));
     rows.put_run(&run)?;
+    let mut mark = StoreMark::parse(rows.cell(store_mark::CELL)?.as_deref());
+    if !mark.settled {
+        mark.doubt(now); // who has merged already merges once more, for this run
+        rows.put_cell(store_mark::CELL, &mark.text())?;
+        rows.fence(&header.id)?;
+    }
     Ok(Begun::Created(run))
 }
 
@@ -204,6 +213,7 @@ pub fn new_claim(
         header: Arc::clone(&run.header),
         attempts_spent: attempts_spent(&record.facts),
         defers_spent: defers_spent(&record.facts),
+        attempts: u32::try_from(record.facts.attempts.len()).unwrap_or(u32::MAX),
         suspicious: record.lost_leases + record.strikes > 0,
     }
 }

@@ -18,10 +18,12 @@ pub mod lanes;
 pub mod members;
 pub mod model;
 pub mod opt_outs;
+pub mod places;
 pub mod record;
 pub mod recovery;
 pub mod redis;
 pub mod sqlite;
+pub mod store_mark;
 pub mod transition;
 
 pub use api::{

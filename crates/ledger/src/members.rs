@@ -7,7 +7,7 @@
 //! have reported, the fence is lifted. A host that never comes back is excused by an
 //! operator, with a reason that is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -68,8 +68,9 @@ pub async fn join(ledger: &dyn Ledger, name: &str, now: Timestamp) -> Result<Tim
     cell::update(ledger, CELL, join).await
 }
 
-/// Notes that the member's knowledge is in the ledger of `incarnation`. Returns everyone
-/// as they stand then.
+/// Notes that the member's knowledge is in the ledger of `incarnation`. Members that are
+/// `known` to it and that the store has forgotten are members again: what they know is waited
+/// for too. Returns everyone as they stand then.
 ///
 /// # Errors
 /// When the ledger does not answer.
@@ -77,10 +78,17 @@ pub async fn report(
     ledger: &dyn Ledger,
     name: &str,
     incarnation: &str,
+    known: &BTreeSet<String>,
     now: Timestamp,
 ) -> Result<Members> {
     let report = |members: &mut Members| {
         let fresh = Member { joined_at: now, merged: None };
+        for other in known {
+            let excused = members.excused.iter().any(|e| other.split('/').next() == Some(&e.host));
+            if !excused {
+                members.members.entry(other.clone()).or_insert_with(|| fresh.clone());
+            }
+        }
         let member = members.members.entry(name.to_owned()).or_insert(fresh);
         member.merged = Some(incarnation.to_owned());
         if members.recovering.as_ref().is_none_or(|(name, _)| name != incarnation) {

@@ -15,6 +15,7 @@ use crate::api::{
 use crate::core::{self, Rows};
 use crate::error::LedgerError;
 use crate::record::{Message, Record, Schedule};
+use crate::store_mark::{self, StoreMark};
 use crate::transition::Witness;
 
 pub struct Model {
@@ -34,7 +35,7 @@ struct Tables {
 struct RunTable {
     run: Run,
     /// The incarnation that it may be sent from under.
-    incarnation: u64,
+    incarnation: String,
     rows: BTreeMap<u32, Row>,
     bodies: BTreeMap<String, Arc<str>>,
     due: BTreeSet<(u16, Timestamp, u32)>,
@@ -74,12 +75,26 @@ impl Model {
         tables.incarnation = incarnation;
     }
 
+    /// Puts the store back to what it held, without a word: no restart, no new incarnation.
+    /// Without a memory it is empty.
+    pub fn put_back(&self, memory: Option<Memory>) {
+        let mut tables = self.tables();
+        let incarnation = tables.incarnation;
+        *tables = memory.map(|Memory(old)| old).unwrap_or_default();
+        tables.incarnation = incarnation;
+    }
+
     fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().expect("no call panics while it holds the tables")
     }
 }
 
 impl Tables {
+    fn incarnation(&self) -> String {
+        let mark = StoreMark::parse(self.cells.get(store_mark::CELL).map(String::as_str));
+        format!("{}-{mark}", self.incarnation)
+    }
+
     fn table(&mut self, id: &RunId) -> Result<&mut RunTable> {
         self.runs.get_mut(id).ok_or_else(|| LedgerError::NoRun(id.clone()))
     }
@@ -109,7 +124,7 @@ impl Rows for Tables {
     }
 
     fn put_run(&mut self, run: &Run) -> Result<()> {
-        let incarnation = self.incarnation;
+        let incarnation = self.incarnation();
         let fresh = || RunTable {
             run: run.clone(),
             incarnation,
@@ -210,8 +225,13 @@ impl Rows for Tables {
     }
 
     fn fenced(&mut self, run: &RunId) -> Result<bool> {
-        let incarnation = self.incarnation;
+        let incarnation = self.incarnation();
         Ok(self.table(run)?.incarnation != incarnation)
+    }
+
+    fn fence(&mut self, run: &RunId) -> Result<()> {
+        self.table(run)?.incarnation = String::new();
+        Ok(())
     }
 
     fn cell(&mut self, name: &str) -> Result<Option<String>> {
@@ -235,7 +255,7 @@ impl Ledger for Model {
     }
 
     async fn begin_run(&self, header: &RunHeader) -> Result<Begun> {
-        core::begin_run(&mut *self.tables(), header)
+        core::begin_run(&mut *self.tables(), header, self.clock.now())
     }
 
     async fn plan_chunk(&self, run: &RunId, chunk: &PlanChunk) -> Result<u32> {
@@ -347,21 +367,21 @@ impl Ledger for Model {
     }
 
     async fn incarnation(&self) -> Result<Option<String>> {
-        Ok(Some(self.tables().incarnation.to_string()))
+        Ok(Some(self.tables().incarnation()))
     }
 
     async fn fenced_runs(&self) -> Result<Vec<RunId>> {
         let tables = self.tables();
-        let fenced =
-            tables.runs.iter().filter(|(_, table)| table.incarnation != tables.incarnation);
+        let present = tables.incarnation();
+        let fenced = tables.runs.iter().filter(|(_, table)| table.incarnation != present);
         Ok(fenced.map(|(id, _)| id.clone()).collect())
     }
 
     async fn lift_fence(&self, incarnation: &str) -> Result<()> {
         let mut tables = self.tables();
-        let present = tables.incarnation;
-        if incarnation == present.to_string() {
-            tables.runs.values_mut().for_each(|table| table.incarnation = present);
+        let present = tables.incarnation();
+        if incarnation == present {
+            tables.runs.values_mut().for_each(|table| table.incarnation.clone_from(&present));
         }
         Ok(())
     }

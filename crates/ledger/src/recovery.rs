@@ -7,12 +7,15 @@
 //! duplicate is flagged.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use domain::{OnAmbiguous, RunId, State};
+use domain::hash::stable64;
+use domain::{OnAmbiguous, RunId, State, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::api::{Amendment, Change, Filter, Ledger, Note, Phase, Result};
-use crate::members;
+use crate::{members, store_mark};
 
 /// How long a missing member holds up a run that may resend on evidence.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -26,6 +29,19 @@ pub struct Recoverer {
     merged: Option<String>,
     /// The incarnation under which nothing is left to do: nothing will be, before the next.
     clear: Option<String>,
+    seen: Seen,
+    /// Where `seen` outlives the process.
+    note: Option<PathBuf>,
+    /// When everybody was last asked for.
+    asked_at: Option<Timestamp>,
+}
+
+/// What a member has seen of the store it speaks to: a store that is another one, or that
+/// has forgotten its members, does not say so itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
+    store: String,
+    members: BTreeSet<String>,
 }
 
 /// What there is to recover.
@@ -52,7 +68,23 @@ pub enum Progress {
 
 impl Recoverer {
     pub fn new(member: &str) -> Self {
-        Recoverer { member: member.to_owned(), merged: None, clear: None }
+        Recoverer {
+            member: member.to_owned(),
+            merged: None,
+            clear: None,
+            seen: Seen::default(),
+            note: None,
+            asked_at: None,
+        }
+    }
+
+    /// Keeps what it has seen of the store in a file of the member's own disk.
+    #[must_use]
+    pub fn noting(mut self, note: PathBuf) -> Self {
+        let text = std::fs::read_to_string(&note).unwrap_or_default();
+        self.seen = serde_json::from_str(&text).unwrap_or_default();
+        self.note = Some(note);
+        self
     }
 
     /// What this member has to do now, if anything.
@@ -60,6 +92,10 @@ impl Recoverer {
     /// # Errors
     /// When the ledger does not answer.
     pub async fn due(&mut self, ledger: &dyn Ledger) -> Result<Option<Job>> {
+        if ledger.incarnation().await?.is_none() {
+            return Ok(None);
+        }
+        self.look_at_the_store(ledger).await?;
         let Some(incarnation) = ledger.incarnation().await? else { return Ok(None) };
         if self.clear.as_ref() == Some(&incarnation) {
             return Ok(None);
@@ -76,6 +112,54 @@ impl Recoverer {
         }
         let merge = if must_merge { Some(recent(ledger).await?) } else { None };
         Ok(Some(Job { incarnation, merge, fenced }))
+    }
+
+    /// Names a store that has no name, and doubts one that is not the one it was.
+    async fn look_at_the_store(&mut self, ledger: &dyn Ledger) -> Result<()> {
+        let now = ledger.now().await?;
+        let new_id = || format!("{:x}", stable64(&[&self.member, &now.micros().to_string()]));
+        let mark = store_mark::ensure(ledger, new_id).await?;
+        if mark.id != self.seen.store {
+            if !self.seen.store.is_empty() {
+                tracing::error!(
+                    "the store is another one than before ({} before, {} now): was it emptied, replaced or swapped? Nothing is sent before every host has merged what it knows",
+                    self.seen.store,
+                    mark.id
+                );
+                store_mark::doubt(ledger).await?;
+            }
+            self.seen.store = mark.id;
+            self.keep();
+        }
+        if self.asked_at.is_none_or(|at| now.since(at) >= ASK_EVERY) {
+            self.asked_at = Some(now);
+            let members = members::read(ledger).await?;
+            // A store that has lost its members must not make us forget them; only a person
+            // does, by excusing a host.
+            let excused = |name: &String| {
+                members.excused.iter().any(|e| name.split('/').next() == Some(&e.host))
+            };
+            let mut all: BTreeSet<String> =
+                self.seen.members.iter().filter(|name| !excused(name)).cloned().collect();
+            all.extend(members.members.into_keys());
+            if all != self.seen.members {
+                self.seen.members = all;
+                self.keep();
+            }
+        }
+        Ok(())
+    }
+
+    /// Losing it costs that a lost store is noticed by others, not by us.
+    fn keep(&self) {
+        let Some(path) = &self.note else { return };
+        let text = serde_json::to_string(&self.seen).expect("names are plain data");
+        let temporary = path.with_extension("tmp");
+        let kept =
+            std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, path));
+        if let Err(error) = kept {
+            tracing::warn!(error = %error, "note in {} which store this is: {error}", path.display());
+        }
     }
 
     /// Reports that all this member knows is in the ledger, and lifts the fence if it was
@@ -96,11 +180,13 @@ impl Recoverer {
             }
         }
         let now = ledger.now().await?;
+        let mark = store_mark::read(ledger).await?;
         if ledger.incarnation().await?.as_ref() != Some(&job.incarnation) {
             // What was merged may be forgotten again.
             return Ok(Progress::WaitingFor(vec![self.member.clone()]));
         }
-        let members = members::report(ledger, &self.member, &job.incarnation, now).await?;
+        let known = &self.seen.members;
+        let members = members::report(ledger, &self.member, &job.incarnation, known, now).await?;
         self.merged = Some(job.incarnation.clone());
         if job.fenced.is_empty() {
             return Ok(Progress::Open);
@@ -116,9 +202,15 @@ impl Recoverer {
             }
         }
         ledger.lift_fence(&job.incarnation).await?;
+        if missing.is_empty() {
+            store_mark::settle(ledger, &mark).await?;
+        }
         Ok(Progress::Open)
     }
 }
+
+/// How often a member asks who else there is.
+const ASK_EVERY: Duration = Duration::from_secs(2);
 
 async fn recent(ledger: &dyn Ledger) -> Result<Vec<RunId>> {
     let now = ledger.now().await?;

@@ -29,6 +29,7 @@ use crate::record::{Message, Record, Schedule, decode, encode};
 use crate::redis::combine::Combiner;
 use crate::redis::keys::Keys;
 use crate::redis::link::Link;
+use crate::store_mark;
 use crate::transition::{self};
 
 /// Bumped when a key's shape changes.
@@ -88,6 +89,7 @@ struct Scripts {
     swap: Script,
     cell: Script,
     discard: Script,
+    incarnation: Script,
 }
 
 /// Bodies never change; a header changes only with a new plan, before the window opens;
@@ -162,6 +164,7 @@ impl Redis {
             swap: script(include_str!("lua/swap.lua")),
             cell: script(include_str!("lua/cell.lua")),
             discard: script(include_str!("lua/discard.lua")),
+            incarnation: script(include_str!("lua/incarnation.lua")),
         };
         Ok(Redis {
             link,
@@ -214,7 +217,8 @@ impl Redis {
     ) -> Result<Option<Found>> {
         let mut con = self.con();
         let mut call = self.scripts.run.key(self.keys.meta(id));
-        let call = call.arg(self.test_time()).arg(op).arg(value);
+        let call =
+            call.key(self.keys.cell(store_mark::CELL)).arg(self.test_time()).arg(op).arg(value);
         let row: Vec<Option<String>> =
             call.invoke_async(&mut con).await.map_err(|e| failed(doing, e))?;
         let [
@@ -430,6 +434,7 @@ impl Redis {
         let mut con = self.con();
         let mut call = self.scripts.peek.key(self.keys.meta(id));
         call.key(self.keys.due(id, lane)).key(self.keys.records(id)).key(self.keys.messages(id));
+        call.key(self.keys.cell(store_mark::CELL));
         let answer: RedisResult<Vec<String>> =
             call.arg(self.test_time()).arg(k).invoke_async(&mut con).await;
         let answer = answer.map_err(|e| failed("claim deliveries", e))?;

@@ -115,8 +115,8 @@ impl Ledger for Sqlite {
     }
 
     async fn begin_run(&self, header: &RunHeader) -> Result<Begun> {
-        let header = header.clone();
-        self.write("begin run", move |rows| core::begin_run(rows, &header)).await
+        let (header, now) = (header.clone(), self.clock.now());
+        self.write("begin run", move |rows| core::begin_run(rows, &header, now)).await
     }
 
     async fn plan_chunk(&self, run: &RunId, chunk: &PlanChunk) -> Result<u32> {

@@ -13,8 +13,11 @@ mod replay;
 pub use file::{FileJournal, decode};
 pub use replay::{Replay, replay};
 
+use std::collections::HashMap;
+use std::path::PathBuf;
+
 use async_trait::async_trait;
-use domain::{DeliveryId, Nonce, Timestamp};
+use domain::{DeliveryId, Nonce, RunId, Timestamp};
 use ledger::AttemptResult;
 use segment_log::LogError;
 use serde::{Deserialize, Serialize};
@@ -56,18 +59,35 @@ pub trait Journal: Send + std::marker::Sync {
     /// When it could not be written: nothing may be sent then.
     async fn append(&self, entry: &Entry, sync: Sync) -> Result<(), LogError>;
 
-    /// Everything that is kept, oldest first; with `Unmerged`, only what processes before
-    /// this one left behind and nobody has given to the ledger yet.
+    /// Everything that is kept, oldest first; with `Since`, only what processes before this
+    /// one left behind from that place on.
     ///
     /// # Errors
     /// When it cannot be read.
     async fn read(&self, which: Which) -> Result<Vec<Read>, LogError>;
+
+    /// The attempts of these runs that earlier processes were granted, oldest first.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    async fn written(&self, runs: &[RunId]) -> Result<Vec<(DeliveryId, Nonce)>, LogError>;
+
+    /// Everything before this place is in the ledger, by our own note.
+    fn merged_before(&self) -> u64;
+
+    /// Where what this process writes begins.
+    fn start(&self) -> u64;
 
     /// Notes that all that earlier processes left behind is in the ledger.
     ///
     /// # Errors
     /// When the note cannot be written; then it is only merged once more.
     async fn merged(&self) -> Result<(), LogError>;
+
+    /// A file beside it for what is seen of the store; none where nothing is kept.
+    fn note(&self) -> Option<PathBuf> {
+        None
+    }
 
     /// Names this start of the machine.
     fn boot(&self) -> &str;
@@ -80,5 +100,30 @@ pub trait Journal: Send + std::marker::Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
     All,
-    Unmerged,
+    Since(u64),
+}
+
+/// Finds the attempts that were granted: a request was about to be written.
+#[derive(Default)]
+pub struct Writes {
+    /// Intents that nothing is known of yet.
+    open: HashMap<Nonce, DeliveryId>,
+}
+
+impl Writes {
+    /// The attempt, when the entry is the write of one of these runs.
+    pub fn fold(&mut self, entry: &Entry, runs: &[RunId]) -> Option<(DeliveryId, Nonce)> {
+        match entry {
+            Entry::Intent { id, nonce, .. } if runs.contains(&id.run) => {
+                self.open.insert(*nonce, id.clone());
+                None
+            }
+            Entry::Write { nonce } => Some((self.open.remove(nonce)?, *nonce)),
+            Entry::Result(result) => {
+                self.open.remove(&result.nonce);
+                None
+            }
+            _ => None,
+        }
+    }
 }

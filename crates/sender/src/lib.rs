@@ -8,6 +8,7 @@ mod budget;
 pub mod decide;
 mod failpoint;
 mod gate;
+mod grants;
 pub mod journal;
 mod lane;
 mod leases;

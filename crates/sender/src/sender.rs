@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::budget::Budget;
 use crate::gate::Gate;
+use crate::grants::Grants;
 use crate::journal::Journal;
 use crate::lane::NumberLane;
 use crate::leases;
@@ -39,6 +40,9 @@ pub(crate) struct Shared {
     pub transport: Arc<dyn Transport>,
     pub journal: Arc<dyn Journal>,
     pub gate: Gate,
+    pub grants: Grants,
+    /// When the store was last found to have forgotten something.
+    pub doubted_at: Mutex<Option<std::time::Instant>>,
     pub budget: Budget,
     /// Names this host among those that share the ledger.
     pub host: String,
@@ -166,6 +170,8 @@ impl Sender {
             transport: self.transport,
             journal: self.journal,
             gate: Gate::default(),
+            grants: Grants::default(),
+            doubted_at: Mutex::default(),
             budget: Budget::new(self.options.budget, self.options.budget_max),
             host: self.host,
             clock: self.clock,
@@ -243,6 +249,9 @@ async fn take_up(shared: &Shared, stop: &CancellationToken) {
     let mut forgotten = monotonic();
     loop {
         if let Ok(runs) = shared.ledger.active_runs().await {
+            let ids: Vec<_> = runs.iter().map(|run| run.header.id.clone()).collect();
+            recovery::look_for_the_last_grant(shared, &ids).await;
+            shared.grants.keep(&ids);
             for run in runs.iter().filter(|r| r.phase == Phase::Open && r.started_at.is_none()) {
                 let id = &run.header.id;
                 match shared.ledger.mark_started(id).await {

@@ -23,7 +23,7 @@ use crate::decide::{Decision, Effect, Spent, decide};
 use crate::gate::{TROUBLE_PAUSE, Trouble};
 use crate::journal::{Entry, Sync};
 use crate::lane::{NumberLane, Stopped};
-use crate::{failpoint, monotonic};
+use crate::{failpoint, monotonic, recovery};
 
 /// First and longest pause while the store does not take a result.
 const STORE_PAUSE: Duration = Duration::from_millis(50);
@@ -37,6 +37,9 @@ pub async fn deliver(lane: &NumberLane, claim: Claim) {
     let shared = &lane.shared;
     if shared.gate.is_early(claim.due_at, monotonic()) {
         return give_back(lane, &claim, EARLY_PAUSE).await;
+    }
+    if shared.grants.is_forgotten(&claim) {
+        return recovery::doubt_the_store(shared, &claim.id).await;
     }
     let nonce = shared.with_rng(Nonce::new);
     let Some(prepared) = prepare(lane, &claim, nonce).await else { return };
@@ -57,7 +60,7 @@ pub async fn deliver(lane: &NumberLane, claim: Claim) {
     failpoint::pass("intent");
     let request = IntentRequest { id: claim.id.clone(), fence: claim.fence, nonce };
     match shared.ledger.intent(&[request]).await.as_deref() {
-        Ok([IntentAnswer::Granted]) => {}
+        Ok([IntentAnswer::Granted]) => shared.grants.note(&claim.id, nonce),
         Ok([IntentAnswer::Refused(refusal)]) => {
             shared.metrics.intents_refused.inc();
             tracing::debug!(delivery.id = %claim.id, ?refusal, "delivery {} was not ours to send", claim.id);

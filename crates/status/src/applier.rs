@@ -8,6 +8,7 @@
 mod halted;
 mod matcher;
 mod opt_out;
+mod place;
 #[cfg(test)]
 mod tests;
 
@@ -23,11 +24,12 @@ use domain::callback::{Callback, CallbackKey, Proof};
 use domain::failure::ReportedFailure;
 use domain::{Attempt, Backoff, Clock, Failure, NumberId, RunId, Timestamp};
 use ledger::api::apply_all;
-use ledger::{Applied, Ledger, LedgerError, RetryIn, WebhookFact};
+use ledger::{Applied, Ledger, LedgerError, RetryIn, WebhookFact, store_mark};
 use rand::rngs::StdRng;
 use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
+use crate::applier::place::Place;
 use crate::inbox::{LogError, Parked, Record, Source};
 
 /// Looks at the inbox at least this often, in case a wake-up was missed.
@@ -68,6 +70,16 @@ pub struct Applier {
     pub numbers: Vec<NumberId>,
     pub opt_outs: OptOutDesk,
     pub matcher: Mutex<matcher::Matcher>,
+}
+
+/// What a batch came to.
+#[derive(Default)]
+struct Told {
+    facts: usize,
+    /// Facts whose delivery is not in the ledger.
+    strangers: Vec<WebhookFact>,
+    /// Runs of attempts that the ledger did not know.
+    forgotten: BTreeSet<RunId>,
 }
 
 /// What one look at the inbox gave.
@@ -116,7 +128,11 @@ impl Applier {
     pub async fn run(&self, source: &mut dyn Source, stop: CancellationToken) {
         let written = source.written();
         let mut unparked = Timestamp::MIN;
+        let mut place = Place::default();
         loop {
+            if let Err(error) = place.keep(self.ledger.as_ref(), source).await {
+                tracing::debug!(error = %error, "the applier's place is not in the ledger: {error}");
+            }
             let round = self.round(source).await.unwrap_or_else(|error| {
                 tracing::error!(error = %error, "statuses wait in the inbox: {error}");
                 Round::Halted
@@ -169,9 +185,9 @@ impl Applier {
             for record in records.iter().filter(|record| record.received_at >= since) {
                 self.read(record, &mut batch, None);
             }
-            let (strangers, facts) = self.apply_batch(batch).await?;
-            replayed.strangers.extend(strangers.into_iter().map(|fact| fact.id.run));
-            replayed.facts += facts;
+            let told = self.apply_batch(batch).await?;
+            replayed.strangers.extend(told.strangers.into_iter().map(|fact| fact.id.run));
+            replayed.facts += told.facts;
         }
     }
 
@@ -182,7 +198,7 @@ impl Applier {
     pub async fn merge_bodies(&self, records: &[Record]) -> Result<usize, LedgerError> {
         let mut batch = Batch::default();
         records.iter().for_each(|record| self.read(record, &mut batch, None));
-        Ok(self.apply_batch(batch).await?.1)
+        Ok(self.apply_batch(batch).await?.facts)
     }
 
     /// One batch.
@@ -198,7 +214,10 @@ impl Applier {
         }
         let reports = batch.facts.len();
         let strangers = match self.apply_batch(batch).await {
-            Ok((strangers, _)) => strangers,
+            Ok(told) => {
+                self.doubt(&told.forgotten).await;
+                told.strangers
+            }
             Err(error) => {
                 self.metrics.ledger_errors.inc();
                 tracing::warn!(error = %error, "{reports} status reports wait in the inbox: {error}");
@@ -387,15 +406,16 @@ impl Applier {
 
     /// Applies what a batch says: STOPs first, because they must hold at once. Returns facts
     /// whose delivery is not in the ledger, and how many facts there were.
-    async fn apply_batch(&self, batch: Batch) -> Result<(Vec<WebhookFact>, usize), LedgerError> {
+    async fn apply_batch(&self, batch: Batch) -> Result<Told, LedgerError> {
         let Batch { mut facts, unnamed, stops, general } = batch;
         let now = self.clock.now();
         self.opt_outs.honour(self.ledger.as_ref(), &stops).await?;
         self.metrics.opt_outs.inc_by(stops.iter().filter(|heard| heard.is_stop()).count() as u64);
         halted::stop_general(self, &general, now).await?;
         facts.extend(self.matched(unnamed, now).await?);
-        let strangers = self.apply(&facts, now).await?;
-        Ok((strangers, facts.len()))
+        let mut told = self.apply(&facts, now).await?;
+        told.facts = facts.len();
+        Ok(told)
     }
 
     /// Statuses without callback data whose message id the ledger holds.
@@ -426,15 +446,27 @@ impl Applier {
         Ok(facts)
     }
 
-    /// Applies facts; returns those whose delivery is not in the ledger.
-    async fn apply(
-        &self,
-        facts: &[Labelled],
-        now: Timestamp,
-    ) -> Result<Vec<WebhookFact>, LedgerError> {
+    /// A status of an attempt that the store does not know is evidence that it has forgotten
+    /// more: nothing is sent before everybody has merged what they know.
+    async fn doubt(&self, forgotten: &BTreeSet<RunId>) {
+        if forgotten.is_empty() {
+            return;
+        }
+        let fenced = match self.ledger.fenced_runs().await {
+            Ok(fenced) => fenced,
+            Err(_) => return, // whoever sends finds it too
+        };
+        if forgotten.iter().any(|run| !fenced.contains(run))
+            && let Err(error) = store_mark::doubt(self.ledger.as_ref()).await
+        {
+            tracing::warn!(error = %error, "the store's forgetting is not noted: {error}");
+        }
+    }
+
+    async fn apply(&self, facts: &[Labelled], now: Timestamp) -> Result<Told, LedgerError> {
         let batch: Vec<WebhookFact> = facts.iter().map(|labelled| labelled.fact.clone()).collect();
         let verdicts = apply_all(self.ledger.as_ref(), &batch).await?;
-        let mut unknown = Vec::new();
+        let mut told = Told::default();
         for (labelled, verdict) in facts.iter().zip(verdicts) {
             let id = &labelled.fact.id;
             let name = match verdict {
@@ -443,11 +475,12 @@ impl Applier {
                 Applied::Stale => "stale",
                 Applied::Foreign => "foreign",
                 Applied::Forgotten => {
+                    told.forgotten.insert(id.run.clone());
                     tracing::error!(delivery.id = %id, "the store has forgotten an attempt of {id} that this installation made: was it restored or emptied? the status is merged");
                     "forgotten"
                 }
                 Applied::Unknown => {
-                    unknown.push(labelled.fact.clone());
+                    told.strangers.push(labelled.fact.clone());
                     "unknown"
                 }
             };
@@ -458,7 +491,7 @@ impl Applier {
             }
             self.metrics.status_reports.with_label_values(&[labelled.status, name]).inc();
         }
-        Ok(unknown)
+        Ok(told)
     }
 }
 

@@ -25,7 +25,8 @@ pub struct Merger {
 impl Merger {
     pub async fn run(self, stop: CancellationToken) {
         let member = members::name(&self.host, "receiver", self.inbox.disk());
-        let mut recoverer = Recoverer::new(&member);
+        let note = self.inbox.dir().join("store.json");
+        let mut recoverer = Recoverer::new(&member).noting(note);
         while !stop.is_cancelled() {
             let mut tail = Tail::from_start(self.inbox.dir());
             if let Err(error) = merge(&self.applier, &mut recoverer, &member, &mut tail).await {

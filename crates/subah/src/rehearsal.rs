@@ -68,6 +68,8 @@ pub async fn rehearse(
 
     let run = RunId::new(&config.campaign.id, date);
     let window = real.compressed_to(SystemClock.now() + lead(&snapshot, engine), args.window);
+    // Made for this rehearsal: there is nothing that it could have forgotten.
+    ledger::store_mark::settle_new(parts.ledger.as_ref()).await?;
     plan(&config, &parts, &snapshot, &run, window).await?;
 
     let loops = Loops::start(&parts, Some(receiver))?;

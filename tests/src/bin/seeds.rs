@@ -22,6 +22,7 @@ enum Day {
     None,
     Realistic,
     Absurd,
+    Forgetful,
 }
 
 /// Simulates mornings on a virtual clock and holds the ledger against the far side.
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         Day::None => Chaos::None,
         Day::Realistic => Chaos::Realistic,
         Day::Absurd => Chaos::Absurd,
+        Day::Forgetful => Chaos::Forgetful,
     };
     let begun = Instant::now();
     let next = AtomicU64::new(args.first);

@@ -1,5 +1,6 @@
 //! The contract's second half: evidence, quarantine, acts by hand, shared cells.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use domain::facts::Doubt;
@@ -238,6 +239,6 @@ async fn cells_and_lanes_are_changed_by_one_at_a_time(ledger: &dyn Ledger) {
 
     let joined_at = members::join(ledger, "h1/sender", now).await.unwrap();
     assert_eq!(members::join(ledger, "h1/sender", now + HOUR).await.unwrap(), joined_at);
-    let after = members::report(ledger, "h2/sender", "inc-2", now).await.unwrap();
+    let after = members::report(ledger, "h2/sender", "inc-2", &BTreeSet::new(), now).await.unwrap();
     assert_eq!(after.missing("inc-2"), ["h1/sender"]);
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use rand::RngExt;
 use simulator::faults::{Profile, Shares};
 
-use super::World;
 use super::host::Hosts;
 use super::store::Store;
+use super::{DAWN, World};
 
 /// A kind of day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Chaos {
     Realistic,
     /// Everything, far more often than in life.
     Absurd,
+    /// A realistic day on a store that is emptied or put back while it runs.
+    Forgetful,
 }
 
 /// Shares are 0 to 1; spans between events are means.
@@ -46,6 +48,10 @@ pub struct Rates {
     pub store_down_max: Duration,
     /// Of store outages, those that forget up to a second.
     pub forgets: f64,
+    /// The store loses up to a second without a word, or everything.
+    pub put_back_every: Option<Duration>,
+    /// Of these, those that leave it empty.
+    pub empties: f64,
     /// The receiver cannot be reached.
     pub outage_every: Option<Duration>,
     pub outage_max: Duration,
@@ -69,6 +75,7 @@ impl Chaos {
             Chaos::None => "none",
             Chaos::Realistic => "realistic",
             Chaos::Absurd => "absurd",
+            Chaos::Forgetful => "forgetful",
         }
     }
 
@@ -90,6 +97,8 @@ impl Chaos {
             store_every: None,
             store_down_max: secs(0),
             forgets: 0.0,
+            put_back_every: None,
+            empties: 0.0,
             outage_every: None,
             outage_max: secs(0),
             clock_steps: 0.0,
@@ -122,6 +131,13 @@ impl Chaos {
                 outage_max: secs(60),
                 ..calm
             },
+            Chaos::Forgetful => Rates {
+                put_back_every: Some(secs(30)),
+                empties: 0.5,
+                // It remembers how it was only if it may be asked to.
+                forgets: 0.02,
+                ..Chaos::Realistic.rates()
+            },
             Chaos::Absurd => Rates {
                 far: Profile::Hostile.shares(),
                 unreachable: 0.02,
@@ -150,10 +166,21 @@ impl Chaos {
     }
 }
 
+/// The harm of a store that is put back without a word …
+const PUT_BACK: usize = 4;
+/// … and how long no other harm is done, so that the hosts can notice.
+const NOTICED: Duration = secs(3);
+
 /// Does harm until it is aborted.
 pub async fn reign(world: Arc<World>, store: Arc<Store>, hosts: Arc<Hosts>) {
     let rates = world.setup.chaos.rates();
-    let events = [rates.crash_every, rates.freeze_every, rates.store_every, rates.outage_every];
+    let events = [
+        rates.crash_every,
+        rates.freeze_every,
+        rates.store_every,
+        rates.outage_every,
+        rates.put_back_every,
+    ];
     if world.chance(rates.clock_steps) {
         tokio::spawn(step_the_clock(Arc::clone(&world), Arc::clone(&store)));
     }
@@ -169,6 +196,9 @@ pub async fn reign(world: Arc<World>, store: Arc<Store>, hosts: Arc<Hosts>) {
             let share = mean.map_or(0.0, |mean| 1.0 / mean.as_secs_f64());
             if pick < share {
                 harm(at, &world, &rates, &store, &hosts);
+                if at == PUT_BACK {
+                    tokio::time::sleep(NOTICED).await;
+                }
                 break;
             }
             pick -= share;
@@ -184,6 +214,12 @@ fn harm(what: usize, world: &Arc<World>, rates: &Rates, store: &Arc<Store>, host
             let forgets = world.chance(rates.forgets);
             store.fail(world.span(rates.store_down_max), forgets);
         }
+        // A plan that is lost when its time is over is made again by a person; and what only a
+        // host knows that is down in the same second, nobody can miss.
+        PUT_BACK if world.now() < DAWN + secs(80) && hosts.are_all_up() => {
+            store.put_back(world.chance(rates.empties));
+        }
+        PUT_BACK => {}
         _ => hosts.cut_off_receiver(world.span(rates.outage_max)),
     }
 }

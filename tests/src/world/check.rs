@@ -102,6 +102,13 @@ pub async fn verdict(world: &World, store: &Store, far: &Far, ended: bool) -> Ve
             far.is_idle(),
             store.model.fenced_runs().await,
         ));
+        if std::env::var_os("WORLD_DEBUG").is_some() {
+            eprintln!(
+                "{:?}\n{:?}",
+                store.model.incarnation().await,
+                ledger::members::read(&store.model).await
+            );
+        }
     }
     verdict.trace = trace(&deliveries, &requests);
     verdict

@@ -1,11 +1,12 @@
 //! The disks of the hosts: what a crash leaves and what a power cut takes.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use domain::Timestamp;
+use domain::{DeliveryId, Nonce, RunId, Timestamp};
 use segment_log::Position;
-use sender::journal::{Entry, Journal, Read, Sync, Which};
+use sender::journal::{Entry, Journal, Read, Sync, Which, Writes};
 use status::inbox::{LogError, Parked, Record, Source};
 use tokio::sync::Notify;
 
@@ -21,9 +22,15 @@ pub struct JournalDisk {
     merged_before: u32,
     starts: u32,
     boots: u32,
+    /// Where the host keeps what it has seen of the store.
+    note: Option<PathBuf>,
 }
 
 impl JournalDisk {
+    pub fn noting(note: PathBuf) -> Self {
+        JournalDisk { note: Some(note), ..JournalDisk::default() }
+    }
+
     /// What was not synced is gone, and the machine's start has another name.
     pub fn lose_power(&mut self) {
         self.entries.truncate(self.synced);
@@ -76,7 +83,7 @@ impl Journal for SimJournal {
         let disk = self.disk.lock().expect("one thread");
         let wanted = |start: u32| match which {
             Which::All => true,
-            Which::Unmerged => start >= disk.merged_before && start < self.start,
+            Which::Since(first) => u64::from(start) >= first && start < self.start,
         };
         let read = |(start, entry): &(u32, Entry)| Read {
             entry: entry.clone(),
@@ -85,10 +92,30 @@ impl Journal for SimJournal {
         Ok(disk.entries.iter().filter(|(start, _)| wanted(*start)).map(read).collect())
     }
 
+    async fn written(&self, runs: &[RunId]) -> Result<Vec<(DeliveryId, Nonce)>, LogError> {
+        self.life.pass().await;
+        let disk = self.disk.lock().expect("one thread");
+        let mut writes = Writes::default();
+        let entries = disk.entries.iter().filter(|(start, _)| *start < self.start);
+        Ok(entries.filter_map(|(_, entry)| writes.fold(entry, runs)).collect())
+    }
+
+    fn merged_before(&self) -> u64 {
+        u64::from(self.disk.lock().expect("one thread").merged_before)
+    }
+
+    fn start(&self) -> u64 {
+        u64::from(self.start)
+    }
+
     async fn merged(&self) -> Result<(), LogError> {
         self.life.pass().await;
         self.disk.lock().expect("one thread").merged_before = self.start;
         Ok(())
+    }
+
+    fn note(&self) -> Option<PathBuf> {
+        self.disk.lock().expect("one thread").note.clone()
     }
 
     fn boot(&self) -> &str {
@@ -154,6 +181,10 @@ impl Source for SimTail {
         let batch: Vec<Record> = disk.records.iter().skip(self.at).take(BATCH).cloned().collect();
         self.at += batch.len();
         Ok(batch)
+    }
+
+    fn name(&self) -> Option<String> {
+        self.notes.then(|| "inbox/disk".to_owned())
     }
 
     fn position(&self) -> Position {

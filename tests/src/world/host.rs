@@ -174,14 +174,18 @@ pub struct Hosts {
     far: Arc<Far>,
     senders: Vec<Arc<SenderHost>>,
     receiver: Arc<Receiver>,
+    /// What hosts note of the store, on disks that outlive processes.
+    notes: tempfile::TempDir,
 }
 
 impl Hosts {
     pub fn new(world: &Arc<World>, store: &Arc<Store>, far: &Arc<Far>) -> Self {
+        let notes = tempfile::tempdir().expect("a temporary folder");
         let sender = |n: usize| {
+            let note = notes.path().join(format!("host-{n}.json"));
             Arc::new(SenderHost {
                 name: format!("host-{n}"),
-                disk: Arc::default(),
+                disk: Arc::new(Mutex::new(JournalDisk::noting(note))),
                 life: Mutex::default(),
                 skew: world.span(SKEW_MAX),
             })
@@ -199,6 +203,7 @@ impl Hosts {
             far: Arc::clone(far),
             senders: (1..=SENDERS).map(sender).collect(),
             receiver,
+            notes,
         }
     }
 
@@ -242,6 +247,11 @@ impl Hosts {
                 });
             }
         }
+    }
+
+    pub fn are_all_up(&self) -> bool {
+        let lives = self.senders.iter().map(|host| &host.life).chain([&self.receiver.life]);
+        lives.into_iter().all(|life| life.lock().expect("one thread").is_up())
     }
 
     pub fn freeze_one(&self, span: Duration) {
@@ -339,8 +349,9 @@ impl Hosts {
         let (mut tail, stop) = (SimTail::resume(&self.receiver.disk), life.stop.clone());
         tokio::spawn(async move { applier.run(&mut tail, stop).await });
         let (applier, disk) = (self.applier(ledger), Arc::clone(&self.receiver.disk));
+        let note = self.notes.path().join("receiver.json");
         tokio::spawn(async move {
-            let mut recoverer = Recoverer::new("receiving/receiver");
+            let mut recoverer = Recoverer::new("receiving/receiver").noting(note);
             while !life.stop.is_cancelled() {
                 let mut tail = SimTail::from_start(&disk);
                 let merge =

@@ -88,6 +88,21 @@ impl Store {
         memories.clear();
     }
 
+    /// Loses what it answered last, or everything, while it runs: no connection breaks, and it
+    /// says nothing of it. As after FLUSHALL, SWAPDB, RESTORE or a backup that was put back.
+    pub fn put_back(&self, empty: bool) {
+        let mut memories = self.memories.lock().expect("one thread");
+        let horizon = Instant::now() - HORIZON;
+        memories.retain(|(at, _)| *at >= horizon);
+        let memory = memories.pop_front().map(|(_, memory)| memory);
+        if empty {
+            self.model.put_back(None);
+        } else if memory.is_some() {
+            self.model.put_back(memory);
+        }
+        memories.clear();
+    }
+
     pub fn mend(&self) {
         *self.down_until.lock().expect("one thread") = None;
         self.step(0);

@@ -38,6 +38,8 @@ pub struct Claim {
     pub attempts_spent: u32,
     /// Tries that did not.
     pub defers_spent: u32,
+    /// All attempts that the store knows of.
+    pub attempts: u32,
     /// A worker died while it had this one: it is handled with care, in case it did that.
     pub suspicious: bool,
 }

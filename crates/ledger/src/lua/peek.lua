@@ -1,6 +1,6 @@
 -- What a lane has due: {phase, now, fenced, until or '', when the first of the rest is due or
 -- '', begun_at or '', (index, due, record, message)*}. Changes nothing; the claim is a compare-and-set.
--- KEYS meta, due, records, messages · ARGV time, how many
+-- KEYS meta, due, records, messages, store mark · ARGV time, how many
 local meta = redis.call('HMGET', KEYS[1], 'phase', 'incarnation', 'until', 'begun_at')
 local fenced = '0'
 if meta[2] ~= incarnation() then fenced = '1' end

@@ -14,6 +14,13 @@ local function id_after(section, name)
   local _, at = string.find(info, name, 1, true)
   return string.sub(info, at + 1, at + 40)
 end
+-- The last key of each script is the store's mark, see store_mark.rs: a store that was emptied,
+-- swapped or doubted is another one too, without any restart.
+local function mark()
+  local text = redis.call('GET', KEYS[#KEYS]) or ''
+  local id, epoch = string.match(text, '"id":"([^"]*)"'), string.match(text, '"epoch":(%d+)')
+  return (id or '') .. '.' .. (epoch or '0'), text
+end
 local function incarnation()
-  return id_after('server', 'run_id:') .. '-' .. id_after('replication', 'master_replid:')
+  return id_after('server', 'run_id:') .. '-' .. id_after('replication', 'master_replid:') .. '-' .. mark()
 end

@@ -1,6 +1,6 @@
 -- Begins, reads or changes a run. Answers {created, phase, cursor, sealed_at, started_at,
 -- until, lost_resends, fenced, header, begun_at, now}; phase is false when there is no such run.
--- KEYS meta · ARGV time, operation, value
+-- KEYS meta, store mark · ARGV time, operation, value
 --   begin <header>       insert if absent
 --   read
 --   seal <total>         planning -> open, when the cursor has reached the total
@@ -16,6 +16,15 @@ if op == 'begin' and redis.call('EXISTS', KEYS[1]) == 0 then
   set('header', value, 'phase', 'planning', 'cursor', 0, 'incarnation', incarnation(),
     'begun_at', now_text)
   created = 1
+  local _, text = mark()
+  if not string.find(text, '"settled":true', 1, true) then
+    -- Nobody vouches for this store yet: whoever has merged merges once more, for this run.
+    local id, epoch = string.match(text, '"id":"([^"]*)"'), string.match(text, '"epoch":(%d+)')
+    local next = string.format('%.0f', math.max((tonumber(epoch) or 0) + 1, now))
+    redis.call('SET', KEYS[#KEYS],
+      '{"id":"' .. (id or '') .. '","epoch":' .. next .. ',"settled":false}')
+    set('incarnation', '')
+  end
 elseif redis.call('EXISTS', KEYS[1]) == 1 then
   if op == 'seal' and get('phase') == 'planning' and get('cursor') == value then
     set('phase', 'open', 'sealed_at', now_text)

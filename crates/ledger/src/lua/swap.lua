@@ -1,7 +1,7 @@
 -- Compares whole records and swaps them, with their counters and indexes. This is the
 -- ledger's guard: a record that changed meanwhile is not touched, and nothing is sent from
 -- a store that may have forgotten what it answered.
--- KEYS meta, records, counts, look, due-prefix, witnesses
+-- KEYS meta, records, counts, look, due-prefix, witnesses, store mark
 -- ARGV time, phase that the run was taken to be in, '1' when it must not be fenced, per item:
 --   index, expected, new, state before, state after, lane, due, look, not after ('' for
 --   never), witness ('' for none), most resends after lost answers ('' when it is none)

@@ -17,6 +17,7 @@ use crate::core::{amend_one, new_record, note, reopened, unplanned_from, why_kep
 use crate::error::LedgerError;
 use crate::model::view;
 use crate::record::{Record, decode, encode};
+use crate::store_mark;
 use crate::transition::{self, Refusal, Witness};
 
 #[async_trait]
@@ -118,6 +119,7 @@ impl Ledger for Redis {
         for lane in 0..header.lanes.len() {
             call.key(self.keys.due(id, u16::try_from(lane).unwrap_or(u16::MAX)));
         }
+        call.key(self.keys.cell(store_mark::CELL));
         call.arg(self.test_time()).arg(self.header_text(&found.run));
         call.arg(header.window.opens.micros());
         let mut con = self.con();
@@ -361,14 +363,9 @@ impl Ledger for Redis {
 
     async fn incarnation(&self) -> Result<Option<String>> {
         let mut con = self.con();
-        let info: String = redis::cmd("INFO")
-            .query_async(&mut con)
-            .await
-            .map_err(|e| failed("read the server's run id", e))?;
-        let id = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-        // As the scripts put it together.
-        let (run_id, replication) = (id("run_id:"), id("master_replid:"));
-        Ok(run_id.zip(replication).map(|(run_id, replication)| format!("{run_id}-{replication}")))
+        let mut call = self.scripts.incarnation.key(self.keys.cell(store_mark::CELL));
+        let incarnation = call.arg(self.test_time()).invoke_async(&mut con).await;
+        incarnation.map(Some).map_err(|e| failed("read which store this is", e))
     }
 
     async fn fenced_runs(&self) -> Result<Vec<RunId>> {

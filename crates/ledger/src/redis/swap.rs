@@ -8,6 +8,7 @@ use super::{CACHE_MAX, Redis, failed, scores, unexpected};
 use crate::api::{Phase, Result, Run};
 use crate::error::LedgerError;
 use crate::record::{Record, decode, encode};
+use crate::store_mark;
 
 /// Far below the budget from intent to write.
 const REPLICAS_WITHIN_MS: u32 = 1_000;
@@ -128,6 +129,7 @@ impl Redis {
         let mut call = self.scripts.swap.key(self.keys.meta(id));
         call.key(self.keys.records(id)).key(self.keys.counts(id));
         call.key(self.keys.look(id)).key(self.keys.due_prefix(id)).key(self.keys.witnesses(id));
+        call.key(self.keys.cell(store_mark::CELL));
         call.arg(self.test_time()).arg(phase.as_str()).arg(fence.as_str());
         for s in swaps {
             call.arg(s.index).arg(&s.expected).arg(&s.new).arg(s.was.as_str()).arg(s.is.as_str());

@@ -401,6 +401,10 @@ impl Rows for SqlRows<'_> {
         Ok(false)
     }
 
+    fn fence(&mut self, _: &RunId) -> Result<()> {
+        Ok(())
+    }
+
     fn cell(&mut self, name: &str) -> Result<Option<String>> {
         self.one("read cell", "SELECT text FROM cells WHERE name = ?1", [name], |row| row.get(0))
     }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::{DeliveryId, Nonce, RunId};
 use segment_log::{LogError, Options, Position, Reader, Writer};
 
-use super::{Entry, Journal, Read, Sync, Which};
+use super::{Entry, Journal, Read, Sync, Which, Writes};
 
 const NAME: &str = "journal";
 /// The segment before which everything is in the ledger.
@@ -38,7 +39,7 @@ impl FileJournal {
         let writer = Writer::open(dir, &options)?;
         let first = writer.synced().segment;
         let journal = FileJournal { dir: dir.to_owned(), writer, first, boot: boot.to_owned() };
-        let merged = Position { segment: journal.merged_before(), offset: 0 };
+        let merged = Position { segment: Journal::merged_before(&journal), offset: 0 };
         Reader::new(dir, NAME, merged).forget_before(merged, KEPT)?;
         Ok(journal)
     }
@@ -69,11 +70,6 @@ impl FileJournal {
         let boot = given.or_else(kernel).map(|id| id.trim().replace('-', ""));
         boot.unwrap_or_else(|| otherwise.to_owned())
     }
-
-    fn merged_before(&self) -> u64 {
-        let text = std::fs::read_to_string(self.dir.join(MERGED_FILE)).unwrap_or_default();
-        text.trim().parse().unwrap_or(0)
-    }
 }
 
 /// Reads one record; `None` for what another version wrote.
@@ -91,7 +87,7 @@ impl Journal for FileJournal {
     async fn read(&self, which: Which) -> Result<Vec<Read>, LogError> {
         let from = match which {
             Which::All => 0,
-            Which::Unmerged => self.merged_before(),
+            Which::Since(segment) => segment,
         };
         let start = Position { segment: from, offset: 0 };
         let mut reader = Reader::new(&self.dir, NAME, start);
@@ -99,12 +95,34 @@ impl Journal for FileJournal {
         loop {
             let payloads = reader.next_batch(Position::END)?;
             let own = reader.position.segment >= self.first;
-            if payloads.is_empty() || (own && which == Which::Unmerged) {
+            if payloads.is_empty() || (own && which != Which::All) {
                 return Ok(entries);
             }
             // What another version wrote and this one cannot read is no evidence to it.
             entries.extend(payloads.iter().filter_map(|p| Some(Read { entry: decode(p)?, own })));
         }
+    }
+
+    async fn written(&self, runs: &[RunId]) -> Result<Vec<(DeliveryId, Nonce)>, LogError> {
+        let mut reader = Reader::new(&self.dir, NAME, Position::default());
+        let (mut writes, mut found) = (Writes::default(), Vec::new());
+        loop {
+            let payloads = reader.next_batch(Position::END)?;
+            if payloads.is_empty() || reader.position.segment >= self.first {
+                return Ok(found);
+            }
+            let entries = payloads.iter().filter_map(|payload| decode(payload));
+            found.extend(entries.filter_map(|entry| writes.fold(&entry, runs)));
+        }
+    }
+
+    fn merged_before(&self) -> u64 {
+        let text = std::fs::read_to_string(self.dir.join(MERGED_FILE)).unwrap_or_default();
+        text.trim().parse().unwrap_or(0)
+    }
+
+    fn start(&self) -> u64 {
+        self.first
     }
 
     async fn merged(&self) -> Result<(), LogError> {
@@ -114,6 +132,10 @@ impl Journal for FileJournal {
             .map_err(|source| LogError::Io { doing: "note in", name: NAME, path, source })?;
         let first = Position { segment: self.first, offset: 0 };
         Reader::new(&self.dir, NAME, first).forget_before(first, KEPT)
+    }
+
+    fn note(&self) -> Option<PathBuf> {
+        Some(self.dir.join("store.json"))
     }
 
     fn boot(&self) -> &str {
@@ -144,15 +166,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = FileJournal::open(dir.path(), "b").unwrap();
         first.append(&intent(1), Sync::Yes).await.unwrap();
-        assert!(first.read(Which::Unmerged).await.unwrap().is_empty(), "its own are under way");
+        assert!(first.read(Which::Since(0)).await.unwrap().is_empty(), "its own are under way");
         assert!(matches!(FileJournal::open(dir.path(), "b"), Err(LogError::Locked { .. })));
         drop(first);
         let second = FileJournal::open(dir.path(), "b").unwrap();
         second.append(&intent(2), Sync::No).await.unwrap();
         let left = [Read { entry: intent(1), own: false }];
-        assert_eq!(second.read(Which::Unmerged).await.unwrap(), left);
+        assert_eq!(second.read(Which::Since(second.merged_before())).await.unwrap(), left);
         second.merged().await.unwrap();
-        assert!(second.read(Which::Unmerged).await.unwrap().is_empty());
+        assert!(second.read(Which::Since(second.merged_before())).await.unwrap().is_empty());
         let all = second.read(Which::All).await.unwrap();
         assert_eq!(all, [left[0].clone(), Read { entry: intent(2), own: true }]);
         let run = "daily-pack@2026-11-21".parse().unwrap();

@@ -58,6 +58,7 @@ impl Stage {
             policy: Policy::default(),
             target_ratio: 0.99,
         };
+        ledger::store_mark::settle_new(ledger.as_ref()).await.unwrap();
         ledger.begin_run(&header).await.unwrap();
         let row = |n: u32| PlanRow {
             lane: 0,

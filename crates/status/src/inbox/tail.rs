@@ -35,6 +35,9 @@ pub trait Source: Send {
     /// When they cannot be read.
     fn next_batch(&mut self) -> Result<Vec<Record>, LogError>;
 
+    /// What the ledger knows it by; `None` when its place is nobody's concern.
+    fn name(&self) -> Option<String>;
+
     /// The place behind the latest batch.
     fn position(&self) -> Position;
 
@@ -106,6 +109,10 @@ impl Source for Tail {
         let end = self.inbox.as_ref().map_or(Position::END, Inbox::synced);
         let payloads = self.reader.next_batch(end)?;
         Ok(payloads.iter().filter_map(|payload| Record::decode(payload).ok()).collect())
+    }
+
+    fn name(&self) -> Option<String> {
+        self.inbox.as_ref().map(|inbox| format!("inbox/{}", inbox.disk()))
     }
 
     fn position(&self) -> Position {

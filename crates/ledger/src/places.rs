@@ -1,0 +1,32 @@
+//! How far each host's journal and inbox are in the ledger, kept in the ledger itself. A host
+//! notes the same on its own disk; where the ledger's note is behind, the ledger was put back
+//! to an earlier state or emptied, and what lies between is given to it once more.
+
+use std::collections::BTreeMap;
+
+use crate::api::{Ledger, Result};
+use crate::cell;
+
+const CELL: &str = "places";
+
+/// By what is read: segment and byte of the first record that is not in the ledger.
+type Places = BTreeMap<String, (u64, u64)>;
+
+/// How far `name` is, as the ledger knows it; `None` when it has never heard of it.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn read(ledger: &dyn Ledger, name: &str) -> Result<Option<(u64, u64)>> {
+    Ok(cell::read::<Places>(ledger, CELL).await?.get(name).copied())
+}
+
+/// Notes that everything before `place` is in the ledger.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn write(ledger: &dyn Ledger, name: &str, place: (u64, u64)) -> Result<()> {
+    let note = |places: &mut Places| {
+        places.insert(name.to_owned(), place);
+    };
+    cell::update(ledger, CELL, note).await
+}
