@@ -47,6 +47,18 @@ fn a_list_that_comes_after_the_seal_is_taken_up_by_replan() {
     assert_eq!(listed.lines().count(), 3, "{listed}");
     let (code, told) = said(&install, &replan);
     assert!(code == 0 && told.contains("these very files"), "{told}");
+    // Who stopped it lets it go on.
+    install.ok(&["runs", "pause", "today", "--reason", "hold it", "--yes"]);
+    let (_, told) = said(&install, &["status"]);
+    assert!(told.contains("at risk: the run is paused"), "{told}");
+    let (code, told) = said(&install, &["run"]);
+    assert!(code == 1 && told.contains("is paused by hand"), "{told}");
+    install.ok(&["recipients", "undo"]);
+    let (code, told) = said(&install, &[&replan[..], &["--yes"]].concat());
+    assert!(code == 0 && told.contains("5 now; it is paused"), "{told}");
+    install.ok(&["recipients", "undo"]);
+    said(&install, &[&replan[..], &["--yes"]].concat());
+    install.ok(&["runs", "resume", "today", "--reason", "go on", "--yes"]);
     let audit = std::fs::read_to_string(install.path("state/audit.ndjson")).unwrap();
     assert!(audit.contains("a late list"), "{audit}");
 
@@ -80,6 +92,11 @@ fn a_stopped_run_expires_and_is_put_back_by_a_filter() {
     assert!(code == 2 && told.contains("say which"), "neither ids nor a filter: {told}");
     let (code, told) = said(&install, &[&requeue[..], &["daily-pack@2026-01-01#1"]].concat());
     assert!(code == 2 && told.contains("not both"), "{told}");
+
+    for typo in [["--cause", "expird"], ["--number", "999"], ["--state", "expird"]] {
+        let (code, told) = said(&install, &[&["deliveries", "list"][..], &typo].concat());
+        assert!(code == 2 && told.contains("expir") | told.contains("1001"), "{typo:?}: {told}");
+    }
 
     // One that may not be changed keeps all that are named from it.
     let rows = install.ok(&["deliveries", "list", "--limit", "400", "--format", "csv"]);
@@ -117,6 +134,12 @@ fn a_test_message_is_sent_now_and_kept_in_the_history() {
         "{told}"
     );
     assert_eq!(install.oracle()["oracle"]["accepted"], 0);
+    // What did not begin leaves nothing for others to send.
+    let port = std::net::TcpListener::bind(("127.0.0.1", install.receiver)).unwrap();
+    let (code, told) = said(&install, &["send-test", "--to", "r00003", "--yes"]);
+    assert!(code == 69 && told.contains("in use"), "{told}");
+    drop(port);
+    assert!(!install.ok(&["runs", "list"]).contains("-test-"));
     let (code, told) = said(&install, &["send-test", "--to", "r00003", "--yes"]);
     assert!(code == 0 && told.contains(": delivered"), "{told}");
     assert_eq!(install.oracle()["oracle"]["accepted"], 1);

@@ -142,6 +142,31 @@ fn as_root_everything_works_and_stays_the_daemons() {
     assert_eq!(server.made(), made, "looking makes nothing");
 }
 
+/// A configuration names files to read and where to send them.
+#[test]
+fn root_follows_nobody_elses_configuration() {
+    if !is_root() {
+        return;
+    }
+    let server = Server::new(DAEMON);
+    let config = server.dir.path().join("subah.toml");
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    fs::write(secret.path(), "ROOTSECRET").unwrap();
+    let text = fs::read_to_string(&config).unwrap();
+    let secret = secret.path().to_str().unwrap();
+    fs::write(&config, text.replace("credentials/token", secret)).unwrap();
+    for path in [&config, &server.dir.path().join("state")] {
+        chown(path, Some(SOMEBODY), Some(SOMEBODY)).unwrap();
+    }
+    let (code, said) = server.run(0, &["check", "--offline"]);
+    let refused = said.contains("PROBLEM credential") && !said.contains("credentials are there");
+    assert!(code != 0 && refused, "as {SOMEBODY}: {said}");
+    chown(&config, Some(0), Some(0)).unwrap();
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o666)).unwrap();
+    let (code, said) = server.run(0, &["status"]);
+    assert!(code == 2 && said.contains("can be changed by anybody"), "{said}");
+}
+
 #[test]
 fn anybody_else_is_told_in_one_line_what_to_type() {
     if !is_root() {

@@ -369,7 +369,8 @@ pub fn state(facts: &Facts, leased: bool, policy: &Policy) -> State {
         return failed;
     }
     match facts.ended {
-        Some(_) if spent > 0 => failed,
+        // One that was sent again by hand and then was not: the first try may have arrived.
+        Some(_) if spent > 0 || undecided(facts) => failed,
         Some(Ended::Cancelled) => State::Cancelled,
         Some(_) => State::Expired,
         None if defers_spent(facts) > policy.defers_max => State::Failed,

@@ -13,6 +13,29 @@ use ledger::DeliveryView;
 /// A number that had a message accepted this long before the deadline worked to its end.
 const TO_THE_END: Duration = Duration::from_secs(30);
 
+/// Every cause, as reports name it.
+pub const CAUSES: [&str; 19] = [
+    "delivered_late",
+    "recipient_unreachable",
+    "no_status",
+    "held_for_quality",
+    "unanswered",
+    "cancelled",
+    "quarantined",
+    "pending",
+    "network",
+    "attempts_spent",
+    "throttled",
+    "recipient_refused",
+    "message_refused",
+    "template_stopped",
+    "number_stopped",
+    "account_stopped",
+    "auth_refused",
+    "not_enough_time",
+    "not_reached",
+];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missed {
     Because(&'static str),

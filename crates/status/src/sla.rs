@@ -102,7 +102,11 @@ pub fn verdict(report: &Report, run: &Run, now: Timestamp) -> Verdict {
     }
     let share = (delivered / wanted).max(f64::MIN_POSITIVE);
     let whole = elapsed.div_f64(share.clamp(1e-6, 1.0));
-    Verdict::OnTrack { expected: Some(window.opens + whole) }
+    let expected = window.opens + whole;
+    if expected > window.deadline {
+        return Verdict::AtRisk { why: "at this rate fewer than promised arrive in time" };
+    }
+    Verdict::OnTrack { expected: Some(expected) }
 }
 
 /// What was sent within this span may still be on its way.

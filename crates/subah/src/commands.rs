@@ -19,6 +19,7 @@ mod simulate;
 mod webhooks;
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 
 use anyhow::{Context, Result};
 use chrono::NaiveDate;
@@ -31,6 +32,8 @@ use crate::config::Config;
 use crate::exit::{Answer, WrongUse};
 use crate::files::{self, Files};
 use crate::{output, rehearsal, store};
+
+pub use amend::who;
 
 /// What files of recipients and content may look like.
 const FORMATS: &str = include_str!("../../../deploy/formats.md");
@@ -79,9 +82,18 @@ pub async fn run(cli: Cli) -> Result<Answer> {
             std::fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
             let wrote = clap_mangen::generate_to(Cli::command(), &dir);
             wrote.with_context(|| format!("write manual pages to {}", dir.display()))?;
+            for page in std::fs::read_dir(&dir)?.flatten().filter(|page| is_page(&page.path())) {
+                // For everybody, unlike all else that we make.
+                std::fs::set_permissions(page.path(), PermissionsExt::from_mode(0o644))?;
+            }
             Ok(Answer::Yes)
         }
     }
+}
+
+fn is_page(path: &std::path::Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.starts_with("subah") && name.ends_with(".1")
 }
 
 async fn rehearse(config: Config, args: &RehearseArgs) -> Result<Answer> {
@@ -151,7 +163,8 @@ fn not_started(config: &Config, text: &str) -> Result<Answer> {
     let zone = config.daily.window.zone;
     let opens = window.opens.rfc3339(zone);
     let late = SystemClock.now() >= window.opens;
-    let hint = if late { "; `subah run --if-not-started` begins it" } else { "" };
+    let today = id.date() == files::date("today", config)?;
+    let hint = if late && today { "; `subah run --if-not-started` begins it" } else { "" };
     let verb = if late { "opened" } else { "opens" };
     output::hint(&format!("{id}: not started; its window {verb} {opens}{hint}"));
     Ok(Answer::from_bool(!late))

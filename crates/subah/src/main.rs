@@ -26,11 +26,11 @@ fn main() -> ExitCode {
     // Numbers, names and texts are in nearly everything that is written: 0600 and 0700.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     raise_descriptor_limit();
-    let cli = cli::Cli::parse();
+    let mut cli = cli::Cli::parse();
     if cli.quiet {
         output::be_quiet();
     }
-    if let Err(error) = owner::become_owner(&cli) {
+    if let Err(error) = owner::become_owner(&mut cli) {
         return exit::report(&error);
     }
     let _flush = telemetry::log::start(cli.log_default());

@@ -108,8 +108,7 @@ pub fn audit(config: &Config, reveal: bool, what: &str) -> Result<()> {
 /// # Errors
 /// When it cannot be written.
 pub fn record(config: &Config, kind: &str, what: &str) -> Result<String> {
-    let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
-    let user = user.unwrap_or_else(|_| "unknown".to_owned());
+    let user = crate::commands::who();
     let at = SystemClock.now().rfc3339(config.daily.window.zone);
     let line = serde_json::json!({"at": at, "user": user, kind: what});
     let path = config.state_dir.join("audit.ndjson");

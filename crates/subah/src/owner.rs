@@ -22,11 +22,13 @@ static INPUT: OnceLock<(PathBuf, File)> = OnceLock::new();
 ///
 /// # Errors
 /// [`WrongUse`] when the files are another user's, with the command to type.
-pub fn become_owner(cli: &Cli) -> Result<()> {
+pub fn become_owner(cli: &mut Cli) -> Result<()> {
     if !cli.needs_installation() {
         return Ok(());
     }
+    // Looked for once: another user might find another one.
     let file = Config::find(cli.config.as_deref());
+    cli.config = Some(file.clone());
     if geteuid().is_root() {
         return leave_root(cli, &file);
     }
@@ -70,10 +72,20 @@ fn somebody_elses(path: &Path, owner: Option<String>) -> anyhow::Error {
 
 /// An installation whose state folder is another user's is that user's; one that has none
 /// yet is that of the user whose group may read the configuration.
+///
+/// A configuration names files to read and addresses to send them to, so root does not follow
+/// one that others may write, and follows that of another user only as that user.
 fn leave_root(cli: &Cli, file: &Path) -> Result<()> {
+    let Ok(seen) = fs::metadata(file) else { return Ok(()) }; // the command says why
+    if seen.permissions().mode() & 0o002 != 0 {
+        let file = file.display();
+        return Err(WrongUse(format!("{file} can be changed by anybody: chmod o-w {file}")).into());
+    }
+    let theirs = (seen.uid() != 0).then(|| (seen.uid(), seen.gid()));
     let Ok(config) = Config::load(file) else { return Ok(()) };
     let dir = &config.state_dir;
     let (uid, gid) = match fs::metadata(dir) {
+        _ if theirs.is_some() => theirs.unwrap_or_default(),
         Ok(seen) => (seen.uid(), seen.gid()),
         Err(_) => {
             let group = fs::metadata(file).map(|seen| seen.gid()).unwrap_or(0);

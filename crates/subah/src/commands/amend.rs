@@ -47,7 +47,9 @@ pub async fn send_again(
 
 fn until(config: &Config, args: &SendAgainArgs, now: Timestamp) -> Result<Timestamp> {
     let Some(text) = &args.until else { return Ok(now + REOPENED_FOR) };
-    let time = parse_time(text).with_context(|| format!("--until {text:?}: expected HH:MM"))?;
+    let Some(time) = parse_time(text) else {
+        bail!(WrongUse(format!("--until {text:?}: expected HH:MM")));
+    };
     let spec = domain::WindowSpec { opens: time, ..config.daily.window };
     let window = spec.on(spec.date_at(now)).context("the zone has no such time today")?;
     if window.opens <= now {
@@ -200,5 +202,6 @@ fn said(change: Change, allowed: bool) -> &'static str {
 /// Who is at the keyboard, as far as the system tells.
 pub fn who() -> String {
     let name = |key| std::env::var(key).ok().filter(|name| !name.is_empty());
-    name("SUDO_USER").or_else(|| name("USER")).unwrap_or_else(|| "unknown".to_owned())
+    let uid = || format!("uid {}", rustix::process::getuid().as_raw());
+    name("SUDO_USER").or_else(|| name("USER")).unwrap_or_else(uid)
 }

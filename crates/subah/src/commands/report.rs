@@ -86,6 +86,14 @@ async fn judged(
     now: Timestamp,
 ) -> Result<Verdict> {
     let verdict = status::sla::verdict(report, run, now);
+    let stands = match run.phase {
+        Phase::Paused => Some("the run is paused by hand"),
+        Phase::Cancelled => Some("the run is cancelled"),
+        _ => None,
+    };
+    if let (Some(why), false) = (stands, matches!(verdict, Verdict::Met | Verdict::Missed)) {
+        return Ok(Verdict::AtRisk { why });
+    }
     let on_track = matches!(verdict, Verdict::OnTrack { .. });
     if on_track && run.phase != Phase::Closed && !halts::read(ledger).await?.is_empty() {
         return Ok(Verdict::AtRisk {

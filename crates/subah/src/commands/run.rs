@@ -12,7 +12,7 @@ use scheduler::{Plan, Snapshot};
 use crate::cli::{ReportFormat, Role, RunArgs};
 use crate::config::secrets::Credentials;
 use crate::config::{Config, parse_time};
-use crate::exit::Answer;
+use crate::exit::{Answer, WrongUse};
 use crate::files::{self, Files};
 use crate::morning::{Ended, Loops, Until, follow, interrupted};
 use crate::wire::Parts;
@@ -35,6 +35,16 @@ pub async fn run(config: &Config, args: &RunArgs) -> Result<Answer> {
     {
         println!("{id} {why}; nothing to do");
         return Ok(Answer::Yes);
+    }
+    if let Some(run) = &existing
+        && matches!(run.phase, Phase::Paused | Phase::Cancelled)
+    {
+        let (phase, way) = match run.phase {
+            Phase::Paused => ("paused by hand", "runs resume"),
+            _ => ("cancelled", "runs replan, before its window opens,"),
+        };
+        println!("{id} is {phase}; `subah {way}` lets it go on");
+        return Ok(Answer::No);
     }
     let window = config.daily.window.on(date).context("the zone has no such date")?;
     let stop_at = latest(config, args, &window)?;
@@ -126,8 +136,11 @@ const LOOK: Duration = Duration::from_millis(200);
 fn latest(config: &Config, args: &RunArgs, window: &Window) -> Result<Timestamp> {
     let Some(text) = &args.not_after else { return Ok(config.daily.latest_start(window)) };
     let time = parse_time(text).with_context(|| format!("--not-after {text:?}: expected HH:MM"))?;
-    let span = (time - config.daily.window.opens).to_std();
-    Ok(window.opens + span.context("--not-after lies before the window opens")?)
+    let Ok(span) = (time - config.daily.window.opens).to_std() else {
+        let opens = config.daily.window.opens;
+        bail!(WrongUse(format!("--not-after {text} lies before the window opens at {opens}")));
+    };
+    Ok(window.opens + span)
 }
 
 /// Plans a date from the imported files. Shared with the daily loop.

@@ -100,7 +100,13 @@ async fn replan(config: &Config, ledger: &dyn Ledger, act: &RunAct) -> Result<An
     let plan = Plan::new(&taken.snapshot, id.clone(), run.header.window, now);
     let sendable = (0..plan.total()).filter(|index| plan.at(*index).call.is_ok()).count();
     let (before, total) = (run.header.total, plan.total());
+    let stays = match run.phase {
+        Phase::Paused => "it stays paused",
+        Phase::Cancelled => "it is cancelled, and would be sent after all",
+        _ => "it is open",
+    };
     if !act.yes {
+        println!("{id}: {stays}");
         println!(
             "{id}: {before} planned before, {total} now, {sendable} of them to be sent; `subah plan` shows more, --yes does it"
         );
@@ -108,7 +114,11 @@ async fn replan(config: &Config, ledger: &dyn Ledger, act: &RunAct) -> Result<An
     }
     let parts = Parts::new(config, Credentials::load(&config.credentials)?, &[]).await?;
     output::record(config, "did", &format!("run {id} is planned anew: {}", act.reason))?;
-    let planned = parts.replan(config, &taken.snapshot, &run).await?.run;
+    let mut planned = parts.replan(config, &taken.snapshot, &run).await?.run;
+    if run.phase == Phase::Paused {
+        // Before the opening: nothing was sent meanwhile.
+        planned = ledger.set_phase(id, Phase::Paused).await?;
+    }
     println!(
         "{id}: {before} planned before, {} now; it is {}",
         planned.cursor,
@@ -142,6 +152,9 @@ async fn change(config: &Config, ledger: &dyn Ledger, act: &RunAct, to: Phase) -
     let why = format!("run {id} becomes {}: {}", to.as_str(), act.reason);
     output::record(config, "did", &why)?;
     let run = ledger.set_phase(id, to).await?;
+    if to == Phase::Cancelled {
+        while ledger.sweep(id, 1_000).await?.more {} // also when nobody is there to do it
+    }
     println!("{id}: {} → {}, {open} deliveries were open", from.as_str(), run.phase.as_str());
     Ok(Answer::Yes)
 }

@@ -1,12 +1,12 @@
 //! Which deliveries of a run a command means.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use domain::facts::Ended;
-use domain::{NumberId, Recipient, RunId, State, person};
+use domain::{NumberId, Recipient, RunId, State, Suppression, person};
 use ledger::api::for_each;
 use ledger::{DeliveryView, Filter, Ledger, Run};
 use scheduler::intake::phone;
-use status::miss::Causes;
+use status::miss::{CAUSES, Causes};
 
 use crate::cli::Which;
 use crate::exit::WrongUse;
@@ -24,6 +24,17 @@ impl Selection {
     /// Reads the run once, for the causes of what was never tried.
     pub async fn new(ledger: &dyn Ledger, run: &Run, which: &Which) -> Result<Self> {
         let lane = which.number.clone().map(NumberId::try_new).transpose()?;
+        let lanes = &run.header.lanes;
+        if let Some(lane) = lane.as_ref().filter(|lane| !lanes.contains(lane)) {
+            let known: Vec<&str> = lanes.iter().map(NumberId::as_str).collect();
+            let known = known.join(", ");
+            return Err(wrong(format!("{} has no number {lane}, only {known}", run.header.id)));
+        }
+        let cause = which.cause.as_ref().map(|cause| cause.trim().replace(' ', "_").to_lowercase());
+        if let Some(cause) = cause.as_ref().filter(|cause| !is_cause(cause)) {
+            let known: Vec<&str> = causes().collect();
+            return Err(wrong(format!("unknown cause {cause:?}, expected {}", known.join(", "))));
+        }
         let states = which.state.iter().map(|name| state(name));
         let filter = Filter { states: states.collect::<Result<_>>()?, lane };
         let mut causes = Causes::new(run.header.window.deadline);
@@ -34,7 +45,7 @@ impl Selection {
             filter,
             person: which.recipient.as_deref().map(Person::of),
             missed: which.missed,
-            cause: which.cause.as_ref().map(|cause| cause.replace(' ', "_")),
+            cause,
             causes,
         })
     }
@@ -68,10 +79,23 @@ impl Selection {
 }
 
 fn state(name: &str) -> Result<State> {
-    State::parse(name.trim()).with_context(|| {
+    State::parse(name.trim()).ok_or_else(|| {
         let known: Vec<&str> = State::ALL.iter().map(|s| s.as_str()).collect();
-        WrongUse(format!("unknown state {name:?}, expected {}", known.join(", ")))
+        wrong(format!("unknown state {name:?}, expected {}", known.join(", ")))
     })
+}
+
+fn wrong(why: String) -> anyhow::Error {
+    anyhow::Error::new(WrongUse(why))
+}
+
+/// Of misses, and of recipients who are left out.
+fn causes() -> impl Iterator<Item = &'static str> {
+    CAUSES.into_iter().chain(Suppression::ALL.iter().map(|reason| reason.as_str()))
+}
+
+fn is_cause(name: &str) -> bool {
+    causes().any(|cause| cause == name)
 }
 
 /// One person, by id or by phone number in any spelling.

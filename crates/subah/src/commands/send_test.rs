@@ -6,11 +6,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use cloud_api::messages::template_message;
 use domain::campaign::CampaignId;
+use domain::hash::stable64;
 use domain::{Clock, RunId, State, SystemClock, Window};
-use ledger::{DeliveryView, Filter, Ledger, Run};
+use ledger::{DeliveryView, Filter, Ledger, Phase, Run};
 use scheduler::{Plan, Snapshot};
 
 use super::deliveries::shown;
+use super::plan::bad_media;
 use super::select::Person;
 use crate::cli::{Role, SendTestArgs};
 use crate::config::Config;
@@ -35,8 +37,11 @@ pub async fn run(config: &Config, args: &SendTestArgs) -> Result<Answer> {
     };
     let snapshot = all.only(&id);
     let now = SystemClock.now();
-    let clock = now.to_utc().with_timezone(&config.daily.window.zone).format("%H%M%S");
-    let campaign = CampaignId::try_new(format!("{}-test-{clock}", config.campaign.id))?;
+    let clock = now.to_utc().with_timezone(&config.daily.window.zone).format("%H%M%S%3f");
+    // Two tests of one instant are two runs.
+    let whose = stable64(&[id.as_str(), &std::process::id().to_string()]) & 0xffff;
+    let name = format!("{}-test-{clock}-{whose:04x}", config.campaign.id);
+    let campaign = CampaignId::try_new(name)?;
     let run = RunId::new(&campaign, date);
     let window = Window {
         opens: now,
@@ -49,7 +54,13 @@ pub async fn run(config: &Config, args: &SendTestArgs) -> Result<Answer> {
     let planned = plan.at(0);
     let recipient = &snapshot.rows[0].recipient;
     let call = match planned.call {
-        Ok(call) => call,
+        Ok(call) => match bad_media(&call) {
+            None => call,
+            Some(bad) => {
+                println!("{id} gets nothing: {bad}");
+                return Ok(Answer::No);
+            }
+        },
         Err(left_out) => {
             println!("{id} gets nothing: {}", left_out.detail);
             return Ok(Answer::No);
@@ -70,24 +81,35 @@ pub async fn run(config: &Config, args: &SendTestArgs) -> Result<Answer> {
 
 async fn send(config: &Config, snapshot: &Snapshot, id: &RunId, window: Window) -> Result<Answer> {
     let parts = Parts::new(config, Credentials::load(&config.credentials)?, &Role::ALL).await?;
+    // Whatever can fail comes before the plan: a test that did not begin leaves nothing behind.
+    let listener = match (&parts.journal, &parts.inbox) {
+        (Some(_), Some(_)) => Some(http::bind(config.receiver, "receiver.listen").await?),
+        _ => None,
+    };
     let stop_at = window.deadline;
-    let run = parts.plan(config, snapshot, id, window, stop_at, &|_| {}).await?.run;
+    let planned = parts.plan(config, snapshot, id, window, stop_at, &|_| {}).await?;
+    if planned.differs {
+        bail!("{id} is another test; try again");
+    }
+    let run = planned.run;
     // Another subah that is running here sends it; without one we do.
     let loops = match &parts.journal {
         None => None,
-        Some(_) => {
-            let listener = match parts.inbox {
-                Some(_) => Some(http::bind(config.receiver, "receiver.listen").await?),
-                None => None,
-            };
-            Some(Loops::start(&parts, listener)?)
-        }
+        Some(_) => Some(Loops::start(&parts, listener)?),
     };
+    output::hint(&format!("{id}: waiting for its status, two minutes at most"));
     let ended = follow(&parts, id, Until::Settled, interrupted()).await;
     if let Some(loops) = loops {
         loops.stop().await;
     }
-    let delivery = only_delivery(parts.ledger.as_ref(), &run).await?;
+    let ledger = parts.ledger.as_ref();
+    if ledger.counts(id).await?.open() > 0 {
+        // What was not sent now is not sent by whoever comes later.
+        ledger.set_phase(id, Phase::Cancelled).await?;
+        while ledger.sweep(id, 1).await?.more {}
+        println!("{id} is cancelled: nothing more of it is sent");
+    }
+    let delivery = only_delivery(ledger, &run).await?;
     println!(
         "{}",
         serde_json::to_string_pretty(&shown(&delivery, config.daily.window.zone, false))?
