@@ -95,10 +95,14 @@ impl Recoverer {
         if ledger.incarnation().await?.is_none() {
             return Ok(None);
         }
-        self.look_at_the_store(ledger).await?;
+        let asked = self.look_at_the_store(ledger).await?;
         let Some(incarnation) = ledger.incarnation().await? else { return Ok(None) };
         if self.clear.as_ref() == Some(&incarnation) {
-            return Ok(None);
+            if !asked || ledger.fenced_runs().await?.is_empty() {
+                return Ok(None);
+            }
+            // It was put back to before it had our report: what it says of us counts.
+            (self.clear, self.merged) = (None, None);
         }
         if self.merged.as_ref() != Some(&incarnation) {
             let members = members::read(ledger).await?;
@@ -115,7 +119,8 @@ impl Recoverer {
     }
 
     /// Names a store that has no name, and doubts one that is not the one it was.
-    async fn look_at_the_store(&mut self, ledger: &dyn Ledger) -> Result<()> {
+    /// True when everybody was asked for: once in a while.
+    async fn look_at_the_store(&mut self, ledger: &dyn Ledger) -> Result<bool> {
         let now = ledger.now().await?;
         let new_id = || format!("{:x}", stable64(&[&self.member, &now.micros().to_string()]));
         let mark = store_mark::ensure(ledger, new_id).await?;
@@ -131,7 +136,8 @@ impl Recoverer {
             self.seen.store = mark.id;
             self.keep();
         }
-        if self.asked_at.is_none_or(|at| now.since(at) >= ASK_EVERY) {
+        let ask = self.asked_at.is_none_or(|at| now.since(at) >= ASK_EVERY);
+        if ask {
             self.asked_at = Some(now);
             let members = members::read(ledger).await?;
             // A store that has lost its members must not make us forget them; only a person
@@ -147,7 +153,7 @@ impl Recoverer {
                 self.keep();
             }
         }
-        Ok(())
+        Ok(ask)
     }
 
     /// Losing it costs that a lost store is noticed by others, not by us.
