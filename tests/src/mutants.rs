@@ -13,6 +13,7 @@ pub struct Mutant {
     pub find: String,
     pub replace: String,
     policy: Option<String>,
+    chaos: Option<String>,
     /// Why it may live.
     pub survives: Option<String>,
 }
@@ -25,6 +26,11 @@ struct Table {
 impl Mutant {
     pub fn policy(&self) -> &str {
         self.policy.as_deref().unwrap_or("hold")
+    }
+
+    /// The kind of day that notices.
+    pub fn chaos(&self) -> &str {
+        self.chaos.as_deref().unwrap_or("absurd")
     }
 }
 

@@ -84,7 +84,15 @@ fn kill(work: &Path, mutant: &Mutant, args: &Args) -> Result<Option<u64>> {
     ensure!(built.success(), "the mutant does not compile");
     let folder = if args.profile == "dev" { "debug" } else { &args.profile };
     let run = Command::new(target.join(folder).join("seeds"))
-        .args(["--policy", mutant.policy(), "--fail-fast", "--seeds", &args.seeds.to_string()])
+        .args([
+            "--policy",
+            mutant.policy(),
+            "--chaos",
+            mutant.chaos(),
+            "--fail-fast",
+            "--seeds",
+            &args.seeds.to_string(),
+        ])
         .output()?;
     let text = String::from_utf8_lossy(&run.stderr);
     let failed = text.lines().find_map(|line| line.strip_prefix("seed ")?.split(' ').next());
