@@ -79,6 +79,12 @@ fn a_killed_redis_and_a_bad_network_lose_and_repeat_nothing() {
     harm("redis-kills", 3);
 }
 
+/// FLUSHALL, SWAPDB to an empty one, and back to what it was.
+#[test]
+fn a_redis_that_is_not_the_one_it_was_loses_and_repeats_nothing() {
+    harm("store-lost", 3);
+}
+
 #[test]
 fn power_cuts_lose_and_repeat_nothing() {
     harm("power-cuts", 4);

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
 use clap::{Parser, ValueEnum};
-use ledger::Ledger;
+use domain::State;
+use ledger::{Ledger, Run};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde::Serialize;
@@ -32,6 +33,8 @@ enum Harm {
     SqlitePowerCuts,
     /// Its disk is full for a while: nothing may be sent meanwhile
     FullDisk,
+    /// Redis is emptied, swapped for an empty one, or for what it was before, while it runs
+    StoreLost,
 }
 
 /// Hurts real processes and counts what was lost or sent twice.
@@ -89,6 +92,7 @@ fn every(harm: Harm) -> Duration {
         Harm::PowerCuts => Duration::from_millis(2_500),
         Harm::SqlitePowerCuts => Duration::from_millis(1_500),
         Harm::FullDisk => Duration::from_millis(6_000),
+        Harm::StoreLost => Duration::from_millis(8_000),
     }
 }
 
@@ -150,6 +154,7 @@ fn run(args: &Args) -> Result<Outcome> {
             }
             Harm::PowerCuts => harm.cut_power(&mut fleet, server.as_mut(), watched()),
             Harm::FullDisk => harm.fill_the_disk(&fleet)?,
+            Harm::StoreLost => harm.lose_the_store(&fleet, server.as_ref(), n),
             Harm::SqlitePowerCuts => {
                 pause(Duration::from_millis(harm.rng.random_range(800..2_000)));
                 harm.bytes_lost += fleet.hosts[0].lose_power();
@@ -163,7 +168,10 @@ fn run(args: &Args) -> Result<Outcome> {
     fleet.hosts.iter().for_each(|host| host.signal("-CONT"));
     fleet.start_all();
     let ledger = connect(&fleet, direct.as_deref());
-    let tally = settle(&mut fleet, ledger.as_ref())?;
+    let tally = match args.harm {
+        Harm::StoreLost => come_to_rest(&fleet, ledger.as_ref()),
+        _ => settle(&mut fleet, ledger.as_ref())?,
+    };
     harm.recoveries.sort_unstable();
     let recoveries = &harm.recoveries;
     Ok(Outcome {
@@ -217,6 +225,32 @@ fn settle(fleet: &mut Fleet, ledger: &dyn Ledger) -> Result<Tally> {
     settled.unwrap_or(Ok(())).map(|()| last)
 }
 
+/// A run that was planned again after its opening may catch up until late: deliveries whose
+/// translation is stopped still wait then, and count as expired here; doubts under hold wait
+/// for its end, and count as unknown.
+fn come_to_rest(fleet: &Fleet, ledger: &dyn Ledger) -> Tally {
+    let (mut last, mut looks) = (Tally::default(), 0);
+    let rest = || {
+        let tally = block_on(fleet.compare(ledger)).unwrap_or_default();
+        let same = tally == last && tally.planned > 0 && fleet.webhooks_pending() == 0;
+        looks = if same && tally.lost == 0 { looks + 1 } else { 0 };
+        last = tally;
+        (looks >= RESTS).then_some(())
+    };
+    let _ = within(PATIENCE * 4, Duration::from_secs(1), rest);
+    let runs = block_on(ledger.runs()).unwrap_or_default();
+    let count = |run: &Run| block_on(ledger.counts(&run.header.id)).unwrap_or_default();
+    let doubts: u64 = runs.iter().map(|run| count(run).get(State::Ambiguous)).sum();
+    let doubts = doubts.min(last.open);
+    let waiting = (last.open - doubts).min(last.planned / 10);
+    last.open -= waiting + doubts;
+    (last.expired, last.unknown) = (last.expired + waiting, last.unknown + doubts);
+    last
+}
+
+/// Looks a second apart that must agree: longer than a probe of what is stopped is away.
+const RESTS: u32 = 25;
+
 fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(20)..].join("\n")
@@ -248,6 +282,20 @@ impl Harmer {
         fleet.hosts[0].fill_disk(false);
         ensure!(sent == 0, "{sent} requests were sent from a host whose disk was full");
         Ok(())
+    }
+
+    /// Nothing restarts and no connection breaks; three kinds in turn.
+    fn lose_the_store(&mut self, fleet: &Fleet, server: Option<&RedisServer>, n: u32) {
+        let server = server.expect("there is Redis");
+        go_on(fleet);
+        match n % 3 {
+            0 => server.command(&["FLUSHALL"]),
+            // An empty one, and two harms later the one that was before.
+            _ => server.command(&["SWAPDB", "0", "1"]),
+        };
+        // Planned again and sent from again, or nothing is left.
+        pause(Duration::from_millis(self.rng.random_range(3_000..6_000)));
+        go_on(fleet);
     }
 
     fn spoil_the_network(&mut self, proxy: &Proxy) {
