@@ -63,6 +63,10 @@ pub struct Rates {
     pub foreign: f64,
     /// Of requests: their recipient says STOP.
     pub stops: f64,
+    /// Of requests: their picture is refused.
+    pub bad_media: f64,
+    /// One recipient in twelve wants a translation that the far side does not have.
+    pub missing_translation: bool,
 }
 
 const fn secs(n: u64) -> Duration {
@@ -105,6 +109,8 @@ impl Chaos {
             disk_refuses: 0.0,
             foreign: 0.0,
             stops: 0.0,
+            bad_media: 0.0,
+            missing_translation: false,
         };
         match self {
             Chaos::None => calm,
@@ -143,6 +149,8 @@ impl Chaos {
                 unreachable: 0.02,
                 foreign: 0.2,
                 stops: 0.05,
+                bad_media: 0.02,
+                missing_translation: true,
                 lost_request: 0.01,
                 lost_reply: 0.01,
                 stretch: 0.04,

@@ -21,6 +21,8 @@ use super::host::Receiver;
 use super::life::Life;
 
 /// How long a client waits for an answer.
+/// A translation that the campaign has and the far side has not.
+pub const MISSING: &str = "mr";
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A message that the far side took.
@@ -96,6 +98,11 @@ impl Far {
         self.oracle.lock().expect("one thread").requests.push((delivery.clone(), at));
         let to = text["to"].as_str().unwrap_or("").to_owned();
         self.now_and_then_something_else(&delivery, &number, &to);
+        if let Some(refusal) = self.refuses(&text) {
+            tokio::time::sleep(latency / 2).await;
+            let _ = answer.send(refusal);
+            return;
+        }
         let fate = world.draw(|rng| world.setup.chaos.rates().far.request(rng));
         let named = Named { delivery, nonce, callback: callback.to_owned(), number };
         let take = |far: &Arc<Far>| far.take(&named);
@@ -129,6 +136,15 @@ impl Far {
         };
         tokio::time::sleep(latency / 2).await;
         let _ = answer.send(outcome); // the client may be gone
+    }
+
+    /// What cannot go to anybody: a translation that is not there, a picture that is no good.
+    fn refuses(&self, body: &Value) -> Option<Outcome> {
+        if body["template"]["language"]["code"] == MISSING {
+            return Some(refused(132_001, FailureClass::Halted, Scope::Template));
+        }
+        let bad_media = self.world.chance(self.world.setup.chaos.rates().bad_media);
+        bad_media.then(|| refused(131_053, FailureClass::Rejected, Scope::Message))
     }
 
     /// What the same webhook brings besides: a status of another installation on the same

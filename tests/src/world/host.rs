@@ -30,7 +30,7 @@ use telemetry::Metrics;
 use tokio::time::Instant;
 
 use super::disks::{InboxDisk, JournalDisk, SimJournal, SimTail};
-use super::far::{Far, Wire};
+use super::far::{Far, MISSING, Wire};
 use super::life::Life;
 use super::store::{Link, Store};
 use super::{DAWN, SkewedClock, World};
@@ -69,13 +69,14 @@ fn at(secs: u64) -> Timestamp {
     DAWN + Duration::from_secs(secs)
 }
 
-fn snapshot(deliveries: u32) -> Snapshot {
+fn snapshot(deliveries: u32, missing_translation: bool) -> Snapshot {
+    let language = |n: u32| if missing_translation && n % 12 == 11 { MISSING } else { "en" };
     let recipient = |n: u32| Recipient {
         id: RecipientId::new(format!("r{n:05}")),
         name: "Asha Rao".into(),
         address: Address::Phone(Phone::try_new(format!("+9198{n:08}")).expect("E.164")),
         tier: String::new(),
-        language: "en".into(),
+        language: language(n).into(),
         consent_utility: true,
         consent_marketing: false,
         opted_in_at: None,
@@ -92,7 +93,8 @@ fn snapshot(deliveries: u32) -> Snapshot {
         approved_at: Some(Timestamp::from_secs(1)),
         held_back: None,
     };
-    let campaign = campaign("daily-pack", &["headline"], numbers());
+    let mut campaign = campaign("daily-pack", &["headline"], numbers());
+    campaign.template.languages.push(MISSING.into());
     Snapshot::take(campaign, (0..deliveries).map(recipient).collect(), vec![everyone]).snapshot
 }
 
@@ -132,7 +134,8 @@ pub async fn plan_thrice(world: &Arc<World>, store: &Arc<Store>) {
 
 async fn plan(world: &Arc<World>, store: &Arc<Store>, life: Arc<Life>) {
     let (planner, frame) = planner(world, Arc::new(Link { store: Arc::clone(store), life }));
-    let snapshot = snapshot(world.setup.deliveries);
+    let missing = world.setup.chaos.rates().missing_translation;
+    let snapshot = snapshot(world.setup.deliveries, missing);
     while planner.plan(&snapshot, &frame, world.now(), &|_| {}).await.is_err() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
