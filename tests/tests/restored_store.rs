@@ -1,0 +1,65 @@
+//! Goal: a sqlite file that was put back from a backup sends nothing twice and forgets no
+//! status: this host's own disk gives it what it lost.
+//! Method: the daemon is killed, the file is put back as it was two starts ago.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tests::install::{Install, Times};
+use tests::until;
+
+const PEOPLE: u64 = 200;
+const TIMES: Times = Times { opens_in: Duration::from_secs(5), length: Duration::from_secs(25) };
+
+fn accepted(install: &Install) -> u64 {
+    install.oracle()["oracle"]["accepted"].as_u64().unwrap()
+}
+
+/// A daemon's life: ends by kill -9 once so many were taken.
+fn live_until(install: &Install, taken: u64) {
+    let mut daemon = install.start(&["serve"]);
+    until("more messages", || (accepted(install) >= taken).then_some(()));
+    daemon.0.kill().unwrap();
+    daemon.wait();
+}
+
+fn files(install: &Install) -> [PathBuf; 2] {
+    ["state/ledger.db", "state/ledger.db-wal"].map(|name| install.path(name))
+}
+
+#[test]
+fn a_sqlite_file_that_is_put_back_sends_nothing_twice() {
+    let install = Install::new(PEOPLE as u32, TIMES);
+    let config = install.path("subah.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("[sender]", "[sender]\non_ambiguous = \"hold\"")).unwrap();
+    live_until(&install, 20);
+    let backup: Vec<Option<Vec<u8>>> =
+        files(&install).iter().map(|path| std::fs::read(path).ok()).collect();
+    live_until(&install, 70);
+    live_until(&install, 110);
+    for (path, bytes) in files(&install).iter().zip(&backup) {
+        let _ = std::fs::remove_file(path);
+        if let Some(bytes) = bytes {
+            std::fs::write(path, bytes).unwrap();
+        }
+    }
+    let _ = std::fs::remove_file(install.path("state/ledger.db-shm"));
+
+    let _daemon = install.start(&["serve"]);
+    let count = |report: &serde_json::Value, names: &[&str]| -> u64 {
+        names.iter().map(|name| report["states"][name].as_u64().unwrap()).sum()
+    };
+    until("a named end for everybody", || {
+        let report = install.report()?;
+        let ended = count(&report, &["delivered", "read", "unknown", "ambiguous"]);
+        (ended == PEOPLE).then_some(())
+    });
+    let report = install.report().unwrap();
+    let oracle = install.oracle()["oracle"].clone();
+    assert_eq!(oracle["duplicates"], 0, "{oracle} {report}");
+    // Whoever got it is known to have got it; only what died on its way is in doubt.
+    let arrived = count(&report, &["delivered", "read"]);
+    assert_eq!(arrived, oracle["distinct_deliveries"].as_u64().unwrap(), "{oracle} {report}");
+    assert!(count(&report, &["unknown", "ambiguous"]) < 20, "{report}");
+}
