@@ -56,13 +56,25 @@ fn count(report: &serde_json::Value, names: &[&str]) -> u64 {
 #[test]
 fn the_journal_alone_keeps_a_file_that_was_put_back_from_sending_twice() {
     let install = put_back();
-    let _daemon = install.start(&["serve", "--role", "scheduler,sender"]);
+    let mut daemon = install.start(&["serve", "--role", "scheduler,sender"]);
     until("nothing that waits", || {
         let report = install.report()?;
         (count(&report, &["planned", "leased", "intent", "retry_wait"]) == 0).then_some(())
     });
     let oracle = install.oracle()["oracle"].clone();
     assert_eq!(oracle["duplicates"], 0, "{oracle} {}", install.report().unwrap());
+
+    // And when it is gone altogether, nobody is told that the day has not begun.
+    daemon.0.kill().unwrap();
+    daemon.wait();
+    files(&install).iter().for_each(|path| drop(std::fs::remove_file(path)));
+    let status = install.output(&["status"]);
+    let said = String::from_utf8_lossy(&status.stderr).into_owned();
+    assert!(status.status.code() == Some(1) && said.contains("was sent from this host"), "{said}");
+    let run = install.output(&["run"]);
+    let said = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert!(run.status.code() != Some(0) && said.contains("was it emptied?"), "{said}");
+    assert_eq!(install.oracle()["oracle"]["requests"], oracle["requests"], "nothing is sent");
 }
 
 #[test]

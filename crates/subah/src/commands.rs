@@ -26,12 +26,13 @@ use chrono::NaiveDate;
 use clap::CommandFactory;
 use domain::{Clock, SystemClock, Timestamp};
 use ledger::{Ledger, Phase, Run};
+use sender::FileJournal;
 
 use crate::cli::{Cli, Command, RehearseArgs, Webhooks};
 use crate::config::Config;
 use crate::exit::{Answer, WrongUse};
 use crate::files::{self, Files};
-use crate::{output, rehearsal, store};
+use crate::{output, rehearsal, store, wire};
 
 pub use amend::who;
 
@@ -159,6 +160,12 @@ fn run_id(config: &Config, text: &str) -> Result<domain::RunId> {
 /// A day without a run: fine before its window opens, a *no* afterwards.
 fn not_started(config: &Config, text: &str) -> Result<Answer> {
     let id = run_id(config, text)?;
+    if FileJournal::has_sent(&wire::journal_dir(config), &id).unwrap_or(false) {
+        output::hint(&format!(
+            "{id}: was sent from this host, and the store does not know it: is it the right one, and was it emptied? It is not planned again by itself"
+        ));
+        return Ok(Answer::No);
+    }
     let window = config.daily.window.on(id.date()).context("the zone has no such date")?;
     let zone = config.daily.window.zone;
     let opens = window.opens.rfc3339(zone);
