@@ -5,6 +5,7 @@
 //! sent; whatever the far side said is recorded, however long the store takes to come back.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use cloud_api::Outcome;
@@ -67,10 +68,11 @@ pub async fn deliver(lane: &NumberLane, claim: Claim) {
             note(lane, &Entry::Result(aborted(lane, &claim, nonce))).await;
             return;
         }
-        Ok(_) | Err(_) => {
+        answer => {
             // It may have been granted without our hearing of it: close it by its nonce.
             shared.metrics.ledger_errors.inc();
-            own_trouble(lane, Trouble::StoreRefuses);
+            let cause = answer.err().map_or("no answer".to_owned(), ToString::to_string);
+            own_trouble(lane, Trouble::StoreRefuses, cause);
             return abort(lane, &claim, nonce).await;
         }
     }
@@ -83,7 +85,8 @@ pub async fn deliver(lane: &NumberLane, claim: Claim) {
     }
     if took > limit {
         let slow = journalled > took / 2;
-        own_trouble(lane, if slow { Trouble::JournalSlow } else { Trouble::StoreSlow });
+        let trouble = if slow { Trouble::JournalSlow } else { Trouble::StoreSlow };
+        own_trouble(lane, trouble, format_args!("{took:?}, at most {limit:?}"));
         return abort(lane, &claim, nonce).await;
     }
     own_works(lane, |trouble| trouble != Trouble::Descriptors);
@@ -150,15 +153,14 @@ async fn note(lane: &NumberLane, entry: &Entry) -> bool {
 async fn append(lane: &NumberLane, entry: &Entry, sync: Sync) -> bool {
     let written = lane.shared.journal.append(entry, sync).await;
     if let Err(error) = &written {
-        own_trouble(lane, Trouble::JournalFails);
-        tracing::debug!(error = %error, "{error}");
+        own_trouble(lane, Trouble::JournalFails, error);
     }
     written.is_ok()
 }
 
 /// Closes the gate for a moment: the cause is ours, so no delivery pays for it. Said once,
 /// and once more with a count when it is over.
-fn own_trouble(lane: &NumberLane, trouble: Trouble) {
+fn own_trouble(lane: &NumberLane, trouble: Trouble, cause: impl Display) {
     let (shared, reason) = (&lane.shared, trouble.as_str());
     if shared.gate.trouble(trouble, monotonic()) {
         for other in Trouble::ALL {
@@ -167,7 +169,7 @@ fn own_trouble(lane: &NumberLane, trouble: Trouble) {
         }
         tracing::error!(
             reason,
-            "nothing is sent: {}; it is tried again each second",
+            "nothing is sent: {} ({cause}); it is tried again each second",
             trouble.said()
         );
     }
@@ -212,7 +214,9 @@ async fn attempt(lane: &NumberLane, claim: &Claim, prepared: Prepared, nonce: No
     let outcome = shared.transport.send(&lane.number, body).await;
     failpoint::pass("answered");
     match outcome {
-        Outcome::NotSent(NotSent::Descriptors) => own_trouble(lane, Trouble::Descriptors),
+        Outcome::NotSent(why @ NotSent::Descriptors) => {
+            own_trouble(lane, Trouble::Descriptors, why.as_str());
+        }
         _ => own_works(lane, |trouble| trouble == Trouble::Descriptors),
     }
     let outcome = unspent_if_stopped(lane, &things, outcome);
