@@ -30,3 +30,25 @@ pub async fn write(ledger: &dyn Ledger, name: &str, place: (u64, u64)) -> Result
     };
     cell::update(ledger, CELL, note).await
 }
+
+/// Notes that everything before `here` is in the ledger, if it still has everything before
+/// `least`; else changes nothing and returns how far it is.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn advance(
+    ledger: &dyn Ledger,
+    name: &str,
+    least: (u64, u64),
+    here: (u64, u64),
+) -> Result<Option<(u64, u64)>> {
+    let advance = |places: &mut Places| {
+        let held = places.get(name).copied().unwrap_or_default();
+        if held < least {
+            return Some(held);
+        }
+        places.insert(name.to_owned(), here);
+        None
+    };
+    cell::update(ledger, CELL, advance).await
+}

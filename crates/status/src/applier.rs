@@ -463,6 +463,7 @@ impl Applier {
         }
     }
 
+    /// Applies facts; says whose delivery or attempt is not in the ledger.
     async fn apply(&self, facts: &[Labelled], now: Timestamp) -> Result<Told, LedgerError> {
         let batch: Vec<WebhookFact> = facts.iter().map(|labelled| labelled.fact.clone()).collect();
         let verdicts = apply_all(self.ledger.as_ref(), &batch).await?;

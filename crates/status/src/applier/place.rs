@@ -14,45 +14,38 @@ const EVERY: Duration = Duration::from_millis(500);
 
 #[derive(Default)]
 pub struct Place {
-    /// What the ledger said, or was told, last.
+    /// How far the ledger is, by what it said or was told last.
     told: Option<Position>,
-    is_known: bool,
     at: Option<Instant>,
 }
 
 impl Place {
-    /// After each batch, and once in a while: goes back when the ledger is behind, else tells it how far this is.
-    /// True when it went back.
+    /// After each batch, and once in a while: goes back when the ledger is behind, else tells
+    /// it how far this is.
     pub async fn keep(
         &mut self,
         ledger: &dyn Ledger,
         source: &mut dyn Source,
-    ) -> Result<bool, LedgerError> {
-        let Some(name) = source.name() else { return Ok(false) };
+    ) -> Result<(), LedgerError> {
+        let Some(name) = source.name() else { return Ok(()) };
         let here = source.position();
         // Behind each batch, so that a ledger that loses the batch loses the note with it.
         if self.told == Some(here) && self.at.is_some_and(|at| at.elapsed() < EVERY) {
-            return Ok(false);
+            return Ok(());
         }
         self.at = Some(Instant::now());
-        let held = places::read(ledger, &name).await?;
-        let held = held.map(|(segment, offset)| Position { segment, offset });
-        let wanted = if self.is_known { self.told } else { Some(here) };
-        let behind = held.unwrap_or_default() < wanted.unwrap_or_default();
-        self.is_known = true;
-        if behind {
+        let least = self.told.unwrap_or(here);
+        let pair = |place: Position| (place.segment, place.offset);
+        let behind = places::advance(ledger, &name, pair(least), pair(here)).await?;
+        if let Some((segment, offset)) = behind {
+            let held = Position { segment, offset };
             tracing::error!(
                 "the store has {} statuses of this host: was it emptied, or put back? They are merged once more",
-                if held.is_some() { "forgotten the latest" } else { "none of the" }
+                if held == Position::default() { "none of the" } else { "forgotten the latest" }
             );
-            source.rewind(held.unwrap_or_default());
-            self.told = held;
-            return Ok(true);
+            source.rewind(held);
         }
-        if held != Some(here) {
-            places::write(ledger, &name, (here.segment, here.offset)).await?;
-        }
-        self.told = Some(here);
-        Ok(false)
+        self.told = Some(source.position());
+        Ok(())
     }
 }
