@@ -46,7 +46,17 @@ pub fn name(host: &str, role: &str, disk: &str) -> String {
     format!("{host}/{role}/{disk}")
 }
 
+/// The host that a member is a role of.
+pub fn host(name: &str) -> &str {
+    name.split('/').next().unwrap_or(name)
+}
+
 impl Members {
+    /// Whether the member's host was left out by a person.
+    pub fn is_excused(&self, name: &str) -> bool {
+        self.excused.iter().any(|excused| host(name) == excused.host)
+    }
+
     /// Members that have not merged into `incarnation`.
     pub fn missing(&self, incarnation: &str) -> Vec<String> {
         let behind = self.members.iter().filter(|(_, m)| m.merged.as_deref() != Some(incarnation));
@@ -84,8 +94,7 @@ pub async fn report(
     let report = |members: &mut Members| {
         let fresh = Member { joined_at: now, merged: None };
         for other in known {
-            let excused = members.excused.iter().any(|e| other.split('/').next() == Some(&e.host));
-            if !excused {
+            if !members.is_excused(other) {
                 members.members.entry(other.clone()).or_insert_with(|| fresh.clone());
             }
         }
@@ -105,7 +114,7 @@ pub async fn report(
 /// When the ledger does not answer.
 pub async fn excuse(ledger: &dyn Ledger, excused: &Excused) -> Result<Vec<String>> {
     let excuse = |members: &mut Members| {
-        let of_host = |name: &String| name.split('/').next() == Some(&excused.host);
+        let of_host = |name: &String| host(name) == excused.host;
         let gone: Vec<String> = members.members.keys().filter(|m| of_host(m)).cloned().collect();
         members.members.retain(|name, _| !of_host(name));
         if !gone.is_empty() {

@@ -142,11 +142,8 @@ impl Recoverer {
             let members = members::read(ledger).await?;
             // A store that has lost its members must not make us forget them; only a person
             // does, by excusing a host.
-            let excused = |name: &String| {
-                members.excused.iter().any(|e| name.split('/').next() == Some(&e.host))
-            };
-            let mut all: BTreeSet<String> =
-                self.seen.members.iter().filter(|name| !excused(name)).cloned().collect();
+            let mut all = self.seen.members.clone();
+            all.retain(|name| !members.is_excused(name));
             all.extend(members.members.into_keys());
             if all != self.seen.members {
                 self.seen.members = all;

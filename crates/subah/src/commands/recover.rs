@@ -58,7 +58,7 @@ async fn without(
     args: &RecoverArgs,
 ) -> Result<Answer> {
     let members = members::read(ledger).await?;
-    let of_host = |name: &&String| name.split('/').next() == Some(host);
+    let of_host = |name: &&String| members::host(name) == host;
     let gone: Vec<&String> = members.members.keys().filter(of_host).collect();
     if gone.is_empty() {
         bail!("no member is called {host}; `subah recover` lists them");
