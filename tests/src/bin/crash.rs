@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow, ensure};
 use clap::{Parser, ValueEnum};
 use domain::State;
-use ledger::{Ledger, Run};
+use ledger::{Filter, Ledger, Run};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde::Serialize;
@@ -172,6 +172,9 @@ fn run(args: &Args) -> Result<Outcome> {
         Harm::StoreLost => come_to_rest(&fleet, ledger.as_ref()),
         _ => settle(&mut fleet, ledger.as_ref())?,
     };
+    if tally.faults() > 0 {
+        explain(&fleet, ledger.as_ref());
+    }
     harm.recoveries.sort_unstable();
     let recoveries = &harm.recoveries;
     Ok(Outcome {
@@ -246,6 +249,23 @@ fn come_to_rest(fleet: &Fleet, ledger: &dyn Ledger) -> Tally {
     last.open -= waiting + doubts;
     (last.expired, last.unknown) = (last.expired + waiting, last.unknown + doubts);
     last
+}
+
+/// What is left, and what every host said last: on standard error.
+fn explain(fleet: &Fleet, ledger: &dyn Ledger) {
+    eprintln!("store: {:?}", block_on(ledger::store_mark::read(ledger)));
+    eprintln!("members: {:?}", block_on(ledger::members::read(ledger)));
+    eprintln!("fenced: {:?}", block_on(ledger.fenced_runs()));
+    for run in block_on(ledger.runs()).unwrap_or_default() {
+        let id = &run.header.id;
+        eprintln!("run {id}: {:?}, sealed {:?}", run.phase, run.sealed_at);
+        let all = block_on(ledger.list(id, &Filter::default(), None, 1_000_000));
+        let open = all.unwrap_or_default().into_iter().filter(|d| d.state.is_open());
+        open.take(5).for_each(|delivery| eprintln!("open: {delivery:?}"));
+    }
+    for host in &fleet.hosts {
+        eprintln!("{}:\n{}", host.name, tail(&host.log()));
+    }
 }
 
 /// Looks a second apart that must agree: longer than a probe of what is stopped is away.
