@@ -182,7 +182,7 @@ impl Player<'_> {
             message: Message {
                 recipient: RecipientId::new(format!("r{index}")),
                 to: Address::Phone(Phone::try_new(format!("+9198{index:08}")).expect("E.164")),
-                body: "h".into(),
+                body: ledger::record::body_hash("body"),
             },
             ended: (index == 5).then_some(Ended::Suppressed(Suppression::NoConsent)),
         };
@@ -190,7 +190,7 @@ impl Player<'_> {
             snapshot: self.header().snapshot,
             from: 0,
             rows: (0..DELIVERIES).map(row).collect(),
-            bodies: BTreeMap::from([("h".to_owned(), Arc::from("body"))]),
+            bodies: BTreeMap::from([(ledger::record::body_hash("body"), Arc::from("body"))]),
         };
         ledger::store_mark::settle_new(self.ledger).await.expect("settle");
         self.ledger.begin_run(&self.header()).await.expect("begin");

@@ -59,7 +59,9 @@ impl Tally {
         if !facts.possible_duplicate() {
             self.unflagged += surplus;
         }
-        for message in messages {
+        // What a record knew that cannot be read any more is named as damage, not lost unseen.
+        let known = messages.iter().filter(|_| delivery.damage.is_none());
+        for message in known {
             let attempt = message.nonce.and_then(|nonce| facts.attempt(nonce));
             self.lost += u64::from(attempt.is_none_or(|a| a.taken_at().is_none()));
         }

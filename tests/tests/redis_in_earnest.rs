@@ -74,6 +74,26 @@ async fn a_restarted_server_is_not_sent_from_before_it_was_recovered() {
     assert!(!stage.claim(5).await.is_empty(), "sending goes on");
 }
 
+/// As between FLUSHALL and the next plan: what was missing for a moment must not be
+/// remembered as empty, or every claim from then on has no words.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_missing_for_a_moment_costs_only_what_was_claimed_then() {
+    let server = RedisServer::start();
+    let ledger = Redis::connect(&Options::new(&server.url(), "body", false)).await.unwrap();
+    let stage = Stage::new(&ledger, "body", 4).await;
+    stage.plan().await;
+    let bodies = format!("body:{{{}}}:b", stage.run);
+    let hash = ledger::record::body_hash("body");
+    server.command(&["DEL", &bodies]);
+    assert!(matches!(ledger.content(&stage.run, &hash).await, Err(LedgerError::Corrupt { .. })));
+    assert!(stage.claim(1).await.is_empty(), "nothing is handed out without its words");
+    assert_eq!(stage.state(0).await, domain::State::Quarantined);
+    server.command(&["HSET", &bodies, &hash, "body"]);
+    let claims = stage.claim(5).await;
+    assert_eq!(claims.iter().map(|claim| &*claim.body).collect::<Vec<_>>(), ["body"; 3]);
+    assert_eq!(ledger.counts(&stage.run).await.unwrap(), ledger.recount(&stage.run).await.unwrap());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_scripts_and_other_schemas() {
     let server = RedisServer::start();

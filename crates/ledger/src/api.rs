@@ -118,6 +118,15 @@ pub trait Ledger: Send + Sync {
     /// `None` where that cannot be.
     async fn incarnation(&self) -> Result<Option<String>>;
 
+    /// Whether this program may still write to the store.
+    ///
+    /// # Errors
+    /// [`LedgerError::Schema`] when another version has changed its shape meanwhile.
+    async fn check_schema(&self) -> Result<()>;
+
+    /// Ids of every run, those that cannot be read among them.
+    async fn run_ids(&self) -> Result<Vec<RunId>>;
+
     /// Runs of the last days that were last sent from under another incarnation: what is
     /// known about them must be merged, and those that are open are not sent from before.
     async fn fenced_runs(&self) -> Result<Vec<RunId>>;

@@ -1,7 +1,8 @@
 //! The ledger's calls, written once for engines whose rows can be read and written in
 //! place under exclusion: `model` under its lock, `sqlite` inside a write transaction.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use domain::state::{attempts_spent, defers_spent};
 use domain::{DeliveryId, Facts, NumberId, RunId, State, Timestamp};
@@ -31,6 +32,9 @@ pub trait Rows {
     fn record(&mut self, run: &RunId, index: u32) -> Result<Option<Record>>;
     fn message(&mut self, run: &RunId, index: u32) -> Result<Message>;
     fn put(&mut self, run: &Run, index: u32, record: &Record, was: State) -> Result<()>;
+    /// Puts a quarantined record in place of one that cannot be read, and keeps the latter's
+    /// bytes apart.
+    fn replace_damaged(&mut self, run: &Run, index: u32, why: &str) -> Result<Record>;
     /// Waiting deliveries of a lane due by `now`, earliest first.
     fn due(&mut self, run: &RunId, lane: u16, now: Timestamp, k: usize) -> Result<Vec<u32>>;
     /// Deliveries that the sweeper must look at by `now`.
@@ -157,8 +161,8 @@ pub fn change_run(rows: &mut impl Rows, id: &RunId, change: impl FnOnce(&mut Run
 pub fn claim(rows: &mut impl Rows, lane: &NumberId, k: usize, now: Timestamp) -> Result<Claimed> {
     let mut claimed = Claimed { claims: Vec::new(), next_due: None, now };
     for id in rows.open_runs()? {
-        let run = existing(rows, &id)?;
-        let Some(at) = lane_index(&run.header, lane) else { continue };
+        let Some(run) = readable_run(rows.run(&id))? else { continue };
+        let Some(at) = run.header.lane_of(lane) else { continue };
         if rows.fenced(&id)? {
             if claimed.claims.is_empty() {
                 return Err(LedgerError::Fenced { engine: "model", run: id });
@@ -168,15 +172,24 @@ pub fn claim(rows: &mut impl Rows, lane: &NumberId, k: usize, now: Timestamp) ->
         }
         let room = k - claimed.claims.len();
         for index in rows.due(&id, at, now, room)? {
-            let Some(mut record) = rows.record(&id, index)? else { continue };
+            let Some(mut record) = readable(rows, &run, index)? else { continue };
             let was = record.state;
             if !transition::claim(&mut record, &run, now) {
                 continue;
             }
-            rows.put(&run, index, &record, was)?;
-            let message = rows.message(&id, index)?;
-            let body = rows.body(&id, &message.body)?;
-            claimed.claims.push(new_claim(&run, lane, index, &record, message, body));
+            match message_and_body(rows, &id, index) {
+                Ok((message, body)) => {
+                    rows.put(&run, index, &record, was)?;
+                    claimed.claims.push(new_claim(&run, lane, index, &record, message, body));
+                }
+                Err(LedgerError::Corrupt { what, why, .. }) => {
+                    let why = format!("{what}: {why}");
+                    record.quarantine(&why, &run.header.policy);
+                    rows.put(&run, index, &record, was)?;
+                    say_damaged(&run, index, &why);
+                }
+                Err(error) => return Err(error),
+            }
         }
         let next = rows.next_due(&id, at)?;
         claimed.next_due = sooner(claimed.next_due, next, &run, now);
@@ -216,10 +229,6 @@ pub fn new_claim(
         attempts: u32::try_from(record.facts.attempts.len()).unwrap_or(u32::MAX),
         suspicious: record.lost_leases + record.strikes > 0,
     }
-}
-
-pub fn lane_index(header: &RunHeader, lane: &NumberId) -> Option<u16> {
-    header.lanes.iter().position(|l| l == lane).and_then(|at| u16::try_from(at).ok())
 }
 
 pub fn intent(
@@ -375,7 +384,7 @@ pub fn sweep(rows: &mut impl Rows, id: &RunId, limit: usize, now: Timestamp) -> 
     }
     let mut swept = Swept { more: found.len() >= limit, ..Swept::default() };
     for index in found {
-        let Some(mut record) = rows.record(id, index)? else { continue };
+        let Some(mut record) = readable(rows, &run, index)? else { continue };
         let was = record.state;
         let witness = rows.witness(id, record.lane)?;
         let did = transition::sweep(&mut record, &run, now, witness);
@@ -410,5 +419,40 @@ fn existing(rows: &mut impl Rows, id: &RunId) -> Result<Run> {
 
 fn find(rows: &mut impl Rows, id: &DeliveryId) -> Result<Option<(Run, Record)>> {
     let Some(run) = rows.run(&id.run)? else { return Ok(None) };
-    Ok(rows.record(&id.run, id.index)?.map(|record| (run, record)))
+    Ok(readable(rows, &run, id.index)?.map(|record| (run, record)))
+}
+
+/// The record; one that cannot be read is put into quarantine, so that it costs itself only.
+fn readable(rows: &mut impl Rows, run: &Run, index: u32) -> Result<Option<Record>> {
+    match rows.record(&run.header.id, index) {
+        Err(LedgerError::Corrupt { why, .. }) => {
+            let why = format!("record: {why}");
+            let record = rows.replace_damaged(run, index, &why)?;
+            say_damaged(run, index, &why);
+            Ok(Some(record))
+        }
+        found => found,
+    }
+}
+
+/// A run that cannot be read costs itself: it is said once, and the others go on.
+pub fn readable_run(found: Result<Option<Run>>) -> Result<Option<Run>> {
+    static SAID: Mutex<BTreeSet<RunId>> = Mutex::new(BTreeSet::new());
+    let Err(LedgerError::Corrupt { run, what, why }) = found else { return found };
+    if SAID.lock().is_ok_and(|mut said| said.insert(run.clone())) {
+        tracing::error!(run = %run, "the {what} of run {run} cannot be read from the store ({why}): nothing of it is sent, listed or closed, and other runs go on; `subah ledger verify` says more");
+    }
+    Ok(None)
+}
+
+fn message_and_body(rows: &mut impl Rows, run: &RunId, index: u32) -> Result<(Message, Arc<str>)> {
+    let message = rows.message(run, index)?;
+    let body = rows.body(run, &message.body)?;
+    Ok((message, body))
+}
+
+/// Says it once: from then on the record says it.
+pub fn say_damaged(run: &Run, index: u32, why: &str) {
+    let id = DeliveryId { run: run.header.id.clone(), index };
+    tracing::error!(delivery.id = %id, "delivery {id} cannot be read from the store ({why}): it is quarantined and everything else goes on; `subah ledger verify` lists what is damaged, `subah ledger repair` takes what journals and inboxes know");
 }

@@ -20,6 +20,12 @@ pub enum LedgerError {
     /// A record that this version cannot read.
     #[error("read {what} of run {run}: {why}")]
     Corrupt { run: RunId, what: String, why: String },
+    /// A newer version of this program writes to the store: this one would lose what it does
+    /// not know of.
+    #[error(
+        "run {run} has records of version {found}, and this program reads up to {known}: a newer version writes to this store; install it on this host, nothing is done from here meanwhile"
+    )]
+    Newer { run: RunId, found: u8, known: u8 },
     #[error("run {0} is not in the ledger: plan it first")]
     NoRun(RunId),
     #[error("plan run {run}: chunk starts at {from}, but the cursor is at {cursor}")]

@@ -14,7 +14,7 @@ use crate::api::{
 };
 use crate::core::{self, Rows};
 use crate::error::LedgerError;
-use crate::record::{Message, Record, Schedule};
+use crate::record::{Message, Record, Schedule, checked_body, decode, encode};
 use crate::store_mark::{self, StoreMark};
 use crate::transition::Witness;
 
@@ -50,6 +50,8 @@ struct Row {
     message: Message,
     /// Where it is indexed now.
     schedule: Schedule,
+    /// Its record cannot be read any more.
+    is_damaged: bool,
 }
 
 /// A copy of everything at one instant: what a store that loses its last writes comes
@@ -84,6 +86,13 @@ impl Model {
         tables.incarnation = incarnation;
     }
 
+    /// Makes the record of one delivery unreadable; false when there is no such delivery.
+    pub fn damage(&self, id: &DeliveryId) -> bool {
+        let mut tables = self.tables();
+        let row = tables.runs.get_mut(&id.run).and_then(|table| table.rows.get_mut(&id.index));
+        row.map(|row| row.is_damaged = true).is_some()
+    }
+
     fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().expect("no call panics while it holds the tables")
     }
@@ -97,6 +106,17 @@ impl Tables {
 
     fn table(&mut self, id: &RunId) -> Result<&mut RunTable> {
         self.runs.get_mut(id).ok_or_else(|| LedgerError::NoRun(id.clone()))
+    }
+}
+
+/// What a damaged record of the model says of itself.
+const DAMAGE: &str = "damaged on purpose";
+
+impl Row {
+    fn shown(&self) -> Record {
+        let mut record = self.record.clone();
+        record.damage = record.damage.or(self.is_damaged.then(|| DAMAGE.to_owned()));
+        record
     }
 }
 
@@ -156,10 +176,12 @@ impl Rows for Tables {
     fn insert(&mut self, run: &Run, index: u32, record: &Record, message: &Message) -> Result<()> {
         let table = self.table(&run.header.id)?;
         let schedule = record.schedule(&run.header.policy);
-        let row = Row { record: record.clone(), message: message.clone(), schedule };
+        let (record, message) = (record.clone(), message.clone());
+        let (state, lane) = (record.state, record.lane);
+        let row = Row { record, message, schedule, is_damaged: false };
         table.rows.insert(index, row);
-        table.counts.add(record.state, 1);
-        table.index(index, record.lane, schedule);
+        table.counts.add(state, 1);
+        table.index(index, lane, schedule);
         Ok(())
     }
 
@@ -169,11 +191,17 @@ impl Rows for Tables {
     }
 
     fn body(&mut self, run: &RunId, hash: &str) -> Result<Arc<str>> {
-        Ok(self.table(run)?.bodies.get(hash).cloned().unwrap_or_default())
+        let body = self.table(run)?.bodies.get(hash).cloned();
+        checked_body(run, hash, body)
     }
 
     fn record(&mut self, run: &RunId, index: u32) -> Result<Option<Record>> {
-        Ok(self.table(run)?.rows.get(&index).map(|row| row.record.clone()))
+        let Some(row) = self.table(run)?.rows.get(&index) else { return Ok(None) };
+        if row.is_damaged {
+            let (run, what) = (run.clone(), format!("delivery {index}"));
+            return Err(LedgerError::Corrupt { run, what, why: DAMAGE.to_owned() });
+        }
+        Ok(Some(row.record.clone()))
     }
 
     fn message(&mut self, run: &RunId, index: u32) -> Result<Message> {
@@ -193,6 +221,17 @@ impl Rows for Tables {
         table.counts.add(was, -1);
         table.counts.add(record.state, 1);
         Ok(())
+    }
+
+    fn replace_damaged(&mut self, run: &Run, index: u32, why: &str) -> Result<Record> {
+        let id = &run.header.id;
+        let row = self.table(id)?.rows.get_mut(&index);
+        let row = row.ok_or_else(|| LedgerError::NoRun(id.clone()))?;
+        row.is_damaged = false;
+        let (stored, was) = (encode(&row.record), row.record.state);
+        let record = Record::in_place_of(stored.as_bytes(), Some(was), why, &run.header);
+        self.put(run, index, &record, was)?;
+        Ok(record)
     }
 
     fn due(&mut self, run: &RunId, lane: u16, now: Timestamp, k: usize) -> Result<Vec<u32>> {
@@ -354,7 +393,7 @@ impl Ledger for Model {
         let rows = table
             .rows
             .range(from..)
-            .map(|(index, row)| view(&header, *index, row.record.clone(), row.message.clone()));
+            .map(|(index, row)| view(&header, *index, row.shown(), Some(row.message.clone())));
         Ok(rows.filter(|view| filter.admits(view)).take(limit).collect())
     }
 
@@ -364,6 +403,14 @@ impl Ledger for Model {
 
     async fn health(&self) -> Result<Health> {
         Ok(Health { engine: "model", ..Health::default() })
+    }
+
+    async fn check_schema(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn run_ids(&self) -> Result<Vec<RunId>> {
+        Ok(self.tables().runs.keys().cloned().collect())
     }
 
     async fn incarnation(&self) -> Result<Option<String>> {
@@ -396,18 +443,53 @@ impl Ledger for Model {
 }
 
 /// A stored delivery as people and reports see it.
-pub fn view(header: &RunHeader, index: u32, record: Record, message: Message) -> DeliveryView {
+pub fn view(
+    header: &RunHeader,
+    index: u32,
+    record: Record,
+    message: Option<Message>,
+) -> DeliveryView {
+    let lane = header.lanes.get(usize::from(record.lane)).or(header.lanes.first());
     DeliveryView {
         id: DeliveryId { run: header.id.clone(), index },
-        lane: header.lanes[usize::from(record.lane)].clone(),
+        lane: lane.expect("a header without lanes is not read").clone(),
         state: record.state,
         due_at: record.due_at,
         next_at: record.next_at,
         facts: record.facts,
         message,
         strikes: record.strikes,
+        damage: record.damage,
         notes: record.notes,
     }
+}
+
+/// The same of what stands in the store. What cannot be read is shown as damaged; it is
+/// changed by those that write.
+///
+/// # Errors
+/// [`LedgerError::Newer`] only.
+pub fn view_stored(
+    header: &RunHeader,
+    index: u32,
+    record: &[u8],
+    message: &[u8],
+) -> Result<DeliveryView> {
+    let id = &header.id;
+    let mut record = match Record::parse(header, index, record) {
+        Err(LedgerError::Corrupt { why, .. }) => {
+            Record::in_place_of(record, None, &format!("record: {why}"), header)
+        }
+        read => read?,
+    };
+    let message = match decode::<Message>(id, || "message".to_owned(), message) {
+        Err(LedgerError::Corrupt { why, .. }) => {
+            record.damage.get_or_insert(format!("message: {why}"));
+            None
+        }
+        read => Some(read?),
+    };
+    Ok(view(header, index, record, message))
 }
 
 impl Filter {

@@ -1,16 +1,25 @@
 //! One delivery as it is stored: a small mutable [`Record`] and an immutable [`Message`].
 
+use std::sync::Arc;
+
+use domain::facts::Ended;
 use domain::state::{Standing, standing, state};
 use domain::{Address, Attempt, Facts, Policy, RecipientId, RunId, State, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Note, Result};
+use crate::api::{Note, Result, RunHeader};
 use crate::error::LedgerError;
+
+/// The shape of [`Record`] that this program writes; raised when an older program would
+/// misread what a newer one writes.
+const VERSION: u8 = 1;
 
 /// What changes. Stored as JSON so that a person with `sqlite3` or `redis-cli` can read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
+    #[serde(rename = "v", default = "first", skip_serializing_if = "is_first")]
+    version: u8,
     /// Position in the run's list of lanes.
     pub lane: u16,
     /// When the plan wanted the first attempt to go.
@@ -32,6 +41,10 @@ pub struct Record {
     /// Workers that it took down.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub strikes: u32,
+    /// Why it was put into quarantine unread: of the record or of its message, where reading
+    /// ended. The bytes that were stored are kept beside the records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
     /// What people did to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<Note>,
@@ -41,6 +54,15 @@ pub struct Record {
 
 fn is_zero(n: &u32) -> bool {
     *n == 0
+}
+
+fn first() -> u8 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_first(version: &u8) -> bool {
+    *version == 1
 }
 
 /// Where a record waits, so that nothing can be forgotten: every open delivery is in
@@ -64,6 +86,7 @@ impl Record {
     pub fn new(lane: u16, due_at: Timestamp, facts: Facts, policy: &Policy) -> Self {
         let state = state(&facts, false, policy);
         Record {
+            version: VERSION,
             lane,
             due_at,
             next_at: due_at,
@@ -72,9 +95,60 @@ impl Record {
             lease_until: None,
             lost_leases: 0,
             strikes: 0,
+            damage: None,
             notes: Vec::new(),
             facts,
         }
+    }
+
+    /// Reads what was stored of delivery `index`.
+    ///
+    /// # Errors
+    /// [`LedgerError::Corrupt`] when it makes no sense, [`LedgerError::Newer`] when a newer
+    /// version of this program wrote it.
+    pub fn parse(header: &RunHeader, index: u32, stored: &[u8]) -> Result<Record> {
+        let what = || format!("delivery {index}");
+        let corrupt =
+            |why: String| LedgerError::Corrupt { run: header.id.clone(), what: what(), why };
+        let parsed = decode::<Record>(&header.id, what, stored);
+        let found = match &parsed {
+            Ok(record) => record.version,
+            Err(_) => serde_json::from_slice(stored).map_or(0, |Versioned { version }| version),
+        };
+        if found > VERSION {
+            let run = header.id.clone();
+            return Err(LedgerError::Newer { run, found, known: VERSION });
+        }
+        let record = parsed?;
+        if usize::from(record.lane) >= header.lanes.len() && record.state != State::Suppressed {
+            let lanes = header.lanes.len();
+            return Err(corrupt(format!("lane {} of {lanes}", record.lane)));
+        }
+        Ok(record)
+    }
+
+    /// Stands for a record that cannot be read. What was stored may still tell its lane and its
+    /// due instant; `was` is the state that the store's own indexes give it.
+    ///
+    /// It may have been tried unless it was never claimed, so a second try is a possible
+    /// duplicate.
+    pub fn in_place_of(stored: &[u8], was: Option<State>, why: &str, header: &RunHeader) -> Self {
+        let hints = Hints::find(stored);
+        let lane = hints.lane.filter(|lane| usize::from(*lane) < header.lanes.len());
+        let due_at = hints.due_at.unwrap_or(header.window.opens);
+        let suspect = was.or(hints.state) != Some(State::Planned);
+        let facts = Facts { ended: Some(Ended::Quarantined), suspect, ..Facts::default() };
+        let mut record = Record::new(lane.unwrap_or(0), due_at, facts, &header.policy);
+        record.damage = Some(why.to_owned());
+        record
+    }
+
+    /// Puts a readable record whose message is not readable into quarantine.
+    pub fn quarantine(&mut self, why: &str, policy: &Policy) {
+        self.facts.ended = self.facts.ended.max(Some(Ended::Quarantined));
+        self.lease_until = None;
+        self.damage = Some(why.to_owned());
+        self.settle(policy);
     }
 
     /// Recomputes the visible state; a lease ends with the wait it belongs to.
@@ -103,6 +177,36 @@ impl Record {
     }
 }
 
+#[derive(Deserialize)]
+struct Versioned {
+    #[serde(rename = "v", default = "first")]
+    version: u8,
+}
+
+/// What can be found in a record that cannot be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    pub state: Option<State>,
+    pub lane: Option<u16>,
+    pub due_at: Option<Timestamp>,
+}
+
+impl Hints {
+    pub fn find(stored: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(stored);
+        let after = |key: &str| {
+            let (_, rest) = text.split_once(key)?;
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-');
+            end.map(|end| rest[..end].to_owned())
+        };
+        Hints {
+            state: after("\"state\":\"").and_then(|name| State::parse(&name)),
+            lane: after("\"lane\":").and_then(|n| n.parse().ok()),
+            due_at: after("\"due\":").and_then(|n| n.parse().ok()).map(Timestamp::from_micros),
+        }
+    }
+}
+
 /// What to send to whom. Holds personal data; its `Debug` shows none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
@@ -111,6 +215,37 @@ pub struct Message {
     pub to: Address,
     /// Hash of the body, which is stored once per distinct text. Empty when suppressed.
     pub body: String,
+}
+
+/// Reads a run's header.
+///
+/// # Errors
+/// [`LedgerError::Corrupt`] when it makes no sense.
+pub(crate) fn parse_header(run: &RunId, stored: &[u8]) -> Result<RunHeader> {
+    let header: RunHeader = decode(run, || "header".to_owned(), stored)?;
+    if header.lanes.is_empty() {
+        let (run, what) = (run.clone(), "header".to_owned());
+        return Err(LedgerError::Corrupt { run, what, why: "it has no lanes".to_owned() });
+    }
+    Ok(header)
+}
+
+/// What names a body: the first 16 hexadecimal digits of its SHA-256.
+pub fn body_hash(body: &str) -> String {
+    let mut hash = domain::hash::sha256_hex(body.as_bytes());
+    hash.truncate(16);
+    hash
+}
+
+/// The body if it is the one that `hash` names: other words must not be sent.
+pub(crate) fn checked_body(run: &RunId, hash: &str, body: Option<Arc<str>>) -> Result<Arc<str>> {
+    let why = match body {
+        Some(body) if body_hash(&body) == hash => return Ok(body),
+        Some(_) => "it is not what its hash names",
+        None => "it is missing",
+    };
+    let (run, what) = (run.clone(), format!("content {hash}"));
+    Err(LedgerError::Corrupt { run, what, why: why.to_owned() })
 }
 
 /// As it is stored.
@@ -123,9 +258,9 @@ pub(crate) fn encode(value: &impl Serialize) -> String {
 pub(crate) fn decode<T: DeserializeOwned>(
     run: &RunId,
     what: impl FnOnce() -> String,
-    text: &str,
+    stored: &[u8],
 ) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| LedgerError::Corrupt {
+    serde_json::from_slice(stored).map_err(|error| LedgerError::Corrupt {
         run: run.clone(),
         what: what(),
         why: format!("{:?} error at byte {}", error.classify(), error.column()),

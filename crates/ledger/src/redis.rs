@@ -8,6 +8,7 @@
 
 mod calls;
 mod combine;
+mod damage;
 mod keys;
 mod link;
 mod preflight;
@@ -23,9 +24,9 @@ use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, RedisResult, Script};
 
 use crate::api::{Claimed, Ledger, Phase, Result, Run, RunHeader};
-use crate::core::{lane_index, must_end_waiting, new_claim, sooner};
+use crate::core::{must_end_waiting, new_claim, readable_run, sooner};
 use crate::error::LedgerError;
-use crate::record::{Message, Record, Schedule, decode, encode};
+use crate::record::{Message, Record, Schedule, checked_body, decode, encode, parse_header};
 use crate::redis::combine::Combiner;
 use crate::redis::keys::Keys;
 use crate::redis::link::Link;
@@ -89,6 +90,7 @@ struct Scripts {
     swap: Script,
     cell: Script,
     discard: Script,
+    quarantine: Script,
     incarnation: Script,
 }
 
@@ -100,7 +102,7 @@ struct Cache {
     /// As last heard; claims refresh it.
     until: HashMap<RunId, Option<Timestamp>>,
     bodies: HashMap<(RunId, String), Arc<str>>,
-    records: HashMap<(RunId, u32), String>,
+    records: HashMap<(RunId, u32), Vec<u8>>,
 }
 
 #[derive(Clone)]
@@ -164,6 +166,7 @@ impl Redis {
             swap: script(include_str!("lua/swap.lua")),
             cell: script(include_str!("lua/cell.lua")),
             discard: script(include_str!("lua/discard.lua")),
+            quarantine: script(include_str!("lua/quarantine.lua")),
             incarnation: script(include_str!("lua/incarnation.lua")),
         };
         Ok(Redis {
@@ -269,7 +272,7 @@ impl Redis {
         if let Some(held) = held.filter(|held| held.begun_at == begun_at && held.text == text) {
             return Ok(held.header);
         }
-        let header: Arc<RunHeader> = Arc::new(decode(id, || "header".to_owned(), text)?);
+        let header: Arc<RunHeader> = Arc::new(parse_header(id, text.as_bytes())?);
         let (begun_at, text) = (begun_at.to_owned(), text.to_owned());
         let held = HeldHeader { begun_at, text, header: Arc::clone(&header) };
         self.with_cache(|cache| cache.headers.insert(id.clone(), held));
@@ -328,7 +331,7 @@ impl Redis {
     async fn read_runs(&self, ids: Vec<RunId>) -> Result<Vec<Run>> {
         let mut runs = Vec::new();
         for id in ids {
-            runs.extend(self.run(&id).await?);
+            runs.extend(readable_run(self.run(&id).await)?);
         }
         runs.sort_by_key(|run| run.header.window.opens);
         Ok(runs)
@@ -368,9 +371,10 @@ impl Redis {
             return Ok(body);
         }
         let mut con = self.con();
-        let found: Option<String> =
+        let found: Option<Vec<u8>> =
             con.hget(self.keys.bodies(run), hash).await.map_err(|e| failed("read content", e))?;
-        let body: Arc<str> = found.unwrap_or_default().into();
+        let found = found.map(|stored| Arc::from(String::from_utf8_lossy(&stored)));
+        let body = checked_body(run, hash, found)?;
         self.with_cache(|cache| {
             if cache.bodies.len() >= CACHE_MAX {
                 cache.bodies.clear();
@@ -388,8 +392,8 @@ impl Redis {
         k: usize,
         claimed: &mut Claimed,
     ) -> Result<()> {
-        let Some(mut run) = self.remembered(id).await? else { return Ok(()) };
-        let Some(at) = lane_index(&run.header, lane) else { return Ok(()) };
+        let Some(mut run) = readable_run(self.remembered(id).await)? else { return Ok(()) };
+        let Some(at) = run.header.lane_of(lane) else { return Ok(()) };
         let peeked = self.peek(id, at, k - claimed.claims.len()).await?;
         if self.with_cache(|cache| cache.is_other_plan(id, &peeked.begun_at)) {
             claimed.next_due = Some(peeked.now); // the next claim reads its header
@@ -401,24 +405,42 @@ impl Redis {
         // Of a run that is not open nothing is told.
         let mut next = sooner(claimed.next_due, peeked.next, &run, peeked.now);
         for row in peeked.rows {
-            let mut record: Record = decode(id, || format!("delivery {}", row.index), &row.record)?;
-            let was = record.state;
+            let mut record = match Record::parse(&run.header, row.index, &row.record) {
+                Err(LedgerError::Corrupt { why, .. }) => {
+                    self.replace_damaged(&run, row.index, &row.record, &why).await?;
+                    continue;
+                }
+                read => read?,
+            };
+            let before = record.clone();
             if !transition::claim(&mut record, &run, peeked.now) {
                 next = sooner(next, Some(row.due_at), &run, peeked.now);
                 continue;
             }
-            let message: Message = decode(id, || format!("message {}", row.index), &row.message)?;
+            let message: Message = match decode(id, || "message".to_owned(), &row.message) {
+                Ok(message) => message,
+                Err(error) => {
+                    self.quarantine(&run, &row, before, None, error).await?;
+                    continue;
+                }
+            };
+            let body = match self.body(id, &message.body).await {
+                Ok(body) => body,
+                Err(error) => {
+                    self.quarantine(&run, &row, before, Some(&message.body), error).await?;
+                    continue;
+                }
+            };
             let guards = swap::Guards::default();
-            swaps.push(swap::Swap::new(&run, row.index, row.record, was, &record, guards));
-            leased.push((row.index, record, message, row.due_at));
+            swaps.push(swap::Swap::new(&run, row.index, row.record, before.state, &record, guards));
+            leased.push((row.index, record, message, body, row.due_at));
         }
         let verdicts = self.swap(id, Phase::Open, swap::Fence::Checked, &swaps).await?;
         if verdicts.contains(&swap::Verdict::Fenced) {
             return Err(LedgerError::Fenced { engine: "redis", run: id.clone() });
         }
-        for (verdict, (index, record, message, due_at)) in verdicts.into_iter().zip(leased) {
+        for (verdict, (index, record, message, body, due_at)) in verdicts.into_iter().zip(leased) {
             if verdict == swap::Verdict::Done {
-                let body = self.body(id, &message.body).await?;
                 claimed.claims.push(new_claim(&run, lane, index, &record, message, body));
             } else {
                 next = sooner(next, Some(due_at), &run, peeked.now);
@@ -435,26 +457,29 @@ impl Redis {
         let mut call = self.scripts.peek.key(self.keys.meta(id));
         call.key(self.keys.due(id, lane)).key(self.keys.records(id)).key(self.keys.messages(id));
         call.key(self.keys.cell(store_mark::CELL));
-        let answer: RedisResult<Vec<String>> =
+        let answer: RedisResult<Vec<Vec<u8>>> =
             call.arg(self.test_time()).arg(k).invoke_async(&mut con).await;
         let answer = answer.map_err(|e| failed("claim deliveries", e))?;
-        let [phase, now, fenced, until, next, begun_at, rows @ ..] = answer.as_slice() else {
+        let text = |at: usize| String::from_utf8_lossy(answer.get(at).map_or(&[], Vec::as_slice));
+        let Some(rows) = answer.get(6..) else {
             return Err(unexpected("claim deliveries", "peek.lua", answer.len()));
         };
-        let (phase, now) = (Phase::parse(phase), self.heard(now));
+        let (phase, now, fenced, until, next) = (text(0), text(1), text(2), text(3), text(4));
+        let begun_at = text(5).into_owned();
+        let (phase, now) = (Phase::parse(&phase), self.heard(&now));
         if fenced == "1" && phase == Some(Phase::Open) {
             return Err(LedgerError::Fenced { engine: "redis", run: id.clone() });
         }
         let instant = |text: &str| text.parse().ok().map(Timestamp::from_micros);
-        let until = instant(until);
+        let until = instant(&until);
         self.with_cache(|cache| cache.until.insert(id.clone(), until));
-        let row = |row: &[String]| {
-            let (index, due_at) = row[0].parse().ok().zip(instant(&row[1]))?;
+        let row = |row: &[Vec<u8>]| {
+            let [index, due_at] = [&row[0], &row[1]].map(|text| String::from_utf8_lossy(text));
+            let (index, due_at) = index.parse().ok().zip(instant(&due_at))?;
             Some(DueRow { index, due_at, record: row[2].clone(), message: row[3].clone() })
         };
         let rows = rows.chunks_exact(4).filter_map(row).collect();
-        let begun_at = begun_at.clone();
-        Ok(Peeked { phase, now, until, begun_at, next: instant(next), rows })
+        Ok(Peeked { phase, now, until, begun_at, next: instant(&next), rows })
     }
 
     async fn witnesses(&self, id: &RunId) -> Result<HashMap<u16, Timestamp>> {
@@ -515,8 +540,8 @@ struct Peeked {
 struct DueRow {
     index: u32,
     due_at: Timestamp,
-    record: String,
-    message: String,
+    record: Vec<u8>,
+    message: Vec<u8>,
 }
 
 fn script(text: &str) -> Script {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::{Clock, NumberId, RunId, State, Timestamp};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::api::{
     Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Discarded,
@@ -28,7 +28,7 @@ use crate::sqlite::rows::SqlRows;
 use crate::sqlite::writer::Writer;
 
 /// Bumped when a table's shape changes.
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 /// How long a second process on the same file waits for the first one's commit.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -44,8 +44,8 @@ impl Sqlite {
     /// # Errors
     /// When the file cannot be opened, is no database, or was written by another version.
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
-        let conn = Connection::open(path).map_err(|e| failed("open the ledger", e))?;
-        prepare(&conn)?;
+        let mut conn = Connection::open(path).map_err(|e| failed("open the ledger", e))?;
+        prepare(&mut conn)?;
         Ok(Sqlite { path: path.to_owned(), clock, writer: Writer::start(conn) })
     }
 
@@ -74,7 +74,7 @@ impl Sqlite {
     }
 }
 
-fn prepare(conn: &Connection) -> Result<()> {
+fn prepare(conn: &mut Connection) -> Result<()> {
     let open = |e| failed("open the ledger", e);
     conn.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
     conn.pragma_update(None, "journal_mode", "WAL").map_err(open)?;
@@ -82,18 +82,37 @@ fn prepare(conn: &Connection) -> Result<()> {
     // A plan holds whatever is bound: else some statements are prepared anew each time.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(open)?;
     conn.pragma_update(None, "cache_size", -65_536).map_err(open)?; // 64 MiB
-    let found: u32 =
-        conn.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(open)?;
-    if found == 1 {
-        conn.execute_batch(include_str!("sqlite/from_1.sql")).map_err(open)?;
-    } else if found != 0 && found != SCHEMA {
-        let found = found.to_string();
-        return Err(LedgerError::Schema { engine: "sqlite", found, wanted: SCHEMA });
+    if version(conn)? != SCHEMA {
+        upgrade(conn)?;
     }
-    conn.execute_batch(include_str!("sqlite/schema.sql")).map_err(open)?;
-    conn.pragma_update(None, "user_version", SCHEMA).map_err(open)?;
     conn.set_prepared_statement_cache_capacity(64);
     Ok(())
+}
+
+fn version(conn: &Connection) -> Result<u32> {
+    let found = conn.pragma_query_value(None, "user_version", |row| row.get(0));
+    found.map_err(|e| failed("open the ledger", e))
+}
+
+/// The new shape and its number come in one transaction: whoever is killed in it, or comes
+/// second, finds the old one or the new one.
+fn upgrade(conn: &mut Connection) -> Result<()> {
+    let upgrade = |e| failed("upgrade the ledger", e);
+    let step = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(upgrade)?;
+    let found = version(&step)?;
+    match found {
+        SCHEMA => return Ok(()), // another process was faster
+        0 | 2 => {}
+        1 => step.execute_batch(include_str!("sqlite/from_1.sql")).map_err(upgrade)?,
+        newer => return Err(other_schema(newer)),
+    }
+    step.execute_batch(include_str!("sqlite/schema.sql")).map_err(upgrade)?;
+    step.pragma_update(None, "user_version", SCHEMA).map_err(upgrade)?;
+    step.commit().map_err(upgrade)
+}
+
+fn other_schema(found: u32) -> LedgerError {
+    LedgerError::Schema { engine: "sqlite", found: found.to_string(), wanted: SCHEMA }
 }
 
 /// Names what was being done; a full disk has its own error.
@@ -236,6 +255,15 @@ impl Ledger for Sqlite {
         Ok(Health { engine: "sqlite", facts, problems: damage })
     }
 
+    async fn check_schema(&self) -> Result<()> {
+        let found = self.read("read the schema", |rows| rows.schema()).await?;
+        if found == SCHEMA { Ok(()) } else { Err(other_schema(found)) }
+    }
+
+    async fn run_ids(&self) -> Result<Vec<RunId>> {
+        self.write("list runs", |rows| rows.run_ids("")).await
+    }
+
     /// What was answered is on the disk, so a restart forgets nothing.
     async fn incarnation(&self) -> Result<Option<String>> {
         Ok(None)
@@ -260,5 +288,50 @@ impl Ledger for Sqlite {
         let swap =
             move |rows: &mut SqlRows<'_>| core::swap_cell(rows, &name, expected.as_deref(), &new);
         self.write("change cell", swap).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::SystemClock;
+
+    /// The tables of schema 1, as its last version made them.
+    const FIRST: &str = "CREATE TABLE runs (key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+        header TEXT NOT NULL, phase TEXT NOT NULL, cursor INTEGER NOT NULL, sealed_at INTEGER,
+        started_at INTEGER) STRICT; PRAGMA user_version = 1";
+
+    fn open(path: &Path) -> Result<Sqlite> {
+        Sqlite::open(path, Arc::new(SystemClock))
+    }
+
+    #[test]
+    fn a_process_that_dies_inside_an_upgrade_leaves_the_old_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.db");
+        let mut conn = Connection::open(&path).unwrap();
+        conn.execute_batch(FIRST).unwrap();
+        let step = conn.transaction().unwrap();
+        step.execute_batch(include_str!("sqlite/from_1.sql")).unwrap();
+        drop(step); // undone, as the file's next reader does for a process that is gone
+        drop(conn);
+        open(&path).unwrap();
+        open(&path).unwrap();
+    }
+
+    #[test]
+    fn many_processes_upgrade_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.db");
+        Connection::open(&path).unwrap().execute_batch(FIRST).unwrap();
+        std::thread::scope(|scope| {
+            let opened: Vec<_> = (0..8).map(|_| scope.spawn(|| open(&path).map(drop))).collect();
+            opened.into_iter().for_each(|one| one.join().unwrap().unwrap());
+        });
+        let conn = Connection::open(&path).unwrap();
+        assert_eq!(version(&conn).unwrap(), SCHEMA);
+        conn.pragma_update(None, "user_version", SCHEMA + 1).unwrap();
+        assert!(matches!(open(&path), Err(LedgerError::Schema { .. })));
+        assert_eq!(version(&conn).unwrap(), SCHEMA + 1, "a newer file is left as it is");
     }
 }

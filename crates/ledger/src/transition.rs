@@ -110,8 +110,13 @@ pub fn release(record: &mut Record, run: &Run, fence: u32, next_at: Timestamp) -
 pub fn apply(record: &mut Record, run: &Run, fact: &WebhookFact, now: Timestamp) -> Applied {
     let from = record.state;
     let held = record.facts.attempt(fact.news.nonce);
+    let number = fact.number.as_ref();
+    if record.damage.is_some() {
+        // Its lane may have been lost with it: the number that reports it is its own.
+        record.lane = number.and_then(|n| run.header.lane_of(n)).unwrap_or(record.lane);
+    }
     let lane = run.header.lanes.get(usize::from(record.lane));
-    let other_number = fact.number.as_ref().is_some_and(|number| Some(number) != lane);
+    let other_number = number.is_some_and(|number| Some(number) != lane);
     if other_number || (held.is_none() && fact.is_first_tag) {
         return Applied::Foreign;
     }
@@ -125,7 +130,8 @@ pub fn apply(record: &mut Record, run: &Run, fact: &WebhookFact, now: Timestamp)
         return Applied::Stale;
     }
     match record.state {
-        _ if !is_known => Applied::Forgotten,
+        // The store has forgotten, unless it has said so: its record was damaged.
+        _ if !is_known && record.damage.is_none() => Applied::Forgotten,
         to if to == from => Applied::Noted,
         to => Applied::Changed { from, to },
     }
@@ -368,6 +374,7 @@ fn put_back(record: &mut Record, now: Timestamp) {
     record.facts.ended = None;
     record.facts.resolved = None;
     record.facts.requeued_at = Some(now);
+    record.damage = None;
     (record.strikes, record.lost_leases) = (0, 0);
     record.next_at = now;
 }

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use domain::campaign::{CampaignId, Category};
 use domain::facts::Ended;
-use domain::hash::{mix64, sha256_hex, stable64, unit};
+use domain::hash::{mix64, stable64, unit};
 use domain::{BusinessNumber, Recipient, RunId, Suppression, Timestamp, Window};
+use ledger::record::body_hash;
 use ledger::{Message, PlanChunk, PlanRow};
 use serde::{Deserialize, Serialize};
 use templates::definition::ButtonFormat;
@@ -153,7 +154,7 @@ impl<'a> Plan<'a> {
             let (body, ended) = match planned.call.map(|call| path_ids.resolve(lane, call)) {
                 Ok(Some(call)) => {
                     let text = serde_json::to_string(&call).expect("a call is plain data");
-                    let hash = sha256_hex(text.as_bytes())[..16].to_owned();
+                    let hash = body_hash(&text);
                     chunk.bodies.entry(hash.clone()).or_insert_with(|| Arc::from(text));
                     (hash, None)
                 }

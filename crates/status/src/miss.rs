@@ -14,7 +14,7 @@ use ledger::DeliveryView;
 const TO_THE_END: Duration = Duration::from_secs(30);
 
 /// Every cause, as reports name it.
-pub const CAUSES: [&str; 19] = [
+pub const CAUSES: [&str; 20] = [
     "delivered_late",
     "recipient_unreachable",
     "no_status",
@@ -22,6 +22,7 @@ pub const CAUSES: [&str; 19] = [
     "unanswered",
     "cancelled",
     "quarantined",
+    "damaged",
     "pending",
     "network",
     "attempts_spent",
@@ -120,6 +121,7 @@ pub fn miss(delivery: &DeliveryView, deadline: Timestamp) -> Option<Missed> {
         State::Held => "held_for_quality",
         State::Unknown => "unanswered",
         State::Cancelled => "cancelled",
+        State::Quarantined if delivery.damage.is_some() => "damaged",
         State::Quarantined => "quarantined",
         State::Failed | State::Expired => return Some(failed_cause(delivery)),
         State::Planned | State::Leased | State::Intent | State::Ambiguous | State::RetryWait => {

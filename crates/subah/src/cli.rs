@@ -142,6 +142,9 @@ pub enum Command {
     Webhooks(Webhooks),
     /// After a Redis was restarted or replaced: who has merged, and who is waited for
     Recover(RecoverArgs),
+    /// Look for what is damaged in the ledger, and repair what this host's disk knows
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// Run the simulated Cloud API alone, for any WhatsApp client
     Simulate(SimulateArgs),
     /// Send one recipient's real message of a date now, as a run of its own
@@ -419,6 +422,18 @@ pub struct RunAct {
     /// Do it
     #[arg(long)]
     pub yes: bool,
+}
+
+#[derive(Subcommand)]
+pub enum LedgerCommand {
+    /// Read every run, delivery, message and body, and recount; exit 1 names what is damaged
+    Verify,
+    /// Give damaged deliveries what this host's journal and inbox know of them
+    Repair {
+        /// Do it; without it only what is damaged is said
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Args)]

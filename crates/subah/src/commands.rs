@@ -16,6 +16,7 @@ mod select;
 mod send_test;
 mod serve;
 mod simulate;
+mod verify;
 mod webhooks;
 
 use std::io::Write;
@@ -63,6 +64,7 @@ pub async fn run(cli: Cli) -> Result<Answer> {
         Command::Plan(args) => plan::run(&config()?, &args).await,
         Command::Run(args) => run::run(&config()?, &args).await,
         Command::Serve { role } => serve::run(&config()?, &role).await,
+        Command::Ledger(command) => verify::run(&config()?, &command).await,
         Command::Recover(args) => recover::run(&config()?, &args).await,
         Command::Status { date, format, watch } => {
             report::status(&config()?, &date, format.format, watch).await

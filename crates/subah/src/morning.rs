@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use domain::{RunId, State};
 use indicatif::{ProgressBar, ProgressStyle};
-use ledger::{Counts, LedgerError, Phase, Run};
+use ledger::{Counts, Ledger, LedgerError, Phase, Run};
 use status::inbox::Tail;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -168,11 +168,52 @@ pub async fn interrupted() {
     let (Ok(mut term), Ok(mut int)) = (term, int) else {
         return std::future::pending().await;
     };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => crate::exit::ctrl_c(),
+    // A terminal that is closed must not end a morning.
+    let mut hangup = signal(SignalKind::hangup()).ok();
+    loop {
+        let hung_up = async {
+            match &mut hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = term.recv() => break,
+            _ = int.recv() => {
+                crate::exit::ctrl_c();
+                break;
+            }
+            _ = hung_up => tracing::info!("SIGHUP is ignored: the morning goes on; SIGTERM stops it in order"),
+        }
+    }
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => crate::exit::ctrl_c(),
+        }
+        // As after kill -9, which loses nothing: what is under way is in the journal.
+        tracing::warn!(
+            "asked to stop twice: stopped at once; what was under way is settled at the next start"
+        );
+        std::process::exit(1);
+    });
+}
+
+/// Waits for a newer version of this program to write to the ledger: this one would lose what
+/// it does not know of. A store that does not answer is asked again.
+pub async fn superseded(ledger: &dyn Ledger) -> LedgerError {
+    loop {
+        tokio::time::sleep(SCHEMA_LOOK).await;
+        if let Err(error @ (LedgerError::Schema { .. } | LedgerError::Newer { .. })) =
+            ledger.check_schema().await
+        {
+            return error;
+        }
     }
 }
+
+/// How often the store is asked which version writes to it.
+const SCHEMA_LOOK: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -52,6 +52,8 @@ pub struct Rates {
     pub put_back_every: Option<Duration>,
     /// Of these, those that leave it empty.
     pub empties: f64,
+    /// The record of one delivery becomes unreadable.
+    pub damage_every: Option<Duration>,
     /// The receiver cannot be reached.
     pub outage_every: Option<Duration>,
     pub outage_max: Duration,
@@ -103,6 +105,7 @@ impl Chaos {
             forgets: 0.0,
             put_back_every: None,
             empties: 0.0,
+            damage_every: None,
             outage_every: None,
             outage_max: secs(0),
             clock_steps: 0.0,
@@ -164,6 +167,7 @@ impl Chaos {
                 store_every: Some(secs(30)),
                 store_down_max: secs(6),
                 forgets: 0.5,
+                damage_every: Some(secs(100)),
                 outage_every: Some(secs(40)),
                 outage_max: secs(60),
                 clock_steps: 0.1,
@@ -176,6 +180,7 @@ impl Chaos {
 
 /// The harm of a store that is put back without a word …
 const PUT_BACK: usize = 4;
+const DAMAGE: usize = 5;
 /// … and how long no other harm is done, so that the hosts can notice.
 const NOTICED: Duration = secs(3);
 
@@ -188,6 +193,7 @@ pub async fn reign(world: Arc<World>, store: Arc<Store>, hosts: Arc<Hosts>) {
         rates.store_every,
         rates.outage_every,
         rates.put_back_every,
+        rates.damage_every,
     ];
     if world.chance(rates.clock_steps) {
         tokio::spawn(step_the_clock(Arc::clone(&world), Arc::clone(&store)));
@@ -228,6 +234,7 @@ fn harm(what: usize, world: &Arc<World>, rates: &Rates, store: &Arc<Store>, host
             store.put_back(world.chance(rates.empties));
         }
         PUT_BACK => {}
+        DAMAGE => store.damage_one(),
         _ => hosts.cut_off_receiver(world.span(rates.outage_max)),
     }
 }

@@ -125,8 +125,9 @@ fn judge(delivery: &DeliveryView, messages: &[&Taken], verdict: &mut Verdict) {
     let arrived = messages.iter().any(|message| message.reported);
     let says_arrived = matches!(delivery.state, State::Delivered | State::Read);
     let says_taken = matches!(delivery.state, State::Sent | State::Accepted | State::Held);
-    let contradicted =
-        arrived != says_arrived || (says_taken && !messages.iter().any(|m| m.arrives));
+    // What a damaged record knew is gone with it, and it says so.
+    let contradicted = delivery.damage.is_none()
+        && (arrived != says_arrived || (says_taken && !messages.iter().any(|m| m.arrives)));
     // Whoever was left out by their own word did not get it.
     let left_out = delivery.state == State::Suppressed && messages.iter().any(|m| m.arrives);
     verdict.wrong += u64::from(contradicted || left_out);

@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::{Clock, NumberId, RunId, State, Timestamp};
+use domain::{Clock, DeliveryId, NumberId, RunId, State, Timestamp};
 use ledger::model::Memory;
 use ledger::{
     Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Discarded,
     Filter, Health, IntentAnswer, IntentRequest, Ledger, LedgerError, Model, Phase, PlanChunk,
     Release, Run, RunHeader, Swept, WebhookFact,
 };
+use rand::RngExt;
 use tokio::time::Instant;
 
 use super::World;
@@ -101,6 +102,15 @@ impl Store {
             self.model.put_back(memory);
         }
         memories.clear();
+    }
+
+    /// Damages the record of one delivery.
+    pub fn damage_one(&self) {
+        let Ok(runs) = now_or_never(self.model.runs()) else { return };
+        for run in runs {
+            let index = self.world.draw(|rng| rng.random_range(0..run.header.total));
+            self.model.damage(&DeliveryId { run: run.header.id.clone(), index });
+        }
     }
 
     pub fn mend(&self) {
@@ -300,6 +310,14 @@ impl Ledger for Link {
 
     async fn incarnation(&self) -> Result<Option<String>> {
         self.call("incarnation", Gap::Short, self.store.model.incarnation()).await
+    }
+
+    async fn check_schema(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn run_ids(&self) -> Result<Vec<RunId>> {
+        self.call("runs", Gap::Short, self.store.model.run_ids()).await
     }
 
     async fn fenced_runs(&self) -> Result<Vec<RunId>> {

@@ -183,6 +183,8 @@ pub enum Change {
     Suspect,
     /// The person said STOP: nothing more is sent to them.
     OptOut,
+    /// Nothing, but a record that cannot be read is quarantined.
+    Touch,
 }
 
 /// Who did what to a delivery, and why; kept with it.
@@ -262,8 +264,11 @@ pub struct DeliveryView {
     pub due_at: Timestamp,
     pub next_at: Timestamp,
     pub facts: Facts,
-    pub message: Message,
+    /// `None` when it cannot be read.
+    pub message: Option<Message>,
     /// Workers that it took down.
     pub strikes: u32,
+    /// Why it could not be read, if it was quarantined for that.
+    pub damage: Option<String>,
     pub notes: Vec<Note>,
 }

@@ -42,6 +42,14 @@ pub struct RunHeader {
     pub target_ratio: f64,
 }
 
+impl RunHeader {
+    /// Position of a number in the run's list of lanes.
+    pub fn lane_of(&self, number: &NumberId) -> Option<u16> {
+        let at = self.lanes.iter().position(|lane| lane == number)?;
+        u16::try_from(at).ok()
+    }
+}
+
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use domain::{NumberId, RunId, State, Timestamp};
 use redis::AsyncCommands;
 
-use super::{Found, PAGE, Redis, failed, preflight, scores, swap};
+use super::{Found, PAGE, Redis, SCHEMA, failed, preflight, scores, swap};
 use crate::api::{
     Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Discarded,
     Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run,
@@ -15,8 +15,8 @@ use crate::api::{
 };
 use crate::core::{amend_one, new_record, note, reopened, unplanned_from, why_kept};
 use crate::error::LedgerError;
-use crate::model::view;
-use crate::record::{Record, decode, encode};
+use crate::model::view_stored;
+use crate::record::{Record, encode};
 use crate::store_mark;
 use crate::transition::{self, Refusal, Witness};
 
@@ -116,6 +116,7 @@ impl Ledger for Redis {
         let mut call = self.scripts.discard.key(self.keys.meta(id));
         call.key(self.keys.counts(id)).key(self.keys.records(id)).key(self.keys.messages(id));
         call.key(self.keys.bodies(id)).key(self.keys.look(id)).key(self.keys.witnesses(id));
+        call.key(self.keys.damaged(id));
         for lane in 0..header.lanes.len() {
             call.key(self.keys.due(id, u16::try_from(lane).unwrap_or(u16::MAX)));
         }
@@ -331,17 +332,14 @@ impl Ledger for Redis {
         let mut views = Vec::new();
         while from < run.cursor && views.len() < limit {
             let indexes: Vec<u32> = (from..run.cursor.min(from + PAGE)).collect();
-            let records: Vec<Option<String>> =
+            let records: Vec<Option<Vec<u8>>> =
                 con.hmget(self.keys.records(id), &indexes).await.map_err(list)?;
-            let messages: Vec<Option<String>> =
+            let messages: Vec<Option<Vec<u8>>> =
                 con.hmget(self.keys.messages(id), &indexes).await.map_err(list)?;
             for ((index, record), message) in indexes.iter().zip(records).zip(messages) {
-                let (Some(record), Some(message)) = (record, message) else { continue };
-                let (record, message) = (
-                    decode(id, || format!("delivery {index}"), &record)?,
-                    decode(id, || format!("message {index}"), &message)?,
-                );
-                let view = view(&run.header, *index, record, message);
+                // One that is missing is damaged, not gone: the cursor says that it was planned.
+                let (record, message) = (record.unwrap_or_default(), message.unwrap_or_default());
+                let view = view_stored(&run.header, *index, &record, &message)?;
                 if filter.admits(&view) && views.len() < limit {
                     views.push(view);
                 }
@@ -361,6 +359,22 @@ impl Ledger for Redis {
             .map_err(|e| failed("inspect the server", e))
     }
 
+    async fn check_schema(&self) -> Result<()> {
+        let mut con = self.con();
+        let found: Option<String> =
+            con.get(self.keys.schema()).await.map_err(|e| failed("read the schema", e))?;
+        match found {
+            // Emptied: what that means is the fence's business.
+            None => Ok(()),
+            Some(found) if found == SCHEMA.to_string() => Ok(()),
+            Some(found) => Err(LedgerError::Schema { engine: "redis", found, wanted: SCHEMA }),
+        }
+    }
+
+    async fn run_ids(&self) -> Result<Vec<RunId>> {
+        self.all_ids().await
+    }
+
     async fn incarnation(&self) -> Result<Option<String>> {
         let mut con = self.con();
         let mut call = self.scripts.incarnation.key(self.keys.cell(store_mark::CELL));
@@ -371,7 +385,10 @@ impl Ledger for Redis {
     async fn fenced_runs(&self) -> Result<Vec<RunId>> {
         let mut fenced = Vec::new();
         for id in self.all_ids().await? {
-            let found = self.run_script("look for fenced runs", &id, "read", "").await?;
+            let found = match self.run_script("look for fenced runs", &id, "read", "").await {
+                Err(LedgerError::Corrupt { .. }) => continue, // it cannot be sent from at all
+                found => found?,
+            };
             let recoverable = |found: &Found| found.run.is_recoverable(self.reckoned());
             if found.is_some_and(|found| found.fenced && recoverable(&found)) {
                 fenced.push(id);
@@ -382,7 +399,10 @@ impl Ledger for Redis {
 
     async fn lift_fence(&self, incarnation: &str) -> Result<()> {
         for id in self.all_ids().await? {
-            self.run_script("let sending go on", &id, "lift", incarnation).await?;
+            match self.run_script("let sending go on", &id, "lift", incarnation).await {
+                Err(LedgerError::Corrupt { .. }) => {}
+                lifted => drop(lifted?),
+            }
         }
         Ok(())
     }

@@ -13,6 +13,7 @@
 //! | `<p>:{run}:look` | sorted set | leased, intent, ambiguous, by when the sweeper looks |
 //! | `<p>:{run}:c` | hash | state → count |
 //! | `<p>:{run}:w` | hash | lane → the latest send that a webhook has spoken of |
+//! | `<p>:{run}:x` | hash | index → what stood where a record could not be read |
 //! | `<p>:cell:<name>` | string | small texts that processes share |
 //!
 //! A run's keys share one hash tag, so that a chunk, its cursor and its counters are one
@@ -73,6 +74,10 @@ impl Keys {
 
     pub fn witnesses(&self, run: &RunId) -> String {
         self.of(run, "w")
+    }
+
+    pub fn damaged(&self, run: &RunId) -> String {
+        self.of(run, "x")
     }
 
     pub fn cell(&self, name: &str) -> String {

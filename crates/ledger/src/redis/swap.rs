@@ -7,7 +7,7 @@ use redis::{AsyncCommands, RedisResult};
 use super::{CACHE_MAX, Redis, failed, scores, unexpected};
 use crate::api::{Phase, Result, Run};
 use crate::error::LedgerError;
-use crate::record::{Record, decode, encode};
+use crate::record::{Record, encode};
 use crate::store_mark;
 
 /// Far below the budget from intent to write.
@@ -55,7 +55,7 @@ pub enum Step<T> {
 #[derive(Clone)]
 pub struct Swap {
     index: u32,
-    expected: String,
+    expected: Vec<u8>,
     new: String,
     was: State,
     is: State,
@@ -72,7 +72,7 @@ impl Swap {
     pub fn new(
         run: &Run,
         index: u32,
-        expected: String,
+        expected: Vec<u8>,
         was: State,
         record: &Record,
         guards: Guards,
@@ -100,7 +100,7 @@ impl Swap {
 pub enum Verdict {
     Done,
     /// The record is another one by now.
-    Changed(String),
+    Changed(Vec<u8>),
     /// The limit has passed by the server's clock.
     Late,
     /// The run is in this phase.
@@ -136,7 +136,7 @@ impl Redis {
             call.arg(s.lane).arg(&s.due).arg(&s.look).arg(&s.not_after);
             call.arg(&s.witness).arg(&s.lost_max);
         }
-        let answer: RedisResult<Vec<String>> = call.invoke_async(&mut con).await;
+        let answer: RedisResult<Vec<Vec<u8>>> = call.invoke_async(&mut con).await;
         let answer = answer.map_err(|e| failed("change deliveries", e))?;
         let [phase, now, verdicts @ ..] = answer.as_slice() else {
             return Err(unexpected("change deliveries", "swap.lua", answer.len()));
@@ -144,11 +144,11 @@ impl Redis {
         if verdicts.len() != swaps.len() {
             return Err(unexpected("change deliveries", "swap.lua", answer.len()));
         }
-        self.heard(now);
+        self.heard(&String::from_utf8_lossy(now));
         if waits {
             self.wait_for_replicas(&mut con).await?;
         }
-        let phase = Phase::parse(phase);
+        let phase = Phase::parse(&String::from_utf8_lossy(phase));
         let verdicts: Vec<Verdict> = verdicts.iter().map(|text| verdict(text, phase)).collect();
         self.with_cache(|cache| {
             if cache.records.len() >= CACHE_MAX {
@@ -157,7 +157,9 @@ impl Redis {
             for (swap, verdict) in swaps.iter().zip(&verdicts) {
                 let key = (id.clone(), swap.index);
                 match verdict {
-                    Verdict::Done if swap.keep => cache.records.insert(key, swap.new.clone()),
+                    Verdict::Done if swap.keep => {
+                        cache.records.insert(key, swap.new.clone().into_bytes())
+                    }
                     _ => cache.records.remove(&key),
                 };
             }
@@ -188,7 +190,13 @@ impl Redis {
                     None => return Ok(None),
                 },
             };
-            let mut record: Record = decode(&id.run, || format!("delivery {}", id.index), &text)?;
+            let mut record = match Record::parse(&run.header, id.index, &text) {
+                Err(LedgerError::Corrupt { why, .. }) => {
+                    self.replace_damaged(&run, id.index, &text, &why).await?;
+                    continue;
+                }
+                read => read?,
+            };
             let was = record.state;
             let (value, guards) = match step(&mut record, &run, now) {
                 Step::Put(value, guards) => (value, guards),
@@ -232,21 +240,21 @@ impl Redis {
         Ok(())
     }
 
-    async fn read(&self, id: &DeliveryId) -> Result<Option<String>> {
+    async fn read(&self, id: &DeliveryId) -> Result<Option<Vec<u8>>> {
         let mut con = self.con();
         let records = self.keys.records(&id.run);
         con.hget(records, id.index).await.map_err(|e| failed("read delivery", e))
     }
 }
 
-fn verdict(text: &str, phase: Option<Phase>) -> Verdict {
+fn verdict(text: &[u8], phase: Option<Phase>) -> Verdict {
     match text {
-        "ok" => Verdict::Done,
-        "late" => Verdict::Late,
-        "phase" => Verdict::Phase(phase),
-        "fenced" => Verdict::Fenced,
-        "budget" => Verdict::Budget,
-        "gone" => Verdict::Gone,
-        changed => Verdict::Changed(changed.strip_prefix('=').unwrap_or(changed).to_owned()),
+        b"ok" => Verdict::Done,
+        b"late" => Verdict::Late,
+        b"phase" => Verdict::Phase(phase),
+        b"fenced" => Verdict::Fenced,
+        b"budget" => Verdict::Budget,
+        b"gone" => Verdict::Gone,
+        changed => Verdict::Changed(changed.strip_prefix(b"=").unwrap_or(changed).to_vec()),
     }
 }

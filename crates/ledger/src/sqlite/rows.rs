@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use domain::{RunId, State, Timestamp};
-use rusqlite::types::Value;
+use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::api::{Counts, DeliveryView, Filter, Phase, Result, Run, RunHeader};
-use crate::core::Rows;
+use crate::core::{Rows, readable_run};
 use crate::error::LedgerError;
-use crate::model::view;
-use crate::record::{Message, Record, Schedule, decode, encode};
+use crate::model::view_stored;
+use crate::record::{Message, Record, Schedule, checked_body, decode, encode, parse_header};
 use crate::sqlite::cache::{Cache, Known};
 use crate::sqlite::failed;
 use crate::transition::Witness;
@@ -27,16 +27,28 @@ impl<'a> SqlRows<'a> {
         SqlRows { conn, cache }
     }
 
-    /// Runs, oldest first; `filter` is a WHERE clause of ours, or empty.
-    pub fn runs(&mut self, filter: &str) -> Result<Vec<Run>> {
+    /// Ids of runs, oldest first.
+    pub fn run_ids(&self, filter: &str) -> Result<Vec<RunId>> {
         let sql = format!("SELECT id FROM runs {filter} ORDER BY key");
         let ids: Vec<String> = self.all("list runs", &sql, [], |row| row.get(0))?;
+        Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
+    }
+
+    /// Runs, oldest first; `filter` is a WHERE clause of ours, or empty.
+    pub fn runs(&mut self, filter: &str) -> Result<Vec<Run>> {
+        let ids = self.run_ids(filter)?;
         let mut runs = Vec::with_capacity(ids.len());
-        for id in ids.iter().filter_map(|id| id.parse().ok()) {
-            runs.extend(self.run(&id)?);
+        for id in ids {
+            runs.extend(readable_run(self.run(&id))?);
         }
         runs.sort_by_key(|run| run.header.window.opens);
         Ok(runs)
+    }
+
+    /// The version of the file's shape.
+    pub fn schema(&self) -> Result<u32> {
+        let found = self.one("read the schema", "PRAGMA user_version", [], |row| row.get(0))?;
+        Ok(found.unwrap_or(0))
     }
 
     pub fn recount(&mut self, run: &RunId) -> Result<Counts> {
@@ -76,16 +88,12 @@ impl<'a> SqlRows<'a> {
             sql.push_str(" AND lane = ?3");
         }
         sql.push_str(&format!(" ORDER BY idx LIMIT {limit}"));
-        let columns = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-        let rows: Vec<(u32, String, String)> =
+        let columns = |row: &Row<'_>| Ok((row.get(0)?, bytes(row, 1)?, bytes(row, 2)?));
+        let rows: Vec<(u32, Vec<u8>, Vec<u8>)> =
             self.all("list deliveries", &sql, rusqlite::params_from_iter(values), columns)?;
-        let mut views = Vec::with_capacity(rows.len());
-        for (index, record, message) in rows {
-            let record = decode(run, || format!("delivery {index}"), &record)?;
-            let message = decode(run, || format!("message {index}"), &message)?;
-            views.push(view(&header, index, record, message));
-        }
-        Ok(views)
+        rows.iter()
+            .map(|(index, record, message)| view_stored(&header, *index, record, message))
+            .collect()
     }
 
     fn tally(&mut self, doing: &'static str, run: &RunId, sql: &str) -> Result<Counts> {
@@ -117,10 +125,10 @@ impl<'a> SqlRows<'a> {
             return Ok((*key, Arc::clone(header)));
         }
         let sql = "SELECT key, header FROM runs WHERE id = ?1";
-        let columns = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let found: Option<(i64, String)> = self.one("read run", sql, [id.as_str()], columns)?;
+        let columns = |row: &Row<'_>| Ok((row.get(0)?, bytes(row, 1)?));
+        let found: Option<(i64, Vec<u8>)> = self.one("read run", sql, [id.as_str()], columns)?;
         let (key, text) = found.ok_or_else(|| LedgerError::NoRun(id.clone()))?;
-        let header: Arc<RunHeader> = Arc::new(decode(id, || "header".to_owned(), &text)?);
+        let header: Arc<RunHeader> = Arc::new(parse_header(id, &text)?);
         self.cache.headers.insert(id.clone(), (key, Arc::clone(&header)));
         Ok((key, header))
     }
@@ -238,6 +246,7 @@ impl Rows for SqlRows<'_> {
             "DELETE FROM deliveries WHERE run = ?1",
             "DELETE FROM bodies WHERE run = ?1",
             "DELETE FROM counts WHERE run = ?1",
+            "DELETE FROM damaged WHERE run = ?1",
             "DELETE FROM witnesses WHERE run = ?1",
             "DELETE FROM runs WHERE key = ?1",
         ] {
@@ -259,9 +268,7 @@ impl Rows for SqlRows<'_> {
     }
 
     fn open_runs(&mut self) -> Result<Vec<RunId>> {
-        let sql = "SELECT id FROM runs WHERE phase = 'open' ORDER BY key";
-        let ids: Vec<String> = self.all("find open runs", sql, [], |row| row.get(0))?;
-        Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
+        self.run_ids("WHERE phase = 'open'")
     }
 
     fn insert(&mut self, run: &Run, index: u32, record: &Record, message: &Message) -> Result<()> {
@@ -290,9 +297,9 @@ impl Rows for SqlRows<'_> {
             return Ok(Arc::clone(body));
         }
         let sql = "SELECT body FROM bodies WHERE run = ?1 AND hash = ?2";
-        let found: Option<String> =
-            self.one("read content", sql, params![key.0, hash], |row| row.get(0))?;
-        let body: Arc<str> = found.unwrap_or_default().into();
+        let found = self.one("read content", sql, params![key.0, hash], |row| bytes(row, 0))?;
+        let found = found.map(|stored| Arc::from(String::from_utf8_lossy(&stored)));
+        let body = checked_body(run, hash, found)?;
         self.cache.bodies.insert(key, Arc::clone(&body));
         Ok(body)
     }
@@ -303,16 +310,18 @@ impl Rows for SqlRows<'_> {
             return Ok(Some(known.record.clone()));
         }
         let sql = "SELECT record FROM deliveries WHERE run = ?1 AND idx = ?2";
-        let found: Option<String> =
-            self.one("read delivery", sql, params![key, index], |row| row.get(0))?;
-        found.map(|text| decode(run, || format!("delivery {index}"), &text)).transpose()
+        let found: Option<Vec<u8>> =
+            self.one("read delivery", sql, params![key, index], |row| bytes(row, 0))?;
+        let Some(stored) = found else { return Ok(None) };
+        let (_, header) = self.header(run)?;
+        Record::parse(&header, index, &stored).map(Some)
     }
 
     fn message(&mut self, run: &RunId, index: u32) -> Result<Message> {
         let key = self.key(run)?;
         let sql = "SELECT message FROM deliveries WHERE run = ?1 AND idx = ?2";
-        let found: Option<String> =
-            self.one("read message", sql, params![key, index], |row| row.get(0))?;
+        let found: Option<Vec<u8>> =
+            self.one("read message", sql, params![key, index], |row| bytes(row, 0))?;
         decode(run, || format!("message {index}"), &found.unwrap_or_default())
     }
 
@@ -342,6 +351,26 @@ impl Rows for SqlRows<'_> {
             self.count(key, record.state, 1);
         }
         Ok(())
+    }
+
+    fn replace_damaged(&mut self, run: &Run, index: u32, why: &str) -> Result<Record> {
+        let key = self.key(&run.header.id)?;
+        let doing = "quarantine delivery";
+        let sql = "SELECT state, lane, record FROM deliveries WHERE run = ?1 AND idx = ?2";
+        let columns = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, bytes(row, 2)?));
+        let found: Option<(String, u16, Vec<u8>)> =
+            self.one(doing, sql, params![key, index], columns)?;
+        let (state, lane, stored) =
+            found.ok_or_else(|| LedgerError::NoRun(run.header.id.clone()))?;
+        let was = State::parse(&state);
+        let mut record = Record::in_place_of(&stored, was, why, &run.header);
+        if usize::from(lane) < run.header.lanes.len() {
+            record.lane = lane;
+        }
+        let sql = "INSERT OR REPLACE INTO damaged (run, idx, record, why) VALUES (?1, ?2, ?3, ?4)";
+        self.change(doing, sql, params![key, index, stored, why])?;
+        self.put(run, index, &record, was.unwrap_or(record.state))?;
+        Ok(record)
     }
 
     fn due(&mut self, run: &RunId, lane: u16, now: Timestamp, k: usize) -> Result<Vec<u32>> {
@@ -414,6 +443,14 @@ impl Rows for SqlRows<'_> {
                    ON CONFLICT DO UPDATE SET text = excluded.text";
         self.change("change cell", sql, params![name, text]).map(drop)
     }
+}
+
+/// A text as its bytes: one that is damaged need not be UTF-8.
+fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.to_vec(),
+        _ => Vec::new(),
+    })
 }
 
 /// Whether the look that is stored does for the one that is wanted.

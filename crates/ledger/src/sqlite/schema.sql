@@ -53,6 +53,15 @@ CREATE TABLE IF NOT EXISTS witnesses (
     PRIMARY KEY (run, lane)
 ) STRICT, WITHOUT ROWID;
 
+-- What stood where a record could not be read.
+CREATE TABLE IF NOT EXISTS damaged (
+    run    INTEGER NOT NULL,
+    idx    INTEGER NOT NULL,
+    record BLOB NOT NULL,
+    why    TEXT NOT NULL,
+    PRIMARY KEY (run, idx)
+) STRICT, WITHOUT ROWID;
+
 -- Small named texts: what processes share beside deliveries.
 CREATE TABLE IF NOT EXISTS cells (
     name TEXT PRIMARY KEY,

@@ -172,8 +172,8 @@ mod tests {
     #[tokio::test]
     async fn a_group_that_sqlite_gave_up_is_undone_as_a_whole() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let conn = Connection::open(file.path()).unwrap();
-        prepare(&conn).unwrap();
+        let mut conn = Connection::open(file.path()).unwrap();
+        prepare(&mut conn).unwrap();
         let pages: i64 = conn.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
         conn.pragma_update(None, "max_page_count", pages + 4).unwrap(); // a disk that is full
         let writer = Writer::start(conn);

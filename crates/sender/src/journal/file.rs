@@ -62,6 +62,25 @@ impl FileJournal {
         }
     }
 
+    /// Everything that a folder's journal keeps, read from outside while a process may be
+    /// writing: what has no outcome yet is taken to be under way.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn entries(dir: &Path) -> Result<Vec<Read>, LogError> {
+        let mut reader = Reader::new(dir, NAME, Position::default());
+        let mut entries = Vec::new();
+        loop {
+            let payloads = reader.next_batch(Position::END)?;
+            if payloads.is_empty() {
+                return Ok(entries);
+            }
+            entries.extend(
+                payloads.iter().filter_map(|p| Some(Read { entry: decode(p)?, own: true })),
+            );
+        }
+    }
+
     /// The machine's start, from `SUBAH_BOOT_ID` or the kernel. Where neither tells, a name that
     /// never comes again: every crash is then taken for a power cut, which is safe.
     pub fn machine_boot(otherwise: &str) -> String {

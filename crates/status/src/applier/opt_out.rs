@@ -182,7 +182,8 @@ impl OptOutDesk {
         }
         let mut persons = Persons::new();
         let learn = |delivery: &DeliveryView| {
-            for person in opt_outs::hashes(&delivery.message.to) {
+            let to = delivery.message.as_ref().map(|message| &message.to);
+            for person in to.into_iter().flat_map(opt_outs::hashes) {
                 persons.entry(person).or_default().push(delivery.id.index);
             }
         };

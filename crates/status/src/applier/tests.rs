@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
+const BODY: &str = r#"{"name": "daily_pack", "language": "hi"}"#;
 const BEGIN: Timestamp = Timestamp::from_secs(1_795_750_000);
 
 struct Stage {
@@ -66,12 +67,11 @@ impl Stage {
             message: Message {
                 recipient: RecipientId::new(format!("r{n}")),
                 to: Address::Phone(Phone::try_new(format!("+{}", phone(n))).unwrap()),
-                body: "h".into(),
+                body: ledger::record::body_hash(BODY),
             },
             ended: None,
         };
-        let body = json!({"name": "daily_pack", "language": "hi"}).to_string();
-        let bodies = BTreeMap::from([("h".to_owned(), Arc::from(body))]);
+        let bodies = BTreeMap::from([(ledger::record::body_hash(BODY), Arc::from(BODY))]);
         let (snapshot, rows) = (header.snapshot.clone(), (0..3).map(row).collect());
         let chunk = PlanChunk { snapshot, from: 0, rows, bodies };
         ledger.plan_chunk(&run(), &chunk).await.unwrap();

@@ -50,11 +50,12 @@ fn delivery(attempts: Vec<Attempt>, ended: Option<Ended>) -> DeliveryView {
         due_at: at(10),
         next_at: at(10),
         facts,
-        message: Message {
+        damage: None,
+        message: Some(Message {
             recipient: RecipientId::new("r"),
             to: Address::Phone(Phone::try_new("+919876543210").unwrap()),
             body: String::new(),
-        },
+        }),
         strikes: 0,
         notes: Vec::new(),
     }

@@ -4,6 +4,8 @@ use anyhow::Result;
 use cloud_api::CloudApi;
 use cloud_api::account::NumberInfo;
 use domain::{BusinessNumber, Clock, RunId, SystemClock};
+use ledger::api::for_each;
+use ledger::{DeliveryView, Filter, Ledger};
 use scheduler::Plan;
 use scheduler::capacity::Capacity;
 
@@ -65,6 +67,26 @@ pub async fn run(config: &Config, offline: bool, date: Option<&str>) -> Result<A
     Ok(Answer::from_bool(findings.0.iter().all(|(found, _)| *found != Found::Bad)))
 }
 
+/// Every delivery of the runs that are not over.
+async fn check_rows(ledger: &dyn Ledger, findings: &mut Findings) -> Result<()> {
+    let (mut read, mut damaged) = (0, 0);
+    for run in ledger.active_runs().await? {
+        let look = |delivery: &DeliveryView| {
+            read += 1;
+            damaged += usize::from(delivery.damage.is_some());
+        };
+        for_each(ledger, &run.header.id, &Filter::default(), look).await?;
+    }
+    findings.note(
+        damaged == 0,
+        match damaged {
+            0 => format!("store: {read} deliveries of open runs can be read"),
+            n => format!("store: {n} deliveries cannot be read: `subah ledger verify` names them"),
+        },
+    );
+    Ok(())
+}
+
 async fn check_store(config: &Config, findings: &mut Findings) -> Result<()> {
     if !store::exists(config) {
         findings.not_checked("store: there is no ledger yet, the first plan makes it");
@@ -77,6 +99,7 @@ async fn check_store(config: &Config, findings: &mut Findings) -> Result<()> {
     for problem in health.problems {
         findings.note(false, format!("store {}: {problem}", health.engine));
     }
+    check_rows(ledger.as_ref(), findings).await?;
     let (store, here) = (ledger.now().await?, SystemClock.now());
     let apart = store.since(here).max(here.since(store));
     findings.note(

@@ -14,7 +14,7 @@ use crate::config::secrets::Credentials;
 use crate::config::{Config, parse_time};
 use crate::exit::{Answer, WrongUse};
 use crate::files::{self, Files};
-use crate::morning::{Ended, Loops, Until, follow, interrupted};
+use crate::morning::{Ended, Loops, Until, follow, interrupted, superseded};
 use crate::wire::Parts;
 use crate::{http, output, store, wire};
 
@@ -185,8 +185,18 @@ async fn send(config: &Config, parts: &Parts, run: &Run, format: ReportFormat) -
     };
     wire::note_holder(config, "run");
     let loops = Loops::start(parts, listener)?;
-    let ended = follow(parts, id, Until::Settled, interrupted()).await;
+    let mut newer = None;
+    let stopped = async {
+        tokio::select! {
+            () = interrupted() => {}
+            error = superseded(parts.ledger.as_ref()) => newer = Some(error),
+        }
+    };
+    let ended = follow(parts, id, Until::Settled, stopped).await;
     loops.stop().await;
+    if let Some(error) = newer {
+        return Err(error).context("nothing more is sent from here");
+    }
     if ended == Ended::Interrupted {
         println!("{id} was interrupted; start the same command again to finish it");
         return Ok(Answer::No);

@@ -112,7 +112,7 @@ impl Person {
     }
 
     pub fn gets(&self, delivery: &DeliveryView) -> bool {
-        let message = &delivery.message;
+        let Some(message) = &delivery.message else { return false };
         message.recipient.as_str() == self.id
             || person::keys(&message.to).any(|key| self.keys.contains(&key))
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use chrono::NaiveDate;
 use domain::Clock;
 use ledger::Phase;
@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::config::Limits;
 use crate::config::secrets::Credentials;
 use crate::exit::{Answer, Unavailable};
-use crate::morning::{Loops, interrupted};
+use crate::morning::{Loops, interrupted, superseded};
 use crate::sampler::Sampler;
 use crate::wire::Parts;
 use crate::{http, notify, wire};
@@ -73,10 +73,11 @@ pub async fn run(config: &Config, roles: &[Role]) -> Result<Answer> {
             false => std::future::pending().await,
         }
     };
-    tokio::select! {
-        () = interrupted() => {}
-        () = planning => {}
-    }
+    let newer = tokio::select! {
+        () = interrupted() => None,
+        () = planning => None,
+        error = superseded(parts.ledger.as_ref()) => Some(error),
+    };
     tracing::info!("stopping: deliveries under way finish, the rest stays in the ledger");
     notify::stopping();
     loops.stop().await;
@@ -85,7 +86,10 @@ pub async fn run(config: &Config, roles: &[Role]) -> Result<Answer> {
         let _ = task.await;
     }
     tracing::info!("stopped");
-    Ok(Answer::Yes)
+    match newer {
+        Some(error) => Err(error).context("nothing more is sent from here"),
+        None => Ok(Answer::Yes),
+    }
 }
 
 /// The parts with the folder's journal and inbox. A foreground `run` that has them is waited

@@ -1,0 +1,157 @@
+//! `ledger verify`: is every run, delivery, message and body readable, and do the counters
+//! add up? `ledger repair`: gives what is damaged all that this host's disk knows of it.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+use domain::{DeliveryId, RunId, Timestamp};
+use ledger::api::{apply_all, find, for_each};
+use ledger::{Amendment, Change, Filter, Ledger, LedgerError};
+use sender::journal::{FileJournal, replay};
+use status::inbox::Tail;
+
+use crate::cli::LedgerCommand;
+use crate::config::Config;
+use crate::config::secrets::Credentials;
+use crate::exit::Answer;
+use crate::store;
+use crate::wire::{Parts, inbox_dir, journal_dir};
+
+pub async fn run(config: &Config, command: &LedgerCommand) -> Result<Answer> {
+    if !store::exists(config) {
+        println!("there is no ledger yet: nothing to verify");
+        return Ok(Answer::Yes);
+    }
+    let ledger = store::open(config).await?;
+    match command {
+        LedgerCommand::Verify => verify(ledger.as_ref()).await,
+        LedgerCommand::Repair { yes } => repair(config, ledger.as_ref(), *yes).await,
+    }
+}
+
+/// A delivery that cannot be read, or could not be.
+struct Damaged {
+    id: DeliveryId,
+    why: String,
+    state: &'static str,
+}
+
+/// Looks at everything; says what is wrong, and how much was looked at.
+async fn verify(ledger: &dyn Ledger) -> Result<Answer> {
+    let health = ledger.health().await?;
+    for problem in &health.problems {
+        println!("PROBLEM store {}: {problem}", health.engine);
+    }
+    let mut problems = health.problems.len();
+    let (runs, unreadable) = runs(ledger).await?;
+    for id in &unreadable {
+        println!("PROBLEM {id}: the run itself cannot be read");
+    }
+    problems += unreadable.len();
+    let mut deliveries = 0;
+    for id in &runs {
+        let (read, found) = damaged(ledger, id).await?;
+        deliveries += read;
+        for one in &found {
+            println!("PROBLEM {}: {} ({})", one.id, one.why, one.state);
+        }
+        let (counted, held) = (ledger.recount(id).await?, ledger.counts(id).await?);
+        let differ = counted != held;
+        if differ {
+            println!("PROBLEM {id}: its counters do not equal a recount");
+        }
+        problems += found.len() + usize::from(differ);
+    }
+    println!(
+        "{} runs with {deliveries} deliveries were read: {}",
+        runs.len(),
+        if problems == 0 {
+            "nothing is damaged".to_owned()
+        } else {
+            format!("{problems} problems")
+        }
+    );
+    Ok(Answer::from_bool(problems == 0))
+}
+
+/// Ids of runs, and of those that cannot be read.
+async fn runs(ledger: &dyn Ledger) -> Result<(Vec<RunId>, Vec<RunId>)> {
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for id in ledger.run_ids().await? {
+        match ledger.run(&id).await {
+            Ok(_) => good.push(id),
+            Err(LedgerError::Corrupt { .. }) => bad.push(id),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok((good, bad))
+}
+
+/// How many deliveries were read, and which of them are damaged.
+async fn damaged(ledger: &dyn Ledger, run: &RunId) -> Result<(usize, Vec<Damaged>)> {
+    let (mut read, mut found, mut bodies) = (0, Vec::new(), BTreeSet::new());
+    let look = |delivery: &ledger::DeliveryView| {
+        read += 1;
+        if let Some(why) = &delivery.damage {
+            let (id, why, state) = (delivery.id.clone(), why.clone(), delivery.state.as_str());
+            found.push(Damaged { id, why, state });
+        }
+        let body = delivery.message.as_ref().map(|message| message.body.clone());
+        bodies.extend(body.filter(|hash| !hash.is_empty()));
+    };
+    for_each(ledger, run, &Filter::default(), look).await?;
+    for hash in bodies {
+        match ledger.content(run, &hash).await {
+            Ok(_) => {}
+            Err(LedgerError::Corrupt { what, why, .. }) => {
+                println!(
+                    "PROBLEM {run}: {what}: {why}; deliveries with it are quarantined when due"
+                );
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok((read, found))
+}
+
+/// Beside a running subah too: facts are merged, and nothing else is touched.
+async fn repair(config: &Config, ledger: &dyn Ledger, yes: bool) -> Result<Answer> {
+    let mut found = Vec::new();
+    for id in runs(ledger).await?.0 {
+        found.extend(damaged(ledger, &id).await?.1);
+    }
+    if found.is_empty() {
+        println!("nothing is damaged");
+        return Ok(Answer::Yes);
+    }
+    for one in &found {
+        println!("{}: {} ({})", one.id, one.why, one.state);
+    }
+    if !yes {
+        println!("nothing was changed; --yes gives them what this host's journal and inbox know");
+        return Ok(Answer::Yes);
+    }
+    let ids: Vec<DeliveryId> = found.into_iter().map(|one| one.id).collect();
+    // Whoever writes finds the damage; a change that no quarantined delivery takes is enough.
+    let amend = |id: &DeliveryId| Amendment { id: id.clone(), change: Change::Touch, note: None };
+    ledger.amend(&ids.iter().map(amend).collect::<Vec<_>>()).await?;
+    let entries = FileJournal::entries(&journal_dir(config)).context("read the journal")?;
+    let mut facts = replay(&entries, "").facts;
+    facts.retain(|fact| ids.contains(&fact.id));
+    apply_all(ledger, &facts).await?;
+    let parts = Parts::new(config, Credentials::load(&config.credentials)?, &[]).await?;
+    parts.applier()?.replay(&mut Tail::from_start(&inbox_dir(config)), Timestamp::MIN).await?;
+    let mut untried = 0;
+    for id in &ids {
+        let Some(delivery) = find(ledger, id).await? else { continue };
+        let attempts = delivery.facts.attempts.len();
+        untried += usize::from(attempts == 0);
+        println!("{id}: {} now, {attempts} attempts are known", delivery.state);
+    }
+    if untried > 0 {
+        println!(
+            "{untried} of them have no attempt in this host's journal and inbox: run this on every host that sends or receives; if none knows one, nothing was sent, and `subah deliveries requeue ID` sends it"
+        );
+    }
+    Ok(Answer::Yes)
+}
