@@ -141,7 +141,7 @@ impl Player<'_> {
         let evidence = Evidence {
             error_wait: Duration::from_secs(5),
             lost_wait: Duration::from_secs(12),
-            lost_budget: 0.3,
+            budget: 0.3,
         };
         let policy = Policy {
             attempts_max: rng.random_range(1..4),
@@ -231,7 +231,7 @@ impl Player<'_> {
                     http: outcome(http),
                     dispatched_at: Some(now),
                     accepted_at: (http == 0).then_some(now),
-                    retry_at: Some(later(retry_in)),
+                    retry_in: Some(Duration::from_millis(retry_in)),
                     words: None,
                 };
                 said(self.ledger.result(&[result]).await)
@@ -239,12 +239,13 @@ impl Player<'_> {
             Command::Release { claim, wait } => {
                 let Some(claim) = self.claims.get(claim) else { return String::new() };
                 let (id, fence) = (claim.id.clone(), claim.fence);
-                said(self.ledger.release(&[Release { id, fence, next_at: later(wait) }]).await)
+                let wait = Duration::from_millis(wait);
+                said(self.ledger.release(&[Release { id, fence, wait }]).await)
             }
             Command::Apply { index, nonce, what, retry_in } => {
                 let news = news(nonce, what, now);
-                let retry_at = news.failed.map(|_| later(retry_in));
-                let fact = WebhookFact { retry_at, ..WebhookFact::new(self.id(index), news) };
+                let retry_in = news.failed.map(|_| Duration::from_millis(retry_in));
+                let fact = WebhookFact { retry_in, ..WebhookFact::new(self.id(index), news) };
                 said(self.ledger.apply(&[fact]).await)
             }
             Command::Amend { index, change } => {
@@ -287,7 +288,7 @@ impl Player<'_> {
         assert_eq!(counts, recount, "list {}: counters = recount", self.seed);
         self.answers.push(format!("{counts:?}"));
         let run = self.ledger.set_phase(&self.run, Phase::Closed).await.expect("close");
-        self.answers.push(format!("{:?} {}", run.until, run.lost_resends));
+        self.answers.push(format!("{:?} {}", run.until, run.resends));
     }
 }
 

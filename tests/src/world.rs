@@ -43,6 +43,18 @@ pub struct Setup {
     pub deliveries: u32,
 }
 
+impl Setup {
+    pub fn evidence(&self) -> domain::Evidence {
+        // So few deliveries would have a budget of one.
+        domain::Evidence { budget: 0.25, ..domain::Evidence::default() }
+    }
+
+    /// Resends on evidence that its budget allows.
+    pub fn resends_max(&self) -> u64 {
+        self.evidence().resends_max(self.deliveries).into()
+    }
+}
+
 /// What all parts of one world share.
 pub struct World {
     pub setup: Setup,
@@ -77,12 +89,13 @@ impl World {
 /// A process's view of the time: off by a constant.
 pub struct SkewedClock {
     pub world: Arc<World>,
-    pub ahead: Duration,
+    /// Microseconds.
+    pub ahead: i64,
 }
 
 impl Clock for SkewedClock {
     fn now(&self) -> Timestamp {
-        self.world.now() + self.ahead
+        Timestamp::from_micros(self.world.now().micros() + self.ahead)
     }
 }
 

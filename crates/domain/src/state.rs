@@ -179,8 +179,9 @@ pub struct Evidence {
     /// Silence after a lost answer. Must exceed the longest time that Meta may take to
     /// accept a request whose client has gone.
     pub lost_wait: Duration,
-    /// Resends after lost answers, as a share of the run's deliveries, 0 to 1.
-    pub lost_budget: f64,
+    /// All resends on evidence, as a share of the run's deliveries, 0 to 1.
+    #[serde(alias = "lost_budget")]
+    pub budget: f64,
 }
 
 impl Default for Evidence {
@@ -188,7 +189,7 @@ impl Default for Evidence {
         Evidence {
             error_wait: Duration::from_secs(10),
             lost_wait: Duration::from_secs(45),
-            lost_budget: 0.005,
+            budget: 0.005,
         }
     }
 }
@@ -201,9 +202,9 @@ impl Evidence {
         }
     }
 
-    /// Resends after lost answers in a run of `total` deliveries, rounded up.
-    pub fn lost_max(&self, total: u32) -> u32 {
-        (f64::from(total) * self.lost_budget).ceil() as u32
+    /// Resends on evidence in a run of `total` deliveries, rounded up.
+    pub fn resends_max(&self, total: u32) -> u32 {
+        (f64::from(total) * self.budget).ceil() as u32
     }
 }
 

@@ -15,7 +15,7 @@ use crate::api::{
 use crate::error::LedgerError;
 use crate::record::{Message, Record};
 use crate::store_mark::{self, StoreMark};
-use crate::transition::{self, Refusal, Witness};
+use crate::transition::{self, Refusal, Sighting, Witness};
 
 /// Rows under exclusion. `put` keeps the counters and the indexes in step with the record.
 pub trait Rows {
@@ -44,8 +44,8 @@ pub trait Rows {
     fn next_due(&mut self, run: &RunId, lane: u16) -> Result<Option<Timestamp>>;
     /// The latest send of a lane that a webhook has spoken of.
     fn witness(&mut self, run: &RunId, lane: u16) -> Result<Witness>;
-    /// Keeps the later one.
-    fn put_witness(&mut self, run: &RunId, lane: u16, at: Timestamp) -> Result<()>;
+    /// As [`Witness::see`].
+    fn put_witness(&mut self, run: &RunId, lane: u16, seen: Sighting) -> Result<()>;
     /// Whether sends of the run are refused; see [`LedgerError::Fenced`].
     fn fenced(&mut self, run: &RunId) -> Result<bool>;
     /// Refuses sends of the run until its fence is lifted.
@@ -277,11 +277,11 @@ pub fn result(
     Ok(states)
 }
 
-pub fn release(rows: &mut impl Rows, releases: &[Release]) -> Result<()> {
+pub fn release(rows: &mut impl Rows, releases: &[Release], now: Timestamp) -> Result<()> {
     for release in releases {
         let Some((run, mut record)) = find(rows, &release.id)? else { continue };
         let was = record.state;
-        if transition::release(&mut record, &run, release.fence, release.next_at) {
+        if transition::release(&mut record, &run, release, now) {
             rows.put(&run, release.id.index, &record, was)?;
         }
     }
@@ -299,8 +299,8 @@ pub fn apply(rows: &mut impl Rows, facts: &[WebhookFact], now: Timestamp) -> Res
         let verdict = transition::apply(&mut record, &run, fact, now);
         if !matches!(verdict, Applied::Stale | Applied::Foreign) {
             rows.put(&run, fact.id.index, &record, was)?;
-            if let Some(at) = transition::witness(&record, fact.news.nonce) {
-                rows.put_witness(&fact.id.run, record.lane, at)?;
+            if let Some(seen) = transition::witness(&record, fact) {
+                rows.put_witness(&fact.id.run, record.lane, seen)?;
             }
         }
         applied.push(verdict);
@@ -393,8 +393,8 @@ pub fn sweep(rows: &mut impl Rows, id: &RunId, limit: usize, now: Timestamp) -> 
             rows.put(&run, index, &record, was)?;
         }
         note(&mut swept, did);
-        if did.lost_answer {
-            run.lost_resends += 1;
+        if did.written_off {
+            run.resends += 1;
             rows.put_run(&run)?;
         }
     }

@@ -16,7 +16,7 @@ use crate::core::{self, Rows};
 use crate::error::LedgerError;
 use crate::record::{Message, Record, Schedule, checked_body, decode, encode};
 use crate::store_mark::{self, StoreMark};
-use crate::transition::Witness;
+use crate::transition::{Sighting, Witness};
 
 pub struct Model {
     clock: Arc<dyn Clock>,
@@ -41,7 +41,7 @@ struct RunTable {
     due: BTreeSet<(u16, Timestamp, u32)>,
     looks: BTreeSet<(Timestamp, u32)>,
     counts: Counts,
-    witnesses: BTreeMap<u16, Timestamp>,
+    witnesses: BTreeMap<u16, Witness>,
 }
 
 #[derive(Clone)]
@@ -254,12 +254,11 @@ impl Rows for Tables {
     }
 
     fn witness(&mut self, run: &RunId, lane: u16) -> Result<Witness> {
-        Ok(Witness(self.table(run)?.witnesses.get(&lane).copied()))
+        Ok(self.table(run)?.witnesses.get(&lane).copied().unwrap_or_default())
     }
 
-    fn put_witness(&mut self, run: &RunId, lane: u16, at: Timestamp) -> Result<()> {
-        let held = self.table(run)?.witnesses.entry(lane).or_insert(at);
-        *held = at.max(*held);
+    fn put_witness(&mut self, run: &RunId, lane: u16, seen: Sighting) -> Result<()> {
+        self.table(run)?.witnesses.entry(lane).or_default().see(seen);
         Ok(())
     }
 
@@ -348,7 +347,7 @@ impl Ledger for Model {
     }
 
     async fn release(&self, releases: &[Release]) -> Result<()> {
-        core::release(&mut *self.tables(), releases)
+        core::release(&mut *self.tables(), releases, self.clock.now())
     }
 
     async fn apply(&self, facts: &[WebhookFact]) -> Result<Vec<Applied>> {

@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use domain::{Clock, NumberId, RunId, SystemClock, Timestamp};
 use redis::aio::ConnectionManager;
@@ -31,7 +32,7 @@ use crate::redis::combine::Combiner;
 use crate::redis::keys::Keys;
 use crate::redis::link::Link;
 use crate::store_mark;
-use crate::transition::{self};
+use crate::transition::{self, Witness};
 
 /// Bumped when a key's shape changes.
 const SCHEMA: u32 = 2;
@@ -260,7 +261,7 @@ impl Redis {
             sealed_at: instant(sealed_at),
             started_at: instant(started_at),
             until: instant(until),
-            lost_resends: lost.as_ref().and_then(|n| n.parse().ok()).unwrap_or(0),
+            resends: lost.as_ref().and_then(|n| n.parse().ok()).unwrap_or(0),
         };
         self.with_cache(|cache| cache.until.insert(id.clone(), run.until));
         let yes = |flag: &Option<String>| flag.as_deref() == Some("1");
@@ -482,13 +483,26 @@ impl Redis {
         Ok(Peeked { phase, now, until, begun_at, next: instant(&next), rows })
     }
 
-    async fn witnesses(&self, id: &RunId) -> Result<HashMap<u16, Timestamp>> {
+    async fn witnesses(&self, id: &RunId) -> Result<HashMap<u16, Witness>> {
         let mut con = self.con();
-        let found: HashMap<u16, i64> = con
+        let found: HashMap<String, i64> = con
             .hgetall(self.keys.witnesses(id))
             .await
             .map_err(|e| failed("look for evidence", e))?;
-        Ok(found.into_iter().map(|(lane, at)| (lane, Timestamp::from_micros(at))).collect())
+        let mut witnesses: HashMap<u16, Witness> = HashMap::new();
+        for (field, value) in found {
+            let (lane, is_slow) = match field.strip_suffix(":slow") {
+                Some(lane) => (lane, true),
+                None => (field.as_str(), false),
+            };
+            let Ok(lane) = lane.parse() else { continue };
+            let witness = witnesses.entry(lane).or_default();
+            match is_slow {
+                true => witness.slow = Duration::from_micros(value.max(0).unsigned_abs()),
+                false => witness.sent_at = Some(Timestamp::from_micros(value)),
+            }
+        }
+        Ok(witnesses)
     }
 
     async fn due_for_sweep(&self, run: &Run, limit: usize) -> Result<Vec<u32>> {

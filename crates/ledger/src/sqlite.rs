@@ -102,7 +102,8 @@ fn upgrade(conn: &mut Connection) -> Result<()> {
     let found = version(&step)?;
     match found {
         SCHEMA => return Ok(()), // another process was faster
-        0 | 2 => {}
+        0 => {}
+        2 => step.execute_batch(include_str!("sqlite/from_2.sql")).map_err(upgrade)?,
         1 => step.execute_batch(include_str!("sqlite/from_1.sql")).map_err(upgrade)?,
         newer => return Err(other_schema(newer)),
     }
@@ -194,8 +195,8 @@ impl Ledger for Sqlite {
     }
 
     async fn release(&self, releases: &[Release]) -> Result<()> {
-        let releases = releases.to_vec();
-        self.write("release claims", move |rows| core::release(rows, &releases)).await
+        let (releases, now) = (releases.to_vec(), self.clock.now());
+        self.write("release claims", move |rows| core::release(rows, &releases, now)).await
     }
 
     async fn apply(&self, facts: &[WebhookFact]) -> Result<Vec<Applied>> {

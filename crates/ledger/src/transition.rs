@@ -10,7 +10,7 @@ use domain::state::{Standing, attempts_spent, defers_spent, standing};
 use domain::{Attempt, Evidence, Facts, Http, Nonce, OnAmbiguous, State, Suppression, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Applied, AttemptResult, Change, Phase, Run, WebhookFact};
+use crate::api::{Applied, AttemptResult, Change, Phase, Release, Run, WebhookFact};
 use crate::record::Record;
 
 /// Why an intent was not granted. None of these may be sent.
@@ -92,16 +92,18 @@ pub fn result(record: &mut Record, run: &Run, result: &AttemptResult, now: Times
         words: result.words.clone(),
         ..Attempt::new(result.nonce)
     };
-    merge(record, run, &news, |_| result.retry_at, now);
+    merge(record, run, &news, |_| result.retry_in.map(|wait| now + wait), now);
 }
 
 /// Gives a lease back untried. False when it is not this lease any more.
-pub fn release(record: &mut Record, run: &Run, fence: u32, next_at: Timestamp) -> bool {
-    if record.state != State::Leased || record.fence != fence {
+pub fn release(record: &mut Record, run: &Run, release: &Release, now: Timestamp) -> bool {
+    if record.state != State::Leased || record.fence != release.fence {
         return false;
     }
     record.lease_until = None;
-    record.next_at = next_at;
+    if !release.wait.is_zero() {
+        record.next_at = now + release.wait;
+    }
     record.settle(&run.header.policy);
     true
 }
@@ -124,7 +126,7 @@ pub fn apply(record: &mut Record, run: &Run, fact: &WebhookFact, now: Timestamp)
     let news = believable(&fact.news, held, fact.received_at);
     let retry_at = |facts: &Facts| {
         let tries = attempts_spent(facts).max(defers_spent(facts));
-        fact.retry.map(|retry| now + retry.after(tries)).or(fact.retry_at)
+        fact.retry.map(|retry| retry.after(tries)).or(fact.retry_in).map(|wait| now + wait)
     };
     if !merge(record, run, &news, retry_at, now) {
         return Applied::Stale;
@@ -202,16 +204,48 @@ fn settle(record: &mut Record, run: &Run, before: State) {
 
 /// What the ledger knows besides the record when it judges a doubt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Witness(
+pub struct Witness {
     /// The latest send of the lane that a webhook has spoken of.
-    pub Option<Timestamp>,
-);
+    pub sent_at: Option<Timestamp>,
+    /// How long the slow ones of the lane's first statuses take lately, from the grant of the
+    /// send to the receipt of the webhook: a new slowest one counts at once, and is forgotten by
+    /// a 32nd with each faster one, which keeps it above their 95th percentile.
+    pub slow: Duration,
+}
 
-/// When the send happened of which a webhook has spoken; it may bear witness.
-pub fn witness(record: &Record, nonce: Nonce) -> Option<Timestamp> {
-    let attempt = record.facts.attempt(nonce)?;
+/// What one webhook says of its lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The send of which it speaks.
+    pub sent_at: Timestamp,
+    /// From there to its receipt, for a first status; zero for others.
+    pub lag: Duration,
+}
+
+impl Witness {
+    /// The step that every engine takes, in its own words.
+    pub fn see(&mut self, seen: Sighting) {
+        self.sent_at = self.sent_at.max(Some(seen.sent_at));
+        if seen.lag >= self.slow {
+            self.slow = seen.lag;
+        } else if !seen.lag.is_zero() {
+            let beyond = (self.slow - seen.lag).as_micros() / u128::from(FORGET);
+            self.slow -= Duration::from_micros(u64::try_from(beyond).unwrap_or(u64::MAX));
+        }
+    }
+}
+
+/// Of what is slower than the present status, one part in so many is forgotten.
+pub const FORGET: u32 = 32;
+
+/// What a fact that was just merged says of its lane: the send may bear witness.
+pub fn witness(record: &Record, fact: &WebhookFact) -> Option<Sighting> {
+    let attempt = record.facts.attempt(fact.news.nonce)?;
     let spoken_of = attempt.left_at().is_some() || attempt.failed.is_some();
-    spoken_of.then(|| sent_at(attempt)).flatten()
+    let sent_at = sent_at(attempt).filter(|_| spoken_of)?;
+    let received_at = fact.received_at.filter(|_| fact.news.sent_at.is_some());
+    let lag = received_at.map_or(Duration::ZERO, |at| at.since(sent_at));
+    Some(Sighting { sent_at, lag })
 }
 
 /// By the store's clock where it can be: the request follows the intent at once, or never.
@@ -243,8 +277,6 @@ pub struct Sweep {
     pub intent_lost: bool,
     /// A doubt was resolved by evidence.
     pub written_off: bool,
-    /// The doubt was about a lost answer, which has a budget.
-    pub lost_answer: bool,
     /// There is no evidence yet: it will be looked for again.
     pub looked: bool,
     pub ended: bool,
@@ -285,22 +317,26 @@ fn weigh(record: &mut Record, run: &Run, now: Timestamp, witness: Witness, done:
     let evidence = &policy.evidence;
     let doubts = doubts(record, evidence);
     let silent = |(sent, wait): &(Timestamp, Duration)| {
-        let witnessed = witness.0.is_some_and(|at| at >= *sent + *wait / 2);
-        *sent + *wait <= now && witnessed
+        let wait = (*wait).max(witness.slow * 2);
+        let witnessed = witness.sent_at.is_some_and(|at| at >= *sent + wait / 2);
+        *sent + wait <= now && witnessed
     };
-    let lost = doubts.iter().any(|(_, wait)| *wait == evidence.lost_wait);
-    let affordable = !lost || run.lost_resends < evidence.lost_max(run.header.total);
+    let affordable = run.resends < evidence.resends_max(run.header.total);
+    // Whoever may have got two is not sent a third one by a machine.
+    let written_off = |attempt: &&Attempt| standing(attempt) == Standing::WrittenOff;
+    let may_have = doubts.len() + record.facts.attempts.iter().filter(written_off).count();
     let resend = policy.on_ambiguous == OnAmbiguous::Evidence
         && !doubts.is_empty()
         && doubts.iter().all(silent)
         && affordable
+        && may_have < 2
         && attempts_spent(&record.facts) < policy.attempts_max
         && now < run.stop_at();
     if resend {
         write_off(&mut record.facts, now);
         record.next_at = now;
         record.settle(policy);
-        (done.written_off, done.lost_answer) = (true, lost);
+        done.written_off = true;
     } else {
         let again = (evidence.error_wait / 10).max(LOOK_AGAIN_MIN);
         record.next_at = (now + again).min(run.close_at()).max(now + LOOK_AGAIN_MIN);

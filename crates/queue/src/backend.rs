@@ -130,12 +130,12 @@ impl LaneBackend {
     }
 }
 
-/// Gives claims back as due when they were; their slots are free then.
+/// Gives claims back as they were; their slots are free then.
 async fn give_back(ledger: &dyn Ledger, jobs: Vec<Job>) {
     let release = |Job { claim, .. }: &Job| Release {
         id: claim.id.clone(),
         fence: claim.fence,
-        next_at: claim.due_at,
+        wait: Duration::ZERO,
     };
     let releases: Vec<Release> = jobs.iter().map(release).collect();
     if releases.is_empty() {

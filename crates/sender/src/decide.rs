@@ -26,8 +26,8 @@ const MAINTENANCE: i32 = 131_057;
 pub struct Decision {
     pub http: Http,
     pub accepted_at: Option<Timestamp>,
-    /// When another try may go, if the state that follows allows one.
-    pub retry_at: Option<Timestamp>,
+    /// After how long another try may go, if the state that follows allows one.
+    pub retry_in: Option<Duration>,
     pub effect: Effect,
 }
 
@@ -60,12 +60,11 @@ pub fn decide(
     options: &Options,
     rng: &mut impl Rng,
 ) -> Decision {
-    let after = |span: Duration| Some(now + span);
     match outcome {
         Outcome::Accepted { wamid, held } => Decision {
             http: Http::Accepted { wamid, held },
             accepted_at: Some(now),
-            retry_at: None,
+            retry_in: None,
             effect: Effect::Flows,
         },
         Outcome::Refused { failure, retry_after, .. } => {
@@ -75,20 +74,20 @@ pub fn decide(
             Decision {
                 http: Http::Refused(failure),
                 accepted_at: None,
-                retry_at: after(wait),
+                retry_in: Some(wait),
                 effect: effect(failure),
             }
         }
         Outcome::NotSent(reason) => Decision {
             http: Http::NotSent(reason),
             accepted_at: None,
-            retry_at: after(options.defer.delay(spent.defers + 1, rng)),
+            retry_in: Some(options.defer.delay(spent.defers + 1, rng)),
             effect: Effect::None,
         },
         Outcome::Ambiguous { doubt, .. } => Decision {
             http: Http::Ambiguous(doubt),
             accepted_at: None,
-            retry_at: None,
+            retry_in: None,
             effect: match doubt {
                 Doubt::ServerError | Doubt::Unreadable => Effect::Streak,
                 _ => Effect::None,
@@ -144,7 +143,7 @@ mod tests {
     }
 
     fn wait(decision: &Decision) -> f64 {
-        decision.retry_at.expect("another try").since(NOW).as_secs_f64()
+        decision.retry_in.expect("another try").as_secs_f64()
     }
 
     #[test]
@@ -152,7 +151,7 @@ mod tests {
         for doubt in [Doubt::Timeout, Doubt::Reset, Doubt::ServerError, Doubt::Unreadable] {
             let outcome = Outcome::Ambiguous { doubt, code: None, words: String::new() };
             let decision = decided(outcome, Spent::default());
-            assert_eq!(decision.retry_at, None, "{doubt:?}");
+            assert_eq!(decision.retry_in, None, "{doubt:?}");
             assert_eq!(decision.http, Http::Ambiguous(doubt));
         }
     }

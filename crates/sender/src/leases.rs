@@ -1,5 +1,6 @@
 //! Keeps this process's lanes: a beat renews them, and tells the gate what is ours.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use domain::NumberId;
@@ -60,10 +61,16 @@ struct Beat {
 async fn beat(shared: &Shared, wanted: &[NumberId]) -> Result<Beat, LedgerError> {
     let asked = monotonic();
     let now = shared.ledger.now().await?;
-    if shared.gate.observe(now, shared.clock.now(), monotonic()) {
+    let here = shared.clock.now();
+    if shared.gate.observe(now, here, monotonic()) {
         tracing::error!(
             "the store's clock stepped: nothing is claimed until it agrees with this host's or has run on for a minute; look at NTP"
         );
+    }
+    let apart = now.since(here).as_secs_f64() - here.since(now).as_secs_f64();
+    shared.metrics.clock_offset.set(apart);
+    if !shared.gate.is_stepped() {
+        shared.ahead.store(now.micros() - here.micros(), Ordering::Relaxed);
     }
     let blocked = i64::from(shared.gate.is_stepped());
     shared.metrics.sending_blocked.with_label_values(&["clock"]).set(blocked);

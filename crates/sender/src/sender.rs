@@ -1,7 +1,7 @@
 //! Runs a lane for each business number over one ledger.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub(crate) struct Shared {
     /// Names this host among those that share the ledger.
     pub host: String,
     pub clock: Arc<dyn Clock>,
+    /// The store's clock minus this host's, microseconds.
+    pub ahead: AtomicI64,
     pub callback_key: CallbackKey,
     pub metrics: Arc<Metrics>,
     pub options: Options,
@@ -65,6 +67,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// The store's time, reckoned from its latest answer: what goes to the store as an instant.
+    pub fn store_now(&self) -> Timestamp {
+        let ahead = self.ahead.load(Ordering::Relaxed);
+        Timestamp::from_micros(self.clock.now().micros() + ahead)
+    }
+
     pub fn with_rng<T>(&self, f: impl FnOnce(&mut StdRng) -> T) -> T {
         f(&mut self.rng.lock().expect("no panic while held"))
     }
@@ -175,6 +183,7 @@ impl Sender {
             budget: Budget::new(self.options.budget, self.options.budget_max),
             host: self.host,
             clock: self.clock,
+            ahead: AtomicI64::new(0),
             callback_key: self.callback_key,
             metrics: self.metrics,
             options: self.options,

@@ -138,7 +138,7 @@ async fn journal_intent(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> bool 
     let entry = Entry::Intent {
         id: claim.id.clone(),
         nonce,
-        at: shared.clock.now(),
+        at: shared.store_now(),
         boot: shared.journal.boot().to_owned(),
     };
     let sync = if shared.options.ledger_forgets { Sync::Yes } else { Sync::No };
@@ -208,7 +208,7 @@ async fn permit(lane: &NumberLane, claim: &Claim, things: &[Thing]) -> Result<()
 
 async fn attempt(lane: &NumberLane, claim: &Claim, prepared: Prepared, nonce: Nonce) {
     let shared = &lane.shared;
-    let dispatched_at = shared.clock.now();
+    let dispatched_at = shared.store_now();
     let started = monotonic();
     let Prepared { call, things, body } = prepared;
     let outcome = shared.transport.send(&lane.number, body).await;
@@ -233,15 +233,15 @@ async fn attempt(lane: &NumberLane, claim: &Claim, prepared: Prepared, nonce: No
     };
     let spent = Spent { attempts: claim.attempts_spent, defers: claim.defers_spent };
     let decision = {
-        let now = shared.clock.now();
+        let now = shared.store_now();
         shared.with_rng(|rng| decide(outcome, spent, now, &shared.options, rng))
     };
     react(lane, (&call, &things), &decision, Stopped { code, words: &words });
-    let Decision { http, accepted_at, retry_at, .. } = decision;
+    let Decision { http, accepted_at, retry_in, .. } = decision;
     let dispatched_at = Some(dispatched_at).filter(|_| !matches!(http, Http::NotSent(_)));
     let id = claim.id.clone();
     let words = Some(words).filter(|words| !words.is_empty());
-    let result = AttemptResult { id, nonce, http, dispatched_at, accepted_at, retry_at, words };
+    let result = AttemptResult { id, nonce, http, dispatched_at, accepted_at, retry_in, words };
     settle(lane, result).await;
 }
 
@@ -331,7 +331,6 @@ async fn abort(lane: &NumberLane, claim: &Claim, nonce: Nonce) {
 }
 
 fn aborted(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> AttemptResult {
-    let now = lane.shared.clock.now();
     let wait = lane.shared.with_rng(|rng| lane.shared.options.defer.delay(1, rng));
     AttemptResult {
         id: claim.id.clone(),
@@ -339,15 +338,14 @@ fn aborted(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> AttemptResult {
         http: Http::NotSent(NotSent::Aborted),
         dispatched_at: None,
         accepted_at: None,
-        retry_at: Some(now + wait),
+        retry_in: Some(wait),
         words: None,
     }
 }
 
 /// A claim that cannot be given back waits for its lease to end.
 async fn give_back(lane: &NumberLane, claim: &Claim, wait: Duration) {
-    let next_at = lane.shared.clock.now() + wait;
-    let release = Release { id: claim.id.clone(), fence: claim.fence, next_at };
+    let release = Release { id: claim.id.clone(), fence: claim.fence, wait };
     if let Err(error) = lane.shared.ledger.release(&[release]).await {
         lane.shared.metrics.ledger_errors.inc();
         tracing::warn!(delivery.id = %claim.id, error = %error, "delivery {} waits for its lease to end: {error}", claim.id);

@@ -15,6 +15,7 @@ mod tests;
 pub use opt_out::OptOutDesk;
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -70,6 +71,8 @@ pub struct Applier {
     pub numbers: Vec<NumberId>,
     pub opt_outs: OptOutDesk,
     pub matcher: Mutex<matcher::Matcher>,
+    /// The store's clock minus this host's, microseconds; 0 until they were compared.
+    pub ahead: AtomicI64,
 }
 
 /// What a batch came to.
@@ -176,6 +179,7 @@ impl Applier {
         since: Timestamp,
     ) -> Result<Replayed, ReplayError> {
         let mut replayed = Replayed::default();
+        self.compare_clocks().await;
         loop {
             let records = source.next_batch()?;
             if records.is_empty() {
@@ -201,6 +205,21 @@ impl Applier {
         Ok(self.apply_batch(batch).await?.facts)
     }
 
+    /// An instant of this host's clock by the store's: what is held against the store's instants,
+    /// or goes to the store.
+    fn by_the_store(&self, at: Timestamp) -> Timestamp {
+        Timestamp::from_micros(at.micros() + self.ahead.load(Ordering::Relaxed))
+    }
+
+    /// Compares the clocks; a store that does not answer leaves it at the latest comparison.
+    async fn compare_clocks(&self) {
+        if let Ok(now) = self.ledger.now().await {
+            let ahead = now.micros() - self.clock.now().micros();
+            self.ahead.store(ahead, Ordering::Relaxed);
+            self.metrics.clock_offset.set(ahead as f64 / 1e6);
+        }
+    }
+
     /// One batch.
     async fn round(&self, source: &mut dyn Source) -> Result<Round, LogError> {
         let before = source.position();
@@ -208,6 +227,7 @@ impl Applier {
         if records.is_empty() {
             return Ok(Round::Empty);
         }
+        self.compare_clocks().await;
         let mut batch = Batch::default();
         for record in &records {
             self.read(record, &mut batch, Some(&*source));
@@ -287,16 +307,17 @@ impl Applier {
                 return;
             }
         };
+        let received_at = self.by_the_store(record.received_at);
         let mut is_odd = false;
         for event in events {
             self.metrics.webhook_events.with_label_values(&[kind(&event)]).inc();
             match event {
-                Event::Status(report) => self.read_status(report, record.received_at, batch),
+                Event::Status(report) => self.read_status(report, received_at, batch),
                 Event::Inbound(message) => {
-                    batch.stops.extend(opt_out::in_reply(&message, record.received_at));
+                    batch.stops.extend(opt_out::in_reply(&message, received_at));
                 }
                 Event::Preference(preference) => {
-                    batch.stops.extend(opt_out::in_preference(&preference, record.received_at));
+                    batch.stops.extend(opt_out::in_preference(&preference, received_at));
                 }
                 Event::Error { number, error } => {
                     let of = number.as_ref().map_or("-", |number| number.as_str());
@@ -408,7 +429,7 @@ impl Applier {
     /// whose delivery is not in the ledger, and how many facts there were.
     async fn apply_batch(&self, batch: Batch) -> Result<Told, LedgerError> {
         let Batch { mut facts, unnamed, stops, general } = batch;
-        let now = self.clock.now();
+        let now = self.by_the_store(self.clock.now());
         self.opt_outs.honour(self.ledger.as_ref(), &stops).await?;
         self.metrics.opt_outs.inc_by(stops.iter().filter(|heard| heard.is_stop()).count() as u64);
         halted::stop_general(self, &general, now).await?;

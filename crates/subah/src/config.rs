@@ -326,7 +326,7 @@ fn read_sender(section: &mut Section, cloud_api: &CloudApi) -> (Sender, Policy) 
                 secs(1)..=secs(3_600),
                 policy.evidence.lost_wait,
             ),
-            lost_budget: section.number("evidence_lost_budget", 0.005, 0.0..=1.0),
+            budget: section.number("evidence_budget", 0.005, 0.0..=1.0),
         },
     };
     if policy.evidence.lost_wait <= policy.intent_timeout {

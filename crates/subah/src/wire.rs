@@ -207,6 +207,7 @@ impl Parts {
             numbers: self.numbers.iter().map(|number| number.id.clone()).collect(),
             opt_outs: self.opt_outs(),
             matcher: Mutex::default(),
+            ahead: AtomicI64::default(),
         })
     }
 

@@ -64,6 +64,7 @@ pub struct Metrics {
     pub webhooks: IntCounterVec,
     pub status_reports: IntCounterVec,
     pub webhook_lag: Histogram,
+    pub clock_offset: Gauge,
     pub parked: Gauge,
     pub sending_blocked: IntGaugeVec,
     pub written_off: IntCounter,
@@ -156,6 +157,13 @@ impl Metrics {
                 "subah_status_reports_total",
                 "Status reports by what they said and what they changed",
                 &["status", "verdict"],
+            ),
+            clock_offset: register(
+                r,
+                Gauge::new(
+                    "subah_clock_offset_seconds",
+                    "The store's clock minus this host's; 0 over the embedded store",
+                ),
             ),
             parked: register(
                 r,

@@ -13,7 +13,7 @@ use super::{HOUR, Stage, accepted, news, refused};
 pub async fn run(ledger: &dyn Ledger) {
     doubt_is_resolved_by_silence_with_a_witness(ledger).await;
     without_a_witness_or_under_hold_doubt_stays(ledger).await;
-    resends_after_lost_answers_have_a_budget(ledger).await;
+    resends_on_evidence_have_a_budget(ledger).await;
     what_takes_workers_down_is_quarantined_and_can_be_put_back(ledger).await;
     a_person_settles_what_nobody_knows(ledger).await;
     a_run_that_is_over_is_opened_once_more(ledger).await;
@@ -25,7 +25,7 @@ pub async fn run(ledger: &dyn Ledger) {
 fn hasty(header: &mut RunHeader) {
     let wait = Duration::from_millis(1);
     header.policy.on_ambiguous = OnAmbiguous::Evidence;
-    header.policy.evidence = Evidence { error_wait: wait, lost_wait: wait * 2, lost_budget: 0.005 };
+    header.policy.evidence = Evidence { error_wait: wait, lost_wait: wait * 2, budget: 0.005 };
 }
 
 /// Sweeps until something was written off, or for as many looks as a doubt may get.
@@ -94,7 +94,7 @@ async fn without_a_witness_or_under_hold_doubt_stays(ledger: &dyn Ledger) {
     assert_eq!(stage.state(index).await, State::Ambiguous);
 }
 
-async fn resends_after_lost_answers_have_a_budget(ledger: &dyn Ledger) {
+async fn resends_on_evidence_have_a_budget(ledger: &dyn Ledger) {
     let stage = Stage::with(ledger, "budget", 4, hasty).await;
     stage.plan().await;
     for nonce in [1, 2, 3] {
@@ -105,7 +105,7 @@ async fn resends_after_lost_answers_have_a_budget(ledger: &dyn Ledger) {
     witness(&stage, 4).await;
     assert_eq!(sweep(&stage).await, 1, "0.5 % of four, rounded up");
     assert_eq!(stage.counts().await.get(State::Ambiguous), 2);
-    assert_eq!(ledger.run(&stage.run).await.unwrap().unwrap().lost_resends, 1);
+    assert_eq!(ledger.run(&stage.run).await.unwrap().unwrap().resends, 1);
 }
 
 async fn change(stage: &Stage<'_>, index: u32, change: Change) -> Amended {

@@ -59,6 +59,8 @@ pub struct Rates {
     pub outage_max: Duration,
     /// Of seeds, those whose store's clock steps for a while.
     pub clock_steps: f64,
+    /// Of hosts, those whose clock is ten minutes off.
+    pub hosts_apart: f64,
     /// Of journal appends, those that the disk refuses.
     pub disk_refuses: f64,
     /// Of requests: a status of another installation for the same delivery comes besides.
@@ -109,6 +111,7 @@ impl Chaos {
             outage_every: None,
             outage_max: secs(0),
             clock_steps: 0.0,
+            hosts_apart: 0.0,
             disk_refuses: 0.0,
             foreign: 0.0,
             stops: 0.0,
@@ -171,6 +174,7 @@ impl Chaos {
                 outage_every: Some(secs(40)),
                 outage_max: secs(60),
                 clock_steps: 0.1,
+                hosts_apart: 0.05,
                 disk_refuses: 0.002,
                 ..calm
             },

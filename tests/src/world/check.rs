@@ -94,6 +94,12 @@ pub async fn verdict(world: &World, store: &Store, far: &Far, ended: bool) -> Ve
         let messages = by_delivery.remove(&delivery.id).unwrap_or_default();
         judge(delivery, &messages, &mut verdict);
     }
+    let budget = world.setup.resends_max();
+    if verdict.written_off > budget {
+        verdict.too_many += 1;
+        let n = verdict.written_off;
+        verdict.complaints.push(format!("{n} resends on evidence, {budget} are allowed"));
+    }
     verdict.tally.lost += by_delivery.len() as u64; // messages for deliveries that were never planned
     if !ended {
         verdict.complaints.push(format!(
@@ -131,7 +137,10 @@ fn judge(delivery: &DeliveryView, messages: &[&Taken], verdict: &mut Verdict) {
     // Whoever was left out by their own word did not get it.
     let left_out = delivery.state == State::Suppressed && messages.iter().any(|m| m.arrives);
     verdict.wrong += u64::from(contradicted || left_out);
-    verdict.too_many += u64::from(messages.len() > 3);
+    // Whoever may have got two must not be sent a third one.
+    let written_off = |attempt: &&domain::Attempt| attempt.written_off_at.is_some();
+    let resent_twice = delivery.facts.attempts.iter().filter(written_off).count() > 1;
+    verdict.too_many += u64::from(messages.len() > 3 || resent_twice);
     if verdict.faults() > before {
         verdict.complaints.push(format!(
             "{} is {} at {}: {:?}; the far side took {messages:?}",

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use cloud_api::CloudApi;
 use domain::callback::CallbackKey;
 use domain::campaign::{CampaignId, Category};
 use domain::{
-    Address, Backoff, BusinessNumber, NumberId, Phone, Policy, Recipient, RecipientId, Timestamp,
-    Window,
+    Address, Backoff, BusinessNumber, Clock, NumberId, Phone, Policy, Recipient, RecipientId,
+    Timestamp, Window,
 };
 use ledger::recovery::Recoverer;
 use ledger::{Amendment, Change, Ledger};
@@ -40,8 +41,10 @@ const LANES: usize = 3;
 const SENDERS: usize = 3;
 /// Longest time that a dead process stays away.
 const AWAY_MAX: Duration = Duration::from_secs(5);
-/// Clocks of hosts are off by up to this.
+/// Clocks of hosts are off by up to this …
 const SKEW_MAX: Duration = Duration::from_secs(2);
+/// … and where hosts are apart, by this, one way or the other.
+const APART: Duration = Duration::from_secs(600);
 
 static METRICS: LazyLock<Arc<Metrics>> = LazyLock::new(Arc::default);
 /// Never called: there is no media in this campaign.
@@ -111,8 +114,7 @@ fn window() -> Window {
 
 fn planner(world: &Arc<World>, ledger: Arc<dyn Ledger>) -> (Planner, Frame) {
     let policy = Policy { on_ambiguous: world.setup.policy, ..Policy::default() };
-    // So few deliveries would have a budget of one.
-    let evidence = domain::Evidence { lost_budget: 0.25, ..policy.evidence };
+    let evidence = world.setup.evidence();
     let frame = Frame {
         run: world.run.clone(),
         zone: "Asia/Kolkata".into(),
@@ -146,7 +148,8 @@ struct SenderHost {
     name: String,
     disk: Arc<Mutex<JournalDisk>>,
     life: Mutex<Arc<Life>>,
-    skew: Duration,
+    /// Its clock minus the world's, microseconds.
+    skew: i64,
 }
 
 /// The receiving host.
@@ -155,6 +158,8 @@ pub struct Receiver {
     disk: Arc<Mutex<InboxDisk>>,
     life: Mutex<Arc<Life>>,
     cut_off_until: Mutex<Option<Instant>>,
+    /// Its clock minus the world's, microseconds.
+    skew: i64,
 }
 
 impl Receiver {
@@ -166,9 +171,18 @@ impl Receiver {
         if !reachable || !self.life.lock().expect("one thread").is_up() {
             return false;
         }
-        self.disk.lock().expect("one thread").append(self.world.now(), body.to_vec());
+        let now = SkewedClock { world: Arc::clone(&self.world), ahead: self.skew }.now();
+        self.disk.lock().expect("one thread").append(now, body.to_vec());
         !self.world.chance(self.world.setup.chaos.rates().lost_reply)
     }
+}
+
+/// How far a host's clock is off, in microseconds.
+fn skew(world: &World) -> i64 {
+    let apart = world.chance(world.setup.chaos.rates().hosts_apart);
+    let by = if apart { APART } else { world.span(SKEW_MAX) };
+    let micros = i64::try_from(by.as_micros()).expect("ten minutes");
+    if apart && world.chance(0.5) { -micros } else { micros }
 }
 
 pub struct Hosts {
@@ -190,7 +204,7 @@ impl Hosts {
                 name: format!("host-{n}"),
                 disk: Arc::new(Mutex::new(JournalDisk::noting(note))),
                 life: Mutex::default(),
-                skew: world.span(SKEW_MAX),
+                skew: skew(world),
             })
         };
         let receiver = Arc::new(Receiver {
@@ -198,6 +212,7 @@ impl Hosts {
             disk: Arc::default(),
             life: Mutex::default(),
             cut_off_until: Mutex::default(),
+            skew: skew(world),
         });
         far.reports_to(Arc::clone(&receiver));
         Hosts {
@@ -316,7 +331,7 @@ impl Hosts {
     }
 
     fn start_sweeper(&self, ledger: Arc<dyn Ledger>, life: &Arc<Life>) {
-        let clock = SkewedClock { world: Arc::clone(&self.world), ahead: Duration::ZERO };
+        let clock = SkewedClock { world: Arc::clone(&self.world), ahead: 0 };
         let sweeper = Sweeper {
             ledger,
             clock: Arc::new(clock),
@@ -327,7 +342,7 @@ impl Hosts {
     }
 
     fn applier(&self, ledger: Arc<dyn Ledger>) -> Applier {
-        let clock = SkewedClock { world: Arc::clone(&self.world), ahead: Duration::ZERO };
+        let clock = SkewedClock { world: Arc::clone(&self.world), ahead: self.receiver.skew };
         Applier {
             ledger,
             clock: Arc::new(clock),
@@ -342,6 +357,7 @@ impl Hosts {
                 Category::Utility,
             ),
             matcher: Mutex::default(),
+            ahead: AtomicI64::default(),
         }
     }
 

@@ -66,8 +66,10 @@ pub struct AttemptResult {
     pub http: Http,
     pub dispatched_at: Option<Timestamp>,
     pub accepted_at: Option<Timestamp>,
-    /// When another try may go, if the state allows one.
-    pub retry_at: Option<Timestamp>,
+    /// After how long another try may go, if the state allows one. A span, not an instant: the
+    /// store's clock counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_in: Option<Duration>,
     /// The provider's own words, without personal data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<String>,
@@ -78,7 +80,8 @@ pub struct AttemptResult {
 pub struct Release {
     pub id: DeliveryId,
     pub fence: u32,
-    pub next_at: Timestamp,
+    /// After how long it may be claimed again; zero: as before.
+    pub wait: Duration,
 }
 
 /// A status report about one attempt.
@@ -87,10 +90,10 @@ pub struct WebhookFact {
     pub id: DeliveryId,
     /// The news; its nonce names the attempt. An unknown nonce creates the attempt.
     pub news: Attempt,
-    /// When another try may go, if the news is a failure that allows one: what a sender had
-    /// decided before it died.
+    /// After how long another try may go, if the news is a failure that allows one: what a
+    /// sender had decided before it died.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_at: Option<Timestamp>,
+    pub retry_in: Option<Duration>,
     /// The same for a failure that a status reports; grows with the tries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryIn>,
@@ -110,7 +113,7 @@ impl WebhookFact {
         WebhookFact {
             id,
             news,
-            retry_at: None,
+            retry_in: None,
             retry: None,
             number: None,
             received_at: None,

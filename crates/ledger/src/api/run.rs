@@ -97,7 +97,7 @@ pub struct Run {
     /// Set when an operator opened it once more, for deliveries that were put back.
     pub until: Option<Timestamp>,
     /// Resends after lost answers so far: they have a budget.
-    pub lost_resends: u32,
+    pub resends: u32,
 }
 
 impl Run {
@@ -110,7 +110,7 @@ impl Run {
             sealed_at: None,
             started_at: None,
             until: None,
-            lost_resends: 0,
+            resends: 0,
         }
     }
 

@@ -1,5 +1,5 @@
 -- Begins, reads or changes a run. Answers {created, phase, cursor, sealed_at, started_at,
--- until, lost_resends, fenced, header, begun_at, now}; phase is false when there is no such run.
+-- until, resends, fenced, header, begun_at, now}; phase is false when there is no such run.
 -- KEYS meta, store mark · ARGV time, operation, value
 --   begin <header>       insert if absent
 --   read
@@ -40,7 +40,7 @@ elseif redis.call('EXISTS', KEYS[1]) == 1 then
   end
 end
 local row = redis.call('HMGET', KEYS[1], 'phase', 'cursor', 'sealed_at', 'started_at', 'until',
-  'lost_resends', 'incarnation', 'header', 'begun_at')
+  'resends', 'incarnation', 'header', 'begun_at')
 local fenced = 0
 if row[7] ~= incarnation() then fenced = 1 end
 return {created, row[1], row[2], row[3], row[4], row[5], row[6], fenced, row[8], row[9] or '',

@@ -4,7 +4,8 @@
 -- KEYS meta, records, counts, look, due-prefix, witnesses, store mark
 -- ARGV time, phase that the run was taken to be in, '1' when it must not be fenced, per item:
 --   index, expected, new, state before, state after, lane, due, look, not after ('' for
---   never), witness ('' for none), most resends after lost answers ('' when it is none)
+--   never), witness ('' for none), most resends on evidence ('' when it is none), how long
+--   the status took in microseconds (0 for others)
 -- Answers {phase, now, per item: 'ok' | 'late' | 'phase' | 'fenced' | 'budget' | 'gone' |
 --   '=' .. the record as it is}.
 local meta = redis.call('HMGET', KEYS[1], 'phase', 'incarnation')
@@ -12,11 +13,11 @@ local phase = meta[1] or ''
 local fenced = ARGV[3] == '1' and meta[2] ~= incarnation()
 local answer = {phase, now_text}
 local counts = {}
-for at = 4, #ARGV, 11 do
+for at = 4, #ARGV, 12 do
   local index, expected, lane = ARGV[at], ARGV[at + 1], ARGV[at + 5]
-  local not_after, witness, lost_max = ARGV[at + 8], ARGV[at + 9], ARGV[at + 10]
+  local not_after, witness, resends_max = ARGV[at + 8], ARGV[at + 9], ARGV[at + 10]
   local held = redis.call('HGET', KEYS[2], index)
-  local lost = lost_max ~= '' and tonumber(redis.call('HGET', KEYS[1], 'lost_resends') or 0)
+  local resends = resends_max ~= '' and tonumber(redis.call('HGET', KEYS[1], 'resends') or 0)
   local verdict
   if not held then
     verdict = 'gone'
@@ -28,7 +29,7 @@ for at = 4, #ARGV, 11 do
     verdict = 'phase'
   elseif not_after ~= '' and now >= tonumber(not_after) then
     verdict = 'late'
-  elseif lost and lost >= tonumber(lost_max) then
+  elseif resends and resends >= tonumber(resends_max) then
     verdict = 'budget'
   else
     verdict = 'ok'
@@ -48,10 +49,17 @@ for at = 4, #ARGV, 11 do
         redis.call('ZREM', KEYS[4], index)
       end
     end
-    if lost then redis.call('HINCRBY', KEYS[1], 'lost_resends', 1) end
+    if resends then redis.call('HINCRBY', KEYS[1], 'resends', 1) end
     if witness ~= '' then
       local seen = tonumber(redis.call('HGET', KEYS[6], lane) or 0)
       if tonumber(witness) > seen then redis.call('HSET', KEYS[6], lane, witness) end
+      -- As Witness::see does it.
+      local lag, slow = tonumber(ARGV[at + 11]), lane .. ':slow'
+      if lag > 0 then
+        local held = tonumber(redis.call('HGET', KEYS[6], slow) or 0)
+        if lag < held then lag = held - math.floor((held - lag) / 32) end
+        redis.call('HSET', KEYS[6], slow, string.format('%.0f', lag))
+      end
     end
   end
   answer[#answer + 1] = verdict

@@ -18,7 +18,7 @@ use crate::error::LedgerError;
 use crate::model::view_stored;
 use crate::record::{Record, encode};
 use crate::store_mark;
-use crate::transition::{self, Refusal, Witness};
+use crate::transition::{self, Refusal};
 
 #[async_trait]
 impl Ledger for Redis {
@@ -197,11 +197,8 @@ impl Ledger for Redis {
 
     async fn release(&self, releases: &[Release]) -> Result<()> {
         for release in releases {
-            let step = |record: &mut Record, run: &Run, _: Timestamp| match transition::release(
-                record,
-                run,
-                release.fence,
-                release.next_at,
+            let step = |record: &mut Record, run: &Run, now: Timestamp| match transition::release(
+                record, run, release, now,
             ) {
                 true => swap::Step::Put((), swap::Guards::default()),
                 false => swap::Step::Keep(()),
@@ -220,7 +217,7 @@ impl Ledger for Redis {
                 ) {
                     same @ (Applied::Stale | Applied::Foreign) => swap::Step::Keep(same),
                     applied => {
-                        let witness = transition::witness(record, fact.news.nonce);
+                        let witness = transition::witness(record, &fact);
                         let guards = swap::Guards { witness, ..Default::default() };
                         swap::Step::Put(applied, guards)
                     }
@@ -275,16 +272,16 @@ impl Ledger for Redis {
             return Ok(swept);
         }
         let witnesses = self.witnesses(id).await?;
-        let lost_max = run.header.policy.evidence.lost_max(run.header.total);
+        let resends_max = run.header.policy.evidence.resends_max(run.header.total);
         for index in found {
             let delivery = domain::DeliveryId { run: id.clone(), index };
             let step = |record: &mut Record, assumed: &Run, now: Timestamp| {
-                let lost_resends = run.lost_resends.max(assumed.lost_resends);
-                let run = Run { lost_resends, ..run.clone() };
-                let witness = Witness(witnesses.get(&record.lane).copied());
+                let resends = run.resends.max(assumed.resends);
+                let run = Run { resends, ..run.clone() };
+                let witness = witnesses.get(&record.lane).copied().unwrap_or_default();
                 let did = transition::sweep(record, &run, now, witness);
-                let lost_max = did.lost_answer.then_some(lost_max);
-                let guards = swap::Guards { lost_max, ..Default::default() };
+                let resends_max = did.written_off.then_some(resends_max);
+                let guards = swap::Guards { resends_max, ..Default::default() };
                 if did.changed() { swap::Step::Put(did, guards) } else { swap::Step::Keep(did) }
             };
             if let Some(did) = self.update(&delivery, swap::Fence::Ignored, step).await? {

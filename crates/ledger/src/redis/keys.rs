@@ -5,14 +5,14 @@
 //! | `<p>:runs` | set | ids of all runs |
 //! | `<p>:active` | set | ids of runs that may not be closed; a hint, the meta hash decides |
 //! | `<p>:schema` | string | version of this layout |
-//! | `<p>:{run}:meta` | hash | header, phase, cursor, sealed_at, started_at, until, lost_resends, incarnation, begun_at |
+//! | `<p>:{run}:meta` | hash | header, phase, cursor, sealed_at, started_at, until, resends, incarnation, begun_at |
 //! | `<p>:{run}:d` | hash | index → record (JSON) |
 //! | `<p>:{run}:m` | hash | index → message (JSON, personal data) |
 //! | `<p>:{run}:b` | hash | body hash → body |
 //! | `<p>:{run}:due:<lane>` | sorted set | waiting deliveries by the instant they may go |
 //! | `<p>:{run}:look` | sorted set | leased, intent, ambiguous, by when the sweeper looks |
 //! | `<p>:{run}:c` | hash | state → count |
-//! | `<p>:{run}:w` | hash | lane → the latest send that a webhook has spoken of |
+//! | `<p>:{run}:w` | hash | lane → the latest send that a webhook has spoken of; lane`:slow` → microseconds that slow statuses take |
 //! | `<p>:{run}:x` | hash | index → what stood where a record could not be read |
 //! | `<p>:cell:<name>` | string | small texts that processes share |
 //!

@@ -9,6 +9,7 @@ use crate::api::{Phase, Result, Run};
 use crate::error::LedgerError;
 use crate::record::{Record, encode};
 use crate::store_mark;
+use crate::transition::Sighting;
 
 /// Far below the budget from intent to write.
 const REPLICAS_WITHIN_MS: u32 = 1_000;
@@ -37,10 +38,10 @@ impl Fence {
 pub struct Guards {
     /// Not at or after this instant.
     pub not_after: Option<Timestamp>,
-    /// A send that a webhook has spoken of.
-    pub witness: Option<Timestamp>,
-    /// It resends after a lost answer, of which a run may have so many.
-    pub lost_max: Option<u32>,
+    /// What a webhook says of its lane.
+    pub witness: Option<Sighting>,
+    /// It resends on evidence, which a run may do so often.
+    pub resends_max: Option<u32>,
 }
 
 /// What a pure step wants.
@@ -64,7 +65,8 @@ pub struct Swap {
     look: String,
     not_after: String,
     witness: String,
-    lost_max: String,
+    lag: String,
+    resends_max: String,
     keep: bool,
 }
 
@@ -89,8 +91,9 @@ impl Swap {
             due,
             look,
             not_after: micros(guards.not_after).unwrap_or_default(),
-            witness: micros(guards.witness).unwrap_or_default(),
-            lost_max: guards.lost_max.map(|max| max.to_string()).unwrap_or_default(),
+            witness: micros(guards.witness.map(|seen| seen.sent_at)).unwrap_or_default(),
+            lag: guards.witness.map_or(0, |seen| seen.lag.as_micros()).to_string(),
+            resends_max: guards.resends_max.map(|max| max.to_string()).unwrap_or_default(),
             keep: record.state.is_open(),
         }
     }
@@ -107,7 +110,7 @@ pub enum Verdict {
     Phase(Option<Phase>),
     /// The store may have forgotten what it answered.
     Fenced,
-    /// The run has no resends after lost answers left.
+    /// The run has no resends on evidence left.
     Budget,
     Gone,
 }
@@ -134,7 +137,7 @@ impl Redis {
         for s in swaps {
             call.arg(s.index).arg(&s.expected).arg(&s.new).arg(s.was.as_str()).arg(s.is.as_str());
             call.arg(s.lane).arg(&s.due).arg(&s.look).arg(&s.not_after);
-            call.arg(&s.witness).arg(&s.lost_max);
+            call.arg(&s.witness).arg(&s.resends_max).arg(&s.lag);
         }
         let answer: RedisResult<Vec<Vec<u8>>> = call.invoke_async(&mut con).await;
         let answer = answer.map_err(|e| failed("change deliveries", e))?;
@@ -217,7 +220,7 @@ impl Redis {
                 Verdict::Fenced => {
                     return Err(LedgerError::Fenced { engine: "redis", run: id.run.clone() });
                 }
-                Verdict::Budget => (run.lost_resends, guess) = (u32::MAX, Some(text)),
+                Verdict::Budget => (run.resends, guess) = (u32::MAX, Some(text)),
                 Verdict::Gone => return Ok(None),
             }
         }

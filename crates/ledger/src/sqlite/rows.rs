@@ -1,6 +1,7 @@
 //! Rows of the embedded ledger, inside one transaction.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::{RunId, State, Timestamp};
 use rusqlite::types::{Value, ValueRef};
@@ -13,7 +14,7 @@ use crate::model::view_stored;
 use crate::record::{Message, Record, Schedule, checked_body, decode, encode, parse_header};
 use crate::sqlite::cache::{Cache, Known};
 use crate::sqlite::failed;
-use crate::transition::Witness;
+use crate::transition::{FORGET, Sighting, Witness};
 
 pub struct SqlRows<'a> {
     conn: &'a Connection,
@@ -188,13 +189,13 @@ impl Rows for SqlRows<'_> {
         if let Some(run) = self.cache.runs.get(id) {
             return Ok(Some(run.clone()));
         }
-        let sql = "SELECT phase, cursor, sealed_at, started_at, until, lost_resends
+        let sql = "SELECT phase, cursor, sealed_at, started_at, until, resends
                    FROM runs WHERE id = ?1";
         let columns = |row: &Row<'_>| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
         };
         let found: Option<RunRow> = self.one("read run", sql, [id.as_str()], columns)?;
-        let Some((phase, cursor, sealed_at, started_at, until, lost_resends)) = found else {
+        let Some((phase, cursor, sealed_at, started_at, until, resends)) = found else {
             return Ok(None);
         };
         let phase = Phase::parse(&phase).ok_or_else(|| LedgerError::Corrupt {
@@ -210,7 +211,7 @@ impl Rows for SqlRows<'_> {
             sealed_at: sealed_at.map(Timestamp::from_micros),
             started_at: started_at.map(Timestamp::from_micros),
             until: until.map(Timestamp::from_micros),
-            lost_resends,
+            resends,
         };
         self.cache.runs.insert(id.clone(), run.clone());
         Ok(Some(run))
@@ -219,12 +220,12 @@ impl Rows for SqlRows<'_> {
     fn put_run(&mut self, run: &Run) -> Result<()> {
         self.cache.runs.remove(&run.header.id);
         let sql = "INSERT INTO runs
-                       (id, header, phase, cursor, sealed_at, started_at, until, lost_resends)
+                       (id, header, phase, cursor, sealed_at, started_at, until, resends)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                    ON CONFLICT (id) DO UPDATE SET phase = excluded.phase,
                        cursor = excluded.cursor, sealed_at = excluded.sealed_at,
                        started_at = excluded.started_at, until = excluded.until,
-                       lost_resends = excluded.lost_resends";
+                       resends = excluded.resends";
         let micros = |at: Option<Timestamp>| at.map(Timestamp::micros);
         let row = params![
             run.header.id.as_str(),
@@ -234,7 +235,7 @@ impl Rows for SqlRows<'_> {
             micros(run.sealed_at),
             micros(run.started_at),
             micros(run.until),
-            run.lost_resends,
+            run.resends,
         ];
         self.change("write run", sql, row).map(drop)
     }
@@ -412,17 +413,26 @@ impl Rows for SqlRows<'_> {
 
     fn witness(&mut self, run: &RunId, lane: u16) -> Result<Witness> {
         let key = self.key(run)?;
-        let sql = "SELECT at FROM witnesses WHERE run = ?1 AND lane = ?2";
-        let found: Option<i64> =
-            self.one("look for evidence", sql, [key, lane.into()], |row| row.get(0))?;
-        Ok(Witness(found.map(Timestamp::from_micros)))
+        let sql = "SELECT at, slow FROM witnesses WHERE run = ?1 AND lane = ?2";
+        let columns = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let found: Option<(i64, i64)> =
+            self.one("look for evidence", sql, [key, lane.into()], columns)?;
+        Ok(found.map_or_else(Witness::default, |(at, slow)| Witness {
+            sent_at: Some(Timestamp::from_micros(at)),
+            slow: Duration::from_micros(slow.max(0).unsigned_abs()),
+        }))
     }
 
-    fn put_witness(&mut self, run: &RunId, lane: u16, at: Timestamp) -> Result<()> {
+    fn put_witness(&mut self, run: &RunId, lane: u16, seen: Sighting) -> Result<()> {
         let key = self.key(run)?;
-        let sql = "INSERT INTO witnesses (run, lane, at) VALUES (?1, ?2, ?3)
-                   ON CONFLICT DO UPDATE SET at = max(at, excluded.at)";
-        self.change("note evidence", sql, params![key, lane, at.micros()]).map(drop)
+        let sql = "INSERT INTO witnesses (run, lane, at, slow) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT DO UPDATE SET at = max(at, excluded.at), slow = CASE
+                       WHEN excluded.slow >= slow THEN excluded.slow
+                       WHEN excluded.slow = 0 THEN slow
+                       ELSE slow - (slow - excluded.slow) / ?5 END";
+        let lag = i64::try_from(seen.lag.as_micros()).unwrap_or(i64::MAX);
+        let row = params![key, lane, seen.sent_at.micros(), lag, FORGET];
+        self.change("note evidence", sql, row).map(drop)
     }
 
     /// What was answered is on the disk: this store forgets nothing.

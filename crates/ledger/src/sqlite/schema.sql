@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS runs (
     sealed_at  INTEGER,
     started_at INTEGER,
     until      INTEGER,                   -- set when an operator opened it once more
-    lost_resends INTEGER NOT NULL DEFAULT 0
+    resends INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- Message bodies, once per distinct text.
@@ -45,11 +45,13 @@ CREATE TABLE IF NOT EXISTS counts (
     PRIMARY KEY (run, state)
 ) STRICT, WITHOUT ROWID;
 
--- The latest send of each lane that a webhook has spoken of: evidence needs a witness.
+-- The latest send of each lane that a webhook has spoken of, and how long slow statuses take
+-- lately (microseconds): evidence needs a witness and its patience.
 CREATE TABLE IF NOT EXISTS witnesses (
     run  INTEGER NOT NULL,
     lane INTEGER NOT NULL,
     at   INTEGER NOT NULL,
+    slow INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (run, lane)
 ) STRICT, WITHOUT ROWID;
 

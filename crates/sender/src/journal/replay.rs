@@ -19,7 +19,7 @@ pub struct Replay {
 struct Seen {
     id: DeliveryId,
     attempt: Attempt,
-    retry_at: Option<domain::Timestamp>,
+    retry_in: Option<std::time::Duration>,
     written: bool,
     same_boot: bool,
     own: bool,
@@ -41,7 +41,7 @@ pub fn replay(entries: &[Read], boot: &str) -> Replay {
                 let one = Seen {
                     id: id.clone(),
                     attempt,
-                    retry_at: None,
+                    retry_in: None,
                     written: false,
                     same_boot,
                     own: *own,
@@ -59,7 +59,7 @@ pub fn replay(entries: &[Read], boot: &str) -> Replay {
                     one.attempt.dispatched_at = result.dispatched_at;
                     one.attempt.accepted_at = result.accepted_at;
                     one.attempt.words.clone_from(&result.words);
-                    one.retry_at = result.retry_at;
+                    one.retry_in = result.retry_in;
                 }
             }
             Entry::Handling { id } if !own => drop(handling.insert(id.clone())),
@@ -72,7 +72,7 @@ pub fn replay(entries: &[Read], boot: &str) -> Replay {
 }
 
 fn fact(seen: Seen) -> WebhookFact {
-    let Seen { id, mut attempt, retry_at, written, same_boot, own } = seen;
+    let Seen { id, mut attempt, retry_in, written, same_boot, own } = seen;
     if attempt.http == Http::None && !own {
         attempt.http = if same_boot && !written {
             Http::NotSent(NotSent::Aborted)
@@ -80,7 +80,7 @@ fn fact(seen: Seen) -> WebhookFact {
             Http::Ambiguous(Doubt::Crash)
         };
     }
-    WebhookFact { retry_at, ..WebhookFact::new(id, attempt) }
+    WebhookFact { retry_in, ..WebhookFact::new(id, attempt) }
 }
 
 #[cfg(test)]
@@ -118,7 +118,7 @@ mod tests {
             http: accepted.clone(),
             dispatched_at: None,
             accepted_at: None,
-            retry_at: None,
+            retry_in: None,
             words: None,
         });
         let aborted = Http::NotSent(NotSent::Aborted);

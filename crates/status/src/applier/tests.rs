@@ -91,6 +91,7 @@ impl Stage {
                 domain::campaign::Category::Utility,
             ),
             matcher: Mutex::default(),
+            ahead: AtomicI64::default(),
         };
         Stage { applier, ledger, clock, keys }
     }
@@ -107,7 +108,7 @@ impl Stage {
             http: Http::Accepted { wamid: format!("wamid.{nonce}"), held: false },
             dispatched_at: Some(self.clock.now()),
             accepted_at: Some(self.clock.now()),
-            retry_at: None,
+            retry_in: None,
             words: None,
         };
         self.ledger.result(&[result]).await.unwrap();
