@@ -114,7 +114,8 @@ pub fn graph_answer(bytes: &[u8]) {
 pub fn journal(bytes: &[u8]) {
     let entries: Vec<Entry> =
         bytes.split(|b| *b == b'\n').filter_map(sender::journal::decode).collect();
-    let read: Vec<Read> = entries.into_iter().map(|entry| Read { entry, own: false }).collect();
+    let read: Vec<Read> =
+        entries.into_iter().map(|entry| Read { entry, own: false, doubtful: false }).collect();
     let replayed = replay(&read, "boot");
     for fact in &replayed.facts {
         assert_ne!(fact.news.http, domain::Http::None, "a dead process has nothing under way");

@@ -12,8 +12,9 @@ use std::time::Duration;
 use domain::{NumberId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Ledger, Result};
+use crate::api::Ledger;
 use crate::cell;
+use crate::error::LedgerError;
 
 /// The cell that holds it.
 pub const CELL: &str = "lanes";
@@ -23,6 +24,24 @@ pub struct Lanes {
     held: BTreeMap<NumberId, Lease>,
     /// Processes that send, and until when they count without another beat.
     senders: BTreeMap<String, Timestamp>,
+    /// From which folder each of them sends: two processes that have one name are told apart.
+    #[serde(default)]
+    disks: BTreeMap<String, String>,
+}
+
+/// Another process that is alive has the name and another folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameTaken {
+    /// Until when the other one counts without another beat.
+    pub until: Timestamp,
+}
+
+/// A process that sends.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    pub name: &'a str,
+    /// The identity of its folder.
+    pub disk: &'a str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,22 +55,32 @@ pub struct Lease {
 
 /// # Errors
 /// When the ledger does not answer.
-pub async fn read(ledger: &dyn Ledger) -> Result<Lanes> {
+pub async fn read(ledger: &dyn Ledger) -> Result<Lanes, LedgerError> {
     cell::read(ledger, CELL).await
 }
 
 impl Lanes {
     /// One beat of `owner`, who would send from `wanted`. Returns the lanes that are its
     /// own until `now + ttl`.
+    ///
+    /// # Errors
+    /// When another process sends under its name.
     pub fn beat(
         &mut self,
-        owner: &str,
+        owner: Owner<'_>,
         wanted: &[NumberId],
         ttl: Duration,
         now: Timestamp,
-    ) -> Vec<NumberId> {
+    ) -> Result<Vec<NumberId>, NameTaken> {
         self.senders.retain(|_, until| *until > now);
+        self.disks.retain(|name, _| self.senders.contains_key(name));
+        let other = self.disks.get(owner.name).is_some_and(|disk| disk != owner.disk);
+        if let Some(until) = self.senders.get(owner.name).filter(|_| other) {
+            return Err(NameTaken { until: *until });
+        }
+        let Owner { name: owner, disk } = owner;
         self.senders.insert(owner.to_owned(), now + ttl);
+        self.disks.insert(owner.to_owned(), disk.to_owned());
         self.held.retain(|_, lease| lease.until > now);
         let share = self.share(owner, wanted.len());
         let mut mine: Vec<NumberId> =
@@ -68,7 +97,7 @@ impl Lanes {
             let lease = Lease { owner: owner.to_owned(), since, until: now + ttl };
             self.held.insert(lane.clone(), lease);
         }
-        mine
+        Ok(mine)
     }
 
     /// As equal as can be; what is left over goes to the first by name.
@@ -80,6 +109,7 @@ impl Lanes {
     /// The owner stops: its lanes are free at once.
     pub fn leave(&mut self, owner: &str) {
         self.senders.remove(owner);
+        self.disks.remove(owner);
         self.held.retain(|_, lease| lease.owner != owner);
     }
 
@@ -116,14 +146,36 @@ mod tests {
         Timestamp::from_secs(secs)
     }
 
+    fn beat(
+        lanes: &mut Lanes,
+        name: &str,
+        wanted: &[NumberId],
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Vec<NumberId> {
+        lanes.beat(Owner { name, disk: name }, wanted, ttl, now).unwrap()
+    }
+
+    #[test]
+    fn a_second_process_under_one_name_is_refused_until_the_first_is_gone() {
+        let (mut lanes, wanted) = (Lanes::default(), numbers(2));
+        let (first, second) = (Owner { name: "a", disk: "1" }, Owner { name: "a", disk: "2" });
+        assert_eq!(lanes.beat(first, &wanted, TTL, at(0)).unwrap().len(), 2);
+        assert_eq!(lanes.beat(second, &wanted, TTL, at(1)), Err(NameTaken { until: at(8) }));
+        assert_eq!(lanes.beat(first, &wanted, TTL, at(2)).unwrap().len(), 2, "it goes on");
+        assert_eq!(lanes.beat(second, &wanted, TTL, at(10)).unwrap().len(), 2, "a new disk");
+        lanes.leave("a");
+        assert_eq!(lanes.beat(first, &wanted, TTL, at(11)).unwrap().len(), 2, "it left in order");
+    }
+
     #[test]
     fn lanes_are_shared_and_belong_to_one_each() {
         let (mut lanes, wanted) = (Lanes::default(), numbers(4));
-        assert_eq!(lanes.beat("a", &wanted, TTL, at(0)).len(), 4, "alone, it takes all");
-        assert_eq!(lanes.beat("b", &wanted, TTL, at(1)).len(), 0, "none is free yet");
-        assert_eq!(lanes.beat("a", &wanted, TTL, at(2)).len(), 2, "it gives up its surplus");
-        let b = lanes.beat("b", &wanted, TTL, at(3));
-        let a = lanes.beat("a", &wanted, TTL, at(4));
+        assert_eq!(beat(&mut lanes, "a", &wanted, TTL, at(0)).len(), 4, "alone, it takes all");
+        assert_eq!(beat(&mut lanes, "b", &wanted, TTL, at(1)).len(), 0, "none is free yet");
+        assert_eq!(beat(&mut lanes, "a", &wanted, TTL, at(2)).len(), 2, "it gives up its surplus");
+        let b = beat(&mut lanes, "b", &wanted, TTL, at(3));
+        let a = beat(&mut lanes, "a", &wanted, TTL, at(4));
         assert_eq!((a.len(), b.len()), (2, 2));
         assert!(a.iter().all(|lane| !b.contains(lane)));
     }
@@ -134,7 +186,7 @@ mod tests {
         let mut held = [0; 3];
         for turn in 0..4 {
             for (n, owner) in ["a", "b", "c"].into_iter().enumerate() {
-                held[n] = lanes.beat(owner, &wanted, TTL, at(turn)).len();
+                held[n] = beat(&mut lanes, owner, &wanted, TTL, at(turn)).len();
             }
         }
         assert_eq!(held, [2, 1, 1]);
@@ -143,23 +195,23 @@ mod tests {
     #[test]
     fn lanes_of_a_dead_process_are_taken_over_when_its_leases_end() {
         let (mut lanes, wanted) = (Lanes::default(), numbers(4));
-        lanes.beat("a", &wanted, TTL, at(0));
-        lanes.beat("b", &wanted, TTL, at(0));
-        lanes.beat("a", &wanted, TTL, at(1));
-        lanes.beat("b", &wanted, TTL, at(1));
-        assert_eq!(lanes.beat("b", &wanted, TTL, at(8)).len(), 2, "a may still be alive");
-        assert_eq!(lanes.beat("b", &wanted, TTL, at(9)).len(), 4);
+        beat(&mut lanes, "a", &wanted, TTL, at(0));
+        beat(&mut lanes, "b", &wanted, TTL, at(0));
+        beat(&mut lanes, "a", &wanted, TTL, at(1));
+        beat(&mut lanes, "b", &wanted, TTL, at(1));
+        assert_eq!(beat(&mut lanes, "b", &wanted, TTL, at(8)).len(), 2, "a may still be alive");
+        assert_eq!(beat(&mut lanes, "b", &wanted, TTL, at(9)).len(), 4);
     }
 
     #[test]
     fn who_held_a_lane_at_an_instant_is_known_to_the_second() {
         let (mut lanes, wanted) = (Lanes::default(), numbers(1));
-        lanes.beat("a", &wanted, TTL, at(100));
-        lanes.beat("a", &wanted, TTL, at(104));
+        beat(&mut lanes, "a", &wanted, TTL, at(100));
+        beat(&mut lanes, "a", &wanted, TTL, at(104));
         assert!(lanes.any_held(&wanted, at(100)) && lanes.all_held(&wanted, at(111)));
         assert!(!lanes.any_held(&wanted, at(99)), "not before it came");
         assert!(!lanes.any_held(&wanted, at(112)), "it died");
-        lanes.beat("b", &wanted, TTL, at(160));
+        beat(&mut lanes, "b", &wanted, TTL, at(160));
         assert!(!lanes.any_held(&wanted, at(120)), "who comes later was not there");
         assert!(!lanes.all_held(&numbers(2), at(161)), "one has nobody");
     }
@@ -167,8 +219,8 @@ mod tests {
     #[test]
     fn a_process_that_leaves_frees_its_lanes_at_once() {
         let (mut lanes, wanted) = (Lanes::default(), numbers(3));
-        lanes.beat("a", &wanted, TTL, at(0));
+        beat(&mut lanes, "a", &wanted, TTL, at(0));
         lanes.leave("a");
-        assert_eq!(lanes.beat("b", &wanted, TTL, at(0)).len(), 3);
+        assert_eq!(beat(&mut lanes, "b", &wanted, TTL, at(0)).len(), 3);
     }
 }

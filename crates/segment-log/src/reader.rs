@@ -28,12 +28,14 @@ pub struct Reader {
     dir: PathBuf,
     name: &'static str,
     pub position: Position,
+    /// The latest segment of which the end could not be read.
+    pub damaged: Option<u64>,
 }
 
 impl Reader {
     /// Reads the log `name` in `dir` from `position` on.
     pub fn new(dir: &Path, name: &'static str, position: Position) -> Self {
-        Reader { dir: dir.to_owned(), name, position }
+        Reader { dir: dir.to_owned(), name, position, damaged: None }
     }
 
     /// The next payloads before `end`, and the position behind them. Empty when there are
@@ -67,6 +69,7 @@ impl Reader {
                 return Ok(payloads);
             }
             if used < bytes.len() || stopped_by == BadFrame::Damaged {
+                self.damaged = self.damaged.max(Some(segment));
                 tracing::error!(
                     segment,
                     offset,

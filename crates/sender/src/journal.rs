@@ -46,6 +46,9 @@ pub struct Read {
     pub entry: Entry,
     /// Written by the process that reads it.
     pub own: bool,
+    /// What was written after it may be lost to a damaged disk: without an outcome it may have
+    /// gone.
+    pub doubtful: bool,
 }
 
 /// Whether the disk is waited for.

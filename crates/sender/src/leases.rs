@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use domain::NumberId;
-use ledger::lanes::Lanes;
+use ledger::lanes::{Lanes, Owner};
 use ledger::{LedgerError, cell, lanes, members};
 use tokio_util::sync::CancellationToken;
 
@@ -79,6 +79,17 @@ async fn beat(shared: &Shared, wanted: &[NumberId]) -> Result<Beat, LedgerError>
     if shared.options.ledger_forgets && now.since(joined_at) < KNOWN_AFTER {
         return Ok(Beat { mine: Vec::new(), asked });
     }
-    let beat = |lanes: &mut Lanes| lanes.beat(&shared.host, wanted, TTL, now);
-    Ok(Beat { mine: cell::update(ledger, lanes::CELL, beat).await?, asked })
+    let owner = Owner { name: &shared.host, disk: shared.journal.disk() };
+    let beat = |lanes: &mut Lanes| lanes.beat(owner, wanted, TTL, now);
+    let beaten = cell::update(ledger, lanes::CELL, beat).await?;
+    let taken = i64::from(beaten.is_err());
+    let blocked = shared.metrics.sending_blocked.with_label_values(&["host_name"]);
+    if taken == 1 && blocked.get() == 0 {
+        tracing::error!(
+            "another process is called {} and sends from another folder: nothing is sent from here while it lives; give each host a `host` name of its own",
+            shared.host
+        );
+    }
+    blocked.set(taken);
+    Ok(Beat { mine: beaten.unwrap_or_default(), asked })
 }

@@ -40,8 +40,16 @@ const HALTED: [&str; 4] = ["asset", "translation", "number", "account"];
 const HALTED_BY: [&str; 3] = ["answer", "status", "streak"];
 pub const BREAKER_STATES: &[&str] = &["closed", "half_open", "open"];
 /// Why nothing may be claimed.
-const BLOCKED: [&str; 7] =
-    ["fence", "clock", "journal", "journal_slow", "store_refusing", "store_slow", "descriptors"];
+const BLOCKED: [&str; 8] = [
+    "fence",
+    "clock",
+    "journal",
+    "journal_slow",
+    "store_refusing",
+    "store_slow",
+    "descriptors",
+    "host_name",
+];
 /// The loops whose last success is exported.
 pub const LOOPS: &[&str] = &["scheduler", "sender", "applier", "sweeper", "sampler"];
 
@@ -175,7 +183,7 @@ impl Metrics {
             sending_blocked: gauges(
                 r,
                 "subah_sending_blocked",
-                "1 while nothing is claimed for this reason: fence, clock, journal, journal_slow, store_refusing, store_slow, descriptors",
+                "1 while nothing is claimed for this reason: fence, clock, journal, journal_slow, store_refusing, store_slow, descriptors, host_name",
                 &["reason"],
             ),
             written_off: register(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::facts::Doubt;
 use domain::{Attempt, Evidence, FailureClass, Http, OnAmbiguous, Resolution, State};
-use ledger::lanes::Lanes;
+use ledger::lanes::{Lanes, Owner};
 use ledger::{Amended, Amendment, Change, Ledger, Note, Phase, RunHeader, cell, lanes, members};
 
 use super::{HOUR, Stage, accepted, news, refused};
@@ -231,7 +231,8 @@ async fn cells_and_lanes_are_changed_by_one_at_a_time(ledger: &dyn Ledger) {
     let wanted = [super::NumberId::try_new("1065").unwrap()];
     let beat = |owner: &'static str| {
         let wanted = wanted.clone();
-        let hold = move |lanes: &mut Lanes| lanes.beat(owner, &wanted, HOUR, now);
+        let owner = Owner { name: owner, disk: owner };
+        let hold = move |lanes: &mut Lanes| lanes.beat(owner, &wanted, HOUR, now).unwrap();
         async move { cell::update(ledger, lanes::CELL, hold).await.unwrap() }
     };
     let (a, b) = tokio::join!(beat("a"), beat("b"));

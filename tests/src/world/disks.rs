@@ -88,6 +88,7 @@ impl Journal for SimJournal {
         let read = |(start, entry): &(u32, Entry)| Read {
             entry: entry.clone(),
             own: *start == self.start,
+            doubtful: false,
         };
         Ok(disk.entries.iter().filter(|(start, _)| wanted(*start)).map(read).collect())
     }

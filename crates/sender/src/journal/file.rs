@@ -68,17 +68,8 @@ impl FileJournal {
     /// # Errors
     /// When it cannot be read.
     pub fn entries(dir: &Path) -> Result<Vec<Read>, LogError> {
-        let mut reader = Reader::new(dir, NAME, Position::default());
-        let mut entries = Vec::new();
-        loop {
-            let payloads = reader.next_batch(Position::END)?;
-            if payloads.is_empty() {
-                return Ok(entries);
-            }
-            entries.extend(
-                payloads.iter().filter_map(|p| Some(Read { entry: decode(p)?, own: true })),
-            );
-        }
+        let reader = Reader::new(dir, NAME, Position::default());
+        read_all(reader, |_| Some(true))
     }
 
     /// The machine's start, from `SUBAH_BOOT_ID` or the kernel. Where neither tells, a name that
@@ -96,6 +87,32 @@ pub fn decode(payload: &[u8]) -> Option<Entry> {
     serde_json::from_slice(payload).ok()
 }
 
+/// Reads until there is nothing more. `own` says whether a segment is the reader's own; `None`:
+/// it is not read.
+fn read_all(mut reader: Reader, own: impl Fn(u64) -> Option<bool>) -> Result<Vec<Read>, LogError> {
+    let (mut entries, mut segments, mut unread) = (Vec::new(), Vec::new(), None);
+    loop {
+        let payloads = reader.next_batch(Position::END)?;
+        let segment = reader.position.segment;
+        let Some(own) = own(segment).filter(|_| !payloads.is_empty()) else { break };
+        for payload in &payloads {
+            match decode(payload) {
+                Some(entry) => {
+                    entries.push(Read { entry, own, doubtful: false });
+                    segments.push(segment);
+                }
+                // Another version's, maybe the note that a request was written.
+                None => unread = Some(segment),
+            }
+        }
+    }
+    let damaged = reader.damaged.max(unread);
+    for (read, segment) in entries.iter_mut().zip(segments) {
+        read.doubtful = Some(segment) <= damaged;
+    }
+    Ok(entries)
+}
+
 #[async_trait]
 impl Journal for FileJournal {
     async fn append(&self, entry: &Entry, sync: Sync) -> Result<(), LogError> {
@@ -109,17 +126,11 @@ impl Journal for FileJournal {
             Which::Since(segment) => segment,
         };
         let start = Position { segment: from, offset: 0 };
-        let mut reader = Reader::new(&self.dir, NAME, start);
-        let mut entries = Vec::new();
-        loop {
-            let payloads = reader.next_batch(Position::END)?;
-            let own = reader.position.segment >= self.first;
-            if payloads.is_empty() || (own && which != Which::All) {
-                return Ok(entries);
-            }
-            // What another version wrote and this one cannot read is no evidence to it.
-            entries.extend(payloads.iter().filter_map(|p| Some(Read { entry: decode(p)?, own })));
-        }
+        let reader = Reader::new(&self.dir, NAME, start);
+        read_all(reader, |segment| {
+            let own = segment >= self.first;
+            (which == Which::All || !own).then_some(own)
+        })
     }
 
     async fn written(&self, runs: &[RunId]) -> Result<Vec<(DeliveryId, Nonce)>, LogError> {
@@ -190,15 +201,50 @@ mod tests {
         drop(first);
         let second = FileJournal::open(dir.path(), "b").unwrap();
         second.append(&intent(2), Sync::No).await.unwrap();
-        let left = [Read { entry: intent(1), own: false }];
+        let left = [Read { entry: intent(1), own: false, doubtful: false }];
         assert_eq!(second.read(Which::Since(second.merged_before())).await.unwrap(), left);
         second.merged().await.unwrap();
         assert!(second.read(Which::Since(second.merged_before())).await.unwrap().is_empty());
         let all = second.read(Which::All).await.unwrap();
-        assert_eq!(all, [left[0].clone(), Read { entry: intent(2), own: true }]);
+        assert_eq!(all, [left[0].clone(), Read { entry: intent(2), own: true, doubtful: false }]);
         let run = "daily-pack@2026-11-21".parse().unwrap();
         assert!(FileJournal::has_sent(dir.path(), &run).unwrap());
         let other = "daily-pack@2026-11-22".parse().unwrap();
         assert!(!FileJournal::has_sent(dir.path(), &other).unwrap());
+    }
+
+    /// A write's note may lie behind the damage: what has no outcome may have gone.
+    #[tokio::test]
+    async fn a_damaged_segment_speaks_of_nothing_after_the_damage() {
+        use crate::journal::replay;
+        use domain::Http;
+        use domain::facts::{Doubt, NotSent};
+
+        let dir = tempfile::tempdir().unwrap();
+        let first = FileJournal::open(dir.path(), "b").unwrap();
+        let segment = first.start();
+        for entry in [intent(1), intent(2), Entry::Write { nonce: 2.into() }, intent(3)] {
+            first.append(&entry, Sync::Yes).await.unwrap();
+        }
+        drop(first);
+        let outcomes = || async {
+            let second = FileJournal::open(dir.path(), "b").unwrap();
+            let read = second.read(Which::Since(0)).await.unwrap();
+            let facts = replay(&read, "b").facts;
+            facts.into_iter().map(|fact| fact.news.http).collect::<Vec<_>>()
+        };
+        let aborted = Http::NotSent(NotSent::Aborted);
+        let doubt = Http::Ambiguous(Doubt::Crash);
+        let whole = [aborted.clone(), doubt.clone(), aborted];
+        assert_eq!(outcomes().await, whole, "nothing is damaged");
+
+        let segment = format!("{segment:08}");
+        let mut files = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path());
+        let path = files.find(|path| path.to_string_lossy().contains(&segment)).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let note = bytes.windows(5).position(|w| w == b"write").expect("the note of the write");
+        bytes[note] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(outcomes().await, [doubt.clone(), doubt]);
     }
 }

@@ -29,15 +29,16 @@ struct Seen {
 ///
 /// An intent without a write was certainly not sent if the machine still runs, because a
 /// process that dies takes no written record with it; after a power cut it may have been.
-/// What this very process has under way has no outcome yet.
+/// What this very process has under way has no outcome yet. Where a disk was damaged, the note
+/// of a write may be what is lost.
 pub fn replay(entries: &[Read], boot: &str) -> Replay {
     let mut seen: BTreeMap<Nonce, Seen> = BTreeMap::new();
     let mut handling = BTreeSet::new();
-    for Read { entry, own } in entries {
+    for Read { entry, own, doubtful } in entries {
         match entry {
             Entry::Intent { id, nonce, at, boot: written_in } => {
                 let attempt = Attempt { intent_at: Some(*at), ..Attempt::new(*nonce) };
-                let same_boot = written_in == boot;
+                let same_boot = written_in == boot && !doubtful;
                 let one = Seen {
                     id: id.clone(),
                     attempt,
@@ -103,8 +104,10 @@ mod tests {
     }
 
     fn outcome(entries: &[Entry], own: bool) -> Http {
-        let read: Vec<Read> =
-            entries.iter().map(|entry| Read { entry: entry.clone(), own }).collect();
+        let read: Vec<Read> = entries
+            .iter()
+            .map(|entry| Read { entry: entry.clone(), own, doubtful: false })
+            .collect();
         replay(&read, "now").facts.remove(0).news.http
     }
 
@@ -138,7 +141,7 @@ mod tests {
 
     #[test]
     fn only_what_was_in_hand_is_blamed() {
-        let read = |entry| Read { entry, own: false };
+        let read = |entry| Read { entry, own: false, doubtful: false };
         let (a, b) = (id(), DeliveryId { index: 8, ..id() });
         let entries = [
             read(Entry::Handling { id: a.clone() }),
