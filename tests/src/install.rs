@@ -69,7 +69,10 @@ impl Install {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let (receiver, metrics) = (free_port(), free_port());
         write_credentials(dir.path());
-        let (simulator, process) = start_simulator(dir.path(), receiver, "none", &[]);
+        let valid = dir.path().join("valid-token");
+        std::fs::copy(dir.path().join("token"), &valid).expect("a copy");
+        let more = ["--token-file", valid.to_str().expect("UTF-8")];
+        let (simulator, process) = start_simulator(dir.path(), receiver, "none", &more);
         let install = Install { dir, receiver, metrics, simulator, _simulator: process };
         std::fs::write(install.path("subah.toml"), install.config(times)).expect("the config");
         std::fs::write(install.path("recipients.csv"), recipients(people)).expect("the list");

@@ -21,6 +21,14 @@ pub fn build_slow_shim(dir: &Path) -> String {
     build(dir, "slow")
 }
 
+/// Builds the library that makes a machine have slept.
+///
+/// # Panics
+/// When there is no C compiler.
+pub fn build_sleep_shim(dir: &Path) -> String {
+    build(dir, "sleep")
+}
+
 fn build(dir: &Path, name: &str) -> String {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("shim/{name}.c"));
     let library = dir.join(format!("{name}.so"));

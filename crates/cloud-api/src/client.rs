@@ -3,6 +3,7 @@
 //! No retries, no redirects: the ledger decides about another try, never the HTTP client.
 //! The token goes into the header, never into a URL; errors carry no URL and no body.
 
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -77,7 +78,7 @@ pub enum CallError {
 pub struct CloudApi {
     http: reqwest::Client,
     root: Url,
-    token: SecretString,
+    token: Arc<RwLock<SecretString>>,
 }
 
 /// Graph's error object, as far as it can be read. Its code decides; its texts are kept
@@ -164,7 +165,16 @@ impl CloudApi {
         if let Ok(mut path) = root.path_segments_mut() {
             path.pop_if_empty().push(&options.version);
         }
-        Ok(CloudApi { http, root, token })
+        Ok(CloudApi { http, root, token: Arc::new(RwLock::new(token)) })
+    }
+
+    /// Every later request of this client and its clones bears this token.
+    pub fn set_token(&self, token: SecretString) {
+        *self.token.write().expect("no panic while held") = token;
+    }
+
+    fn token(&self) -> SecretString {
+        self.token.read().expect("no panic while held").clone()
     }
 
     /// Posts one message body. Never fails: every way it can go is an [`Outcome`].
@@ -173,7 +183,7 @@ impl CloudApi {
         let request = self
             .http
             .post(url)
-            .bearer_auth(self.token.expose_secret())
+            .bearer_auth(self.token().expose_secret())
             .header(CONTENT_TYPE, "application/json")
             .body(body);
         let answer = match request.send().await {
@@ -216,7 +226,7 @@ impl CloudApi {
         doing: String,
         request: reqwest::RequestBuilder,
     ) -> Result<T, CallError> {
-        let answer = match request.bearer_auth(self.token.expose_secret()).send().await {
+        let answer = match request.bearer_auth(self.token().expose_secret()).send().await {
             Ok(answer) => answer,
             Err(e) => return Err(CallError::NoAnswer { doing, source: e.without_url() }),
         };

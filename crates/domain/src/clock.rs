@@ -94,6 +94,14 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// How long this machine has slept since it started. [`Instant`] stands still meanwhile and wall
+/// clocks do not: without it a machine that wakes up would look like a clock that stepped.
+pub fn slept() -> Duration {
+    use nix::time::{ClockId, clock_gettime};
+    let read = |clock| clock_gettime(clock).map(Duration::from).unwrap_or_default();
+    read(ClockId::CLOCK_BOOTTIME).saturating_sub(read(ClockId::CLOCK_MONOTONIC))
+}
+
 /// How far a clock may part from the monotonic one before it is said to have stepped.
 const STEP_MIN: Duration = Duration::from_secs(2);
 /// A clock that runs on evenly for this long after a step is believed again.
@@ -106,7 +114,7 @@ pub const EARLY_MAX: Duration = Duration::from_millis(250);
 pub const APART_MAX: Duration = Duration::from_secs(5);
 
 /// Notices when a wall clock steps, by holding it against the monotonic clock, which
-/// cannot. A clock that jumps ahead would make everything due at once.
+/// cannot; [`slept`] is added to the latter. A clock that jumps ahead would make everything due at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StepWatch {
     /// Where both clocks were when they last agreed.

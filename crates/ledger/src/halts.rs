@@ -11,6 +11,8 @@ use crate::api::{Ledger, Result};
 use crate::cell;
 
 const CELL: &str = "halts";
+/// Holds when somebody last asked for probes.
+const PROBE: &str = "probe";
 /// Older ones are forgotten: nobody sends any more that could lift them.
 const KEPT: std::time::Duration = std::time::Duration::from_secs(24 * 3_600);
 
@@ -91,6 +93,23 @@ pub async fn stop(ledger: &dyn Ledger, halt: &Halt) -> Result<bool> {
         is_new
     })
     .await
+}
+
+/// When somebody last asked for probes: what is stopped is tried again at once.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn asked_to_probe(ledger: &dyn Ledger) -> Result<Timestamp> {
+    cell::read(ledger, PROBE).await
+}
+
+/// Asks every sender to try what is stopped again at once.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn ask_to_probe(ledger: &dyn Ledger) -> Result<()> {
+    let now = ledger.now().await?;
+    cell::update(ledger, PROBE, |asked: &mut Timestamp| *asked = now).await
 }
 
 /// Notes that a thing flows again.

@@ -9,7 +9,8 @@ use crate::Pace;
 
 /// First pause; doubles with each failed probe.
 const PAUSE_MIN: Duration = Duration::from_secs(5);
-const PAUSE_MAX: Duration = Duration::from_secs(300);
+/// Calls are made within a window of minutes: who is let in again must not be missed for long.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerState {
@@ -81,6 +82,13 @@ impl Breaker {
         was_closed
     }
 
+    /// Somebody says that it may flow again: the next call is the probe.
+    pub fn hurry(&mut self, now: Instant) {
+        if let Inner::Open { until } | Inner::Probing { until } = &mut self.inner {
+            *until = now;
+        }
+    }
+
     pub fn state(&self, now: Instant) -> BreakerState {
         match self.inner {
             Inner::Closed => BreakerState::Closed,
@@ -113,8 +121,12 @@ mod tests {
         breaker.trip(at(6));
         assert_eq!(breaker.check(at(6)), Pace::Hold(Duration::from_secs(10)), "twice the pause");
         assert_eq!(breaker.check(at(16)), Pace::Go);
-        assert!(breaker.close(at(16)));
-        assert_eq!(breaker.state(at(16)), BreakerState::Closed);
+        breaker.trip(at(16));
+        assert_eq!(breaker.check(at(16)), Pace::Hold(Duration::from_secs(10)), "and no more");
+        breaker.hurry(at(17));
+        assert_eq!(breaker.check(at(17)), Pace::Go, "by hand, at once");
+        assert!(breaker.close(at(17)));
+        assert_eq!(breaker.state(at(17)), BreakerState::Closed);
     }
 
     #[test]

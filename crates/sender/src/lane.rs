@@ -127,6 +127,12 @@ impl NumberLane {
         self.export(now);
     }
 
+    /// The number is probed at once.
+    pub fn hurry(&self, now: Instant) {
+        self.with_breaker(|breaker| breaker.hurry(now));
+        queue::Lane::wake(self).notify_one();
+    }
+
     /// Something went through: what stood in its way is open again.
     pub fn flows(&self, things: &[Thing], now: Instant) {
         let closes = |thing: &&Thing| self.with_breaker_of(thing, |breaker| breaker.close(now));

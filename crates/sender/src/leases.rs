@@ -8,9 +8,9 @@ use ledger::lanes::{Lanes, Owner};
 use ledger::{LedgerError, cell, lanes, members};
 use tokio_util::sync::CancellationToken;
 
-use crate::monotonic;
 use crate::recovery::member;
 use crate::sender::Shared;
+use crate::{monotonic, since_boot};
 
 /// Another process takes over at most this long after the last beat of a dead one.
 const TTL: Duration = Duration::from_secs(8);
@@ -62,7 +62,7 @@ async fn beat(shared: &Shared, wanted: &[NumberId]) -> Result<Beat, LedgerError>
     let asked = monotonic();
     let now = shared.ledger.now().await?;
     let here = shared.clock.now();
-    if shared.gate.observe(now, here, monotonic()) {
+    if shared.gate.observe(now, here, since_boot()) {
         tracing::error!(
             "the store's clock stepped: nothing is claimed until it agrees with this host's or has run on for a minute; look at NTP"
         );

@@ -28,3 +28,8 @@ pub use transport::Transport;
 fn monotonic() -> std::time::Instant {
     tokio::time::Instant::now().into_std()
 }
+
+/// The same, and what the machine slept: goes on as wall clocks do.
+fn since_boot() -> std::time::Instant {
+    monotonic() + domain::clock::slept()
+}

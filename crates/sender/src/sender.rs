@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::callback::CallbackKey;
 use domain::{BusinessNumber, Clock, NumberId, Timestamp};
@@ -103,6 +103,12 @@ impl Shared {
                 tracing::warn!(error = %error, "that {} is stopped is not noted: {error}", halt.thing);
             }
         });
+    }
+
+    /// Everything that lanes share is probed at once.
+    pub fn hurry(&self, now: Instant) {
+        let mut breakers = self.breakers.lock().expect("no panic while held");
+        breakers.values_mut().for_each(|breaker| breaker.hurry(now));
     }
 
     pub fn announce_flow(&self, things: Vec<Thing>) {
@@ -228,7 +234,17 @@ impl Running {
 
 /// Stops what a receiver, or another sender, has found to be stopped.
 async fn heed_halts(shared: &Shared, lanes: &[Arc<NumberLane>], stop: &CancellationToken) {
+    let mut asked = None;
     loop {
+        if let Ok(at) = halts::asked_to_probe(shared.ledger.as_ref()).await {
+            // What was asked for before this process came is done: its breakers are closed.
+            if asked.replace(at).is_some_and(|before| before < at) {
+                tracing::warn!("asked to probe: what is stopped is tried again at once");
+                let now = monotonic();
+                lanes.iter().for_each(|lane| lane.hurry(now));
+                shared.hurry(now);
+            }
+        }
         // A store that does not answer is noticed where something has to be sent.
         if let Ok(found) = halts::read(shared.ledger.as_ref()).await {
             for halt in shared.unheeded(found) {

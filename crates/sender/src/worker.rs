@@ -24,7 +24,7 @@ use crate::decide::{Decision, Effect, Spent, decide};
 use crate::gate::{TROUBLE_PAUSE, Trouble};
 use crate::journal::{Entry, Sync};
 use crate::lane::{NumberLane, Stopped};
-use crate::{failpoint, monotonic, recovery};
+use crate::{failpoint, monotonic, recovery, since_boot};
 
 /// First and longest pause while the store does not take a result.
 const STORE_PAUSE: Duration = Duration::from_millis(50);
@@ -36,7 +36,7 @@ const EARLY_PAUSE: Duration = Duration::from_millis(500);
 
 pub async fn deliver(lane: &NumberLane, claim: Claim) {
     let shared = &lane.shared;
-    if shared.gate.is_early(claim.due_at, monotonic()) {
+    if shared.gate.is_early(claim.due_at, since_boot()) {
         return give_back(lane, &claim, EARLY_PAUSE).await;
     }
     if shared.grants.is_forgotten(&claim) {
@@ -53,11 +53,11 @@ pub async fn deliver(lane: &NumberLane, claim: Claim) {
     if let Err(wait) = shared.gate.pass(monotonic()) {
         return give_back(lane, &claim, wait).await;
     }
-    let intended = monotonic();
+    let intended = since_boot();
     if !journal_intent(lane, &claim, nonce).await {
         return give_back(lane, &claim, TROUBLE_PAUSE).await;
     }
-    let journalled = monotonic() - intended;
+    let journalled = since_boot() - intended;
     failpoint::pass("intent");
     let request = IntentRequest { id: claim.id.clone(), fence: claim.fence, nonce };
     match shared.ledger.intent(&[request]).await.as_deref() {
@@ -78,7 +78,7 @@ pub async fn deliver(lane: &NumberLane, claim: Claim) {
     }
     failpoint::pass("granted");
     let noted = note(lane, &Entry::Write { nonce }).await;
-    let (took, limit) = (monotonic() - intended, shared.budget.limit());
+    let (took, limit) = (since_boot() - intended, shared.budget.limit());
     shared.budget.observe(took);
     if !noted {
         return abort(lane, &claim, nonce).await; // the gate knows

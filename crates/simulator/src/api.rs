@@ -83,13 +83,21 @@ impl Shared {
         error(status, code, details, self.draw(|rng| rng.random::<u64>() >> 4))
     }
 
-    /// A Graph error when there is no token; what the token is, is not checked.
+    /// A Graph error when there is no token, or another than the file names, if there is one.
     fn refuse_without_token(&self, headers: &HeaderMap) -> Option<Response> {
         let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         match token.and_then(|value| value.strip_prefix("Bearer ")) {
-            Some(token) if !token.trim().is_empty() => None,
+            Some(token) if !self.expects_another(token) && !token.trim().is_empty() => None,
+            Some(token) if !token.trim().is_empty() => {
+                Some(self.error(401, 190, "the session has been invalidated"))
+            }
             _ => Some(self.error(401, 190, "no access token was sent")),
         }
+    }
+
+    fn expects_another(&self, token: &str) -> bool {
+        let expected = self.options.token_file.as_ref().map(std::fs::read_to_string);
+        expected.is_some_and(|text| text.map_or(true, |text| text.trim() != token.trim()))
     }
 
     /// A Graph error for a version that there is none of, or without a token.

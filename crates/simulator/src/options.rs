@@ -1,6 +1,7 @@
 //! What kind of Cloud API to be.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use domain::NumberId;
@@ -32,6 +33,8 @@ pub struct Options {
     pub templates: Vec<TemplateDefinition>,
     /// Translations that every template has; empty accepts every language.
     pub languages: Vec<String>,
+    /// Holds the token that is taken, read for each request; any is, without it.
+    pub token_file: Option<PathBuf>,
     /// Media ids that every number knows besides its uploads: those of a rehearsal's content.
     pub media: Vec<String>,
     /// Of templates, as statuses name it: `utility`, `marketing` or `authentication`.
@@ -54,6 +57,7 @@ impl Options {
             numbers: Vec::new(),
             templates: Vec::new(),
             languages: Vec::new(),
+            token_file: None,
             media: Vec::new(),
             category: "utility".to_owned(),
             client_timeout: Duration::from_secs(10),

@@ -45,7 +45,8 @@ impl Sweeper {
     /// Sweeps, but not by a clock that jumped: it would end a morning that has not begun.
     async fn steady_round(&self, watch: &mut StepWatch) -> Result<(), LedgerError> {
         let now = self.ledger.now().await?;
-        if watch.observe(now, self.clock.now(), tokio::time::Instant::now().into_std()) {
+        let since_boot = tokio::time::Instant::now().into_std() + domain::clock::slept();
+        if watch.observe(now, self.clock.now(), since_boot) {
             tracing::error!("the store's clock stepped: nothing is swept until it is steady");
             return Ok(());
         }

@@ -142,6 +142,9 @@ pub enum Command {
     Webhooks(Webhooks),
     /// After a Redis was restarted or replaced: who has merged, and who is waited for
     Recover(RecoverArgs),
+    /// Act on business numbers
+    #[command(subcommand)]
+    Numbers(NumbersCommand),
     /// Look for what is damaged in the ledger, and repair what this host's disk knows
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -425,6 +428,12 @@ pub struct RunAct {
 }
 
 #[derive(Subcommand)]
+pub enum NumbersCommand {
+    /// Try what is stopped again at once: numbers, translations, the account
+    Probe,
+}
+
+#[derive(Subcommand)]
 pub enum LedgerCommand {
     /// Read every run, delivery, message and body, and recount; exit 1 names what is damaged
     Verify,
@@ -498,6 +507,9 @@ pub struct SimulateArgs {
     /// File with the app secret that signs them
     #[arg(long, value_name = "FILE")]
     pub app_secret_file: Option<PathBuf>,
+    /// File with the one access token that is taken, read at each request [default: any]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t = Faults::None)]
     pub faults: Faults,
     #[arg(long, default_value_t = 7)]

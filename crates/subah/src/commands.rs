@@ -6,6 +6,7 @@ mod content;
 mod deliveries;
 mod demo;
 mod init;
+mod numbers;
 mod plan;
 mod recipients;
 mod recover;
@@ -29,7 +30,7 @@ use domain::{Clock, SystemClock, Timestamp};
 use ledger::{Ledger, Phase, Run};
 use sender::FileJournal;
 
-use crate::cli::{Cli, Command, RehearseArgs, Webhooks};
+use crate::cli::{Cli, Command, NumbersCommand, RehearseArgs, Webhooks};
 use crate::config::Config;
 use crate::exit::{Answer, WrongUse};
 use crate::files::{self, Files};
@@ -64,6 +65,7 @@ pub async fn run(cli: Cli) -> Result<Answer> {
         Command::Plan(args) => plan::run(&config()?, &args).await,
         Command::Run(args) => run::run(&config()?, &args).await,
         Command::Serve { role } => serve::run(&config()?, &role).await,
+        Command::Numbers(NumbersCommand::Probe) => numbers::probe(&config()?).await,
         Command::Ledger(command) => verify::run(&config()?, &command).await,
         Command::Recover(args) => recover::run(&config()?, &args).await,
         Command::Status { date, format, watch } => {

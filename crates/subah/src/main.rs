@@ -14,6 +14,7 @@ mod private_redis;
 mod rehearsal;
 mod sampler;
 mod store;
+mod token;
 mod wire;
 
 use std::process::ExitCode;

@@ -40,6 +40,9 @@ impl Loops {
             None => None,
         };
         let mut listening = vec![tokio::spawn(parts.sweeper().run(stop_listening.clone()))];
+        if let Some(keeper) = parts.token_keeper() {
+            listening.push(tokio::spawn(keeper.run(stop_listening.clone())));
+        }
         if let Some(inbox) = &parts.inbox {
             let (applier, stop) = (parts.applier()?, stop_listening.clone());
             let mut tail = Tail::resume(inbox);

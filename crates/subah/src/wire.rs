@@ -25,10 +25,11 @@ use telemetry::Metrics;
 use tokio::sync::Semaphore;
 
 use crate::cli::Role;
-use crate::config::secrets::Credentials;
+use crate::config::secrets::{self, Credentials};
 use crate::config::{Config, Limits, Store};
 use crate::exit::Unavailable;
 use crate::store;
+use crate::token::TokenKeeper;
 
 /// Everything that the loops of one process share.
 pub struct Parts {
@@ -53,6 +54,8 @@ pub struct Parts {
     numbers: Vec<BusinessNumber>,
     campaign: CampaignId,
     category: Category,
+    /// The token and its file, which may change; `None`: it is not in a file.
+    token: Option<(PathBuf, SecretString)>,
     sender: sender::Options,
     sweep_every: Duration,
 }
@@ -80,7 +83,14 @@ impl Parts {
         let derive = |secret: &SecretString| {
             CallbackKey::derive(secret.expose_secret().as_bytes(), &installation)
         };
+        // A rehearsal has a token of its own.
+        let ours = |file: &PathBuf| {
+            let found = secrets::read_file("meta_token", file);
+            found.is_ok_and(|t| t.expose_secret() == credentials.meta_token.expose_secret())
+        };
+        let token = secrets::token_file(&config.credentials).filter(ours);
         Ok(Parts {
+            token: token.map(|file| (file, credentials.meta_token.clone())),
             callback_keys: credentials.app_secrets.iter().map(derive).collect(),
             app_secrets: credentials.app_secrets,
             verify_token: credentials.verify_token,
@@ -109,6 +119,12 @@ impl Parts {
     pub fn compress(&mut self, by: f64) {
         self.sender = self.sender.clone().compressed(by);
         self.sweep_every = Duration::from_secs(1).div_f64(by).max(Duration::from_millis(50));
+    }
+
+    pub fn token_keeper(&self) -> Option<TokenKeeper> {
+        let (file, token) = self.token.clone()?;
+        let (api, ledger) = (self.api.clone(), Arc::clone(&self.ledger));
+        Some(TokenKeeper { file, token, api, ledger })
     }
 
     pub fn sender(&self, journal: &Arc<FileJournal>) -> Result<Sender> {

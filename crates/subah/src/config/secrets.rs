@@ -64,15 +64,23 @@ impl Credentials {
     }
 }
 
-fn find(name: &'static str, file: Option<&Path>) -> Result<SecretString, NoCredential> {
+/// Where the token is read from; `None`: it is not in a file.
+pub fn token_file(files: &CredentialFiles) -> Option<PathBuf> {
+    place("meta_token", files.meta_token.as_deref())
+}
+
+fn place(name: &str, file: Option<&Path>) -> Option<PathBuf> {
     let systemd = std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| Path::new(&dir).join(name));
-    let systemd = systemd.filter(|path| path.exists());
-    if let Some(path) = systemd.as_deref().or(file) {
-        let unreadable = |source| NoCredential::Unreadable { name, path: path.to_owned(), source };
-        if is_open_to_all(path).map_err(unreadable)? {
-            return Err(NoCredential::Open { name, path: path.to_owned() });
+    systemd.filter(|path| path.exists()).or_else(|| file.map(Path::to_owned))
+}
+
+fn find(name: &'static str, file: Option<&Path>) -> Result<SecretString, NoCredential> {
+    if let Some(path) = place(name, file) {
+        let unreadable = |source| NoCredential::Unreadable { name, path: path.clone(), source };
+        if is_open_to_all(&path).map_err(unreadable)? {
+            return Err(NoCredential::Open { name, path });
         }
-        return read_file(name, path);
+        return read_file(name, &path);
     }
     let variable = format!("SUBAH_{}", name.to_uppercase());
     match std::env::var(&variable) {
