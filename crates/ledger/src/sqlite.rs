@@ -49,6 +49,31 @@ impl Sqlite {
         Ok(Sqlite { path: path.to_owned(), clock, writer: Writer::start(conn) })
     }
 
+    /// Copies the whole ledger, as it is at one instant, into a new file; others may write
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// When the file is there, or cannot be written.
+    pub fn copy_to(&self, to: &Path) -> Result<()> {
+        let copy = |e| failed("copy the ledger", e);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(&self.path, flags).map_err(copy)?;
+        conn.busy_timeout(BUSY_TIMEOUT).map_err(copy)?;
+        conn.execute("VACUUM INTO ?1", [to.to_string_lossy()]).map_err(copy)?;
+        Ok(())
+    }
+
+    /// Moves everything of the write-ahead log of a file that nobody has open into the file.
+    ///
+    /// # Errors
+    /// When somebody has it open, or the disk refuses.
+    pub fn fold_log(path: &Path) -> Result<()> {
+        let fold = |e| failed("fold the ledger's log", e);
+        let conn = Connection::open(path).map_err(fold)?;
+        conn.busy_timeout(BUSY_TIMEOUT).map_err(fold)?;
+        conn.pragma_update(None, "journal_mode", "DELETE").map_err(fold)
+    }
+
     async fn write<T: Send + 'static>(
         &self,
         doing: &'static str,

@@ -2,11 +2,12 @@
 //!
 //! [`intake`] reads what people send us, [`snapshot`] freezes it, [`plan`] turns it into
 //! deliveries (pure), [`capacity`] says whether that fits the window, [`planner`] writes it
-//! into the ledger, [`daily`] says when (pure).
+//! into the ledger, [`kept`] lets it do so once more, [`daily`] says when (pure).
 
 pub mod capacity;
 pub mod daily;
 pub mod intake;
+pub mod kept;
 pub mod plan;
 pub mod planner;
 pub mod snapshot;

@@ -10,6 +10,7 @@ use domain::{Policy, RunId, Timestamp, Window};
 use ledger::{Begun, Discarded, Ledger, LedgerError, Phase, Run, RunHeader, WhyKept};
 use templates::{Header, Media};
 
+use crate::kept;
 use crate::plan::{MediaIds, Plan};
 use crate::snapshot::{Snapshot, SnapshotError};
 
@@ -60,7 +61,7 @@ pub enum PlanError {
     #[error("run {0} is not planned: nothing can be sent to anybody; `subah plan` says why")]
     NothingToSend(RunId),
     #[error(
-        "run {0} is not planned: it was sent from this host, and the ledger does not know it; is this the right store, and was it emptied?"
+        "run {0} is not planned: it was sent from this host, and the ledger does not know it; is this the right store, and was it emptied? `subah recover --rebuild` makes it again"
     )]
     Forgotten(RunId),
     #[error(
@@ -98,6 +99,10 @@ impl Planner {
         }
         // What another planner began stands: its deliveries are numbered by its snapshot.
         let begun = self.ledger.run(&frame.run).await?;
+        // A run that the store has lost is made again from its own files once it may have been
+        // sent from: what journals and inboxes say of row 7 is about the row 7 of that plan.
+        let kept = kept::load(&self.snapshots(), &frame.run)?;
+        let lost = kept.filter(|kept| begun.is_none() && now >= kept.window.opens);
         let first = match &begun {
             Some(run) if run.phase != Phase::Planning => {
                 let differs = run.header.snapshot != snapshot.hash;
@@ -108,8 +113,16 @@ impl Planner {
             }
             _ => None,
         };
+        let first = match &lost {
+            Some(kept) if kept.snapshot != snapshot.hash => {
+                Some(Snapshot::load(&self.snapshots(), &kept.snapshot)?)
+            }
+            _ => first,
+        };
         let snapshot = first.as_ref().unwrap_or(snapshot);
         let window = begun.as_ref().map_or(frame.window, |run| run.header.window);
+        let window = lost.as_ref().map_or(window, |kept| kept.window);
+        let frame = &Frame { window, ..frame.clone() };
         let plan = Plan::new(snapshot, frame.run.clone(), window, now);
         // Before the run is begun: whatever is wrong can still be put right.
         let media = self.upload(&plan, now).await?;
@@ -124,7 +137,29 @@ impl Planner {
             return Err(PlanError::OtherPlanning(frame.run.clone()));
         }
         let run = self.write(&plan, &run, &media, progress).await?;
+        kept::save(&self.snapshots(), &run.header)?;
         Ok(PlannedRun { run, differs: first.is_some() })
+    }
+
+    /// Makes a run again that the store has lost, as it was planned on this host.
+    ///
+    /// # Errors
+    /// As [`Planner::plan`]; when its snapshot is not kept here any more.
+    pub async fn rebuild(&self, header: &RunHeader) -> Result<Run, PlanError> {
+        let snapshot = Snapshot::load(&self.snapshots(), &header.snapshot)?;
+        let window = header.window;
+        let plan = Plan::new(&snapshot, header.id.clone(), window, window.opens);
+        let media = self.upload(&plan, window.opens).await?;
+        if header.planning != PLANNING {
+            return Err(PlanError::OtherPlanning(header.id.clone()));
+        }
+        let run = match self.ledger.begin_run(header).await? {
+            Begun::Created(run) | Begun::Exists(run) => run,
+        };
+        if run.header.snapshot != header.snapshot {
+            return Err(PlanError::Overtaken(header.id.clone()));
+        }
+        self.write(&plan, &run, &media, &|_| {}).await
     }
 
     /// Throws a sealed plan away and plans the run from `snapshot`; only before its window

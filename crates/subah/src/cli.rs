@@ -142,6 +142,15 @@ pub enum Command {
     Webhooks(Webhooks),
     /// After a Redis was restarted or replaced: who has merged, and who is waited for
     Recover(RecoverArgs),
+    /// Copy all that this host keeps into a new folder, while it runs
+    Backup { to: PathBuf },
+    /// Put a backup into an empty state folder, or its ledger beside the host's own journal
+    Restore {
+        from: PathBuf,
+        /// Do it; without it only what would happen is said
+        #[arg(long)]
+        yes: bool,
+    },
     /// Act on business numbers
     #[command(subcommand)]
     Numbers(NumbersCommand),
@@ -457,8 +466,11 @@ pub struct RecoverArgs {
     /// suspected of having been sent by the lost host without the store's knowledge
     #[arg(long, requires = "without")]
     pub store_intact: bool,
+    /// Make the run of a date again that the ledger has lost, from what this host's disk keeps
+    #[arg(long, value_name = "DATE", conflicts_with = "without")]
+    pub rebuild: Option<String>,
     /// Do it; without it only what would happen is said
-    #[arg(long, requires = "without")]
+    #[arg(long)]
     pub yes: bool,
 }
 

@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod amend;
+mod backup;
 mod check;
 mod content;
 mod deliveries;
@@ -8,6 +9,7 @@ mod demo;
 mod init;
 mod numbers;
 mod plan;
+mod rebuild;
 mod recipients;
 mod recover;
 mod report;
@@ -65,6 +67,8 @@ pub async fn run(cli: Cli) -> Result<Answer> {
         Command::Plan(args) => plan::run(&config()?, &args).await,
         Command::Run(args) => run::run(&config()?, &args).await,
         Command::Serve { role } => serve::run(&config()?, &role).await,
+        Command::Backup { to } => backup::backup(&config()?, &to),
+        Command::Restore { from, yes } => backup::restore(&config()?, &from, yes).await,
         Command::Numbers(NumbersCommand::Probe) => numbers::probe(&config()?).await,
         Command::Ledger(command) => verify::run(&config()?, &command).await,
         Command::Recover(args) => recover::run(&config()?, &args).await,
@@ -166,7 +170,8 @@ fn not_started(config: &Config, text: &str) -> Result<Answer> {
     let id = run_id(config, text)?;
     if FileJournal::has_sent(&wire::journal_dir(config), &id).unwrap_or(false) {
         output::hint(&format!(
-            "{id}: was sent from this host, and the store does not know it: is it the right one, and was it emptied? It is not planned again by itself"
+            "{id}: was sent from this host, and the store does not know it: is it the right one, and was it emptied? It is not planned again by itself; `subah recover --rebuild {}` makes it from what this host's disk keeps",
+            id.date()
         ));
         return Ok(Answer::No);
     }

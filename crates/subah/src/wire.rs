@@ -182,11 +182,12 @@ impl Parts {
     }
 
     fn planner(&self, config: &Config) -> Planner {
-        Planner {
-            ledger: Arc::clone(&self.ledger),
-            api: self.api.clone(),
-            state_dir: config.state_dir.clone(),
-        }
+        self.planner_over(config, Arc::clone(&self.ledger))
+    }
+
+    /// A planner over another ledger than the configured one.
+    pub fn planner_over(&self, config: &Config, ledger: Arc<dyn Ledger>) -> Planner {
+        Planner { ledger, api: self.api.clone(), state_dir: config.state_dir.clone() }
     }
 
     /// Whoever said STOP between the snapshot and the last row is in the plan still.
@@ -213,8 +214,13 @@ impl Parts {
     }
 
     pub fn applier(&self) -> Result<Applier> {
+        self.applier_over(Arc::clone(&self.ledger))
+    }
+
+    /// An applier over another ledger than the configured one.
+    pub fn applier_over(&self, ledger: Arc<dyn Ledger>) -> Result<Applier> {
         Ok(Applier {
-            ledger: Arc::clone(&self.ledger),
+            ledger,
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
             callback_keys: self.callback_keys.clone(),

@@ -51,7 +51,7 @@ static METRICS: LazyLock<Arc<Metrics>> = LazyLock::new(Arc::default);
 static API: LazyLock<CloudApi> = LazyLock::new(|| {
     CloudApi::new(&cloud_api::Options::default(), SecretString::from("none")).expect("a client")
 });
-/// Snapshots of all worlds; they are equal, so it is written once.
+/// Snapshots and headers of all worlds; those with equal snapshots share a folder.
 static STATE_DIR: LazyLock<PathBuf> =
     LazyLock::new(|| tempfile::tempdir().expect("a temporary folder").keep());
 
@@ -112,7 +112,7 @@ fn window() -> Window {
     }
 }
 
-fn planner(world: &Arc<World>, ledger: Arc<dyn Ledger>) -> (Planner, Frame) {
+fn planner(world: &Arc<World>, ledger: Arc<dyn Ledger>, snapshot: &Snapshot) -> (Planner, Frame) {
     let policy = Policy { on_ambiguous: world.setup.policy, ..Policy::default() };
     let evidence = world.setup.evidence();
     let frame = Frame {
@@ -125,7 +125,8 @@ fn planner(world: &Arc<World>, ledger: Arc<dyn Ledger>) -> (Planner, Frame) {
         policy: Policy { evidence, ..policy },
         target_ratio: 0.99,
     };
-    (Planner { ledger, api: API.clone(), state_dir: STATE_DIR.clone() }, frame)
+    let state_dir = STATE_DIR.join(&snapshot.hash);
+    (Planner { ledger, api: API.clone(), state_dir }, frame)
 }
 
 /// Three planners at once, each on its own bad line, until each has seen the plan sealed.
@@ -135,9 +136,10 @@ pub async fn plan_thrice(world: &Arc<World>, store: &Arc<Store>) {
 }
 
 async fn plan(world: &Arc<World>, store: &Arc<Store>, life: Arc<Life>) {
-    let (planner, frame) = planner(world, Arc::new(Link { store: Arc::clone(store), life }));
     let missing = world.setup.chaos.rates().missing_translation;
     let snapshot = snapshot(world.setup.deliveries, missing);
+    let link = Link { store: Arc::clone(store), life };
+    let (planner, frame) = planner(world, Arc::new(link), &snapshot);
     while planner.plan(&snapshot, &frame, world.now(), &|_| {}).await.is_err() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

@@ -5,12 +5,16 @@ use ledger::members::{self, Excused};
 use ledger::{Change, Ledger, Note, recovery};
 
 use super::amend::who;
+use super::rebuild;
 use crate::cli::RecoverArgs;
 use crate::config::Config;
 use crate::exit::Answer;
 use crate::store;
 
 pub async fn run(config: &Config, args: &RecoverArgs) -> Result<Answer> {
+    if let Some(date) = &args.rebuild {
+        return rebuild::run(config, date, args.yes).await;
+    }
     if !store::exists(config) {
         println!("there is no ledger yet: there is nothing to recover");
         return Ok(Answer::Yes);
