@@ -52,6 +52,11 @@ fn lose_the_ledger(install: &Install) {
     }
 }
 
+fn resume(install: &Install) {
+    let id = install.report().unwrap()["run"].as_str().unwrap().to_owned();
+    install.ok(&["runs", "resume", &id, "--reason", "it is whole again", "--yes"]);
+}
+
 #[test]
 fn a_ledger_that_is_gone_is_made_again_from_header_snapshot_journal_and_inbox() {
     let install = Install::new(PEOPLE as u32, TIMES);
@@ -67,8 +72,10 @@ fn a_ledger_that_is_gone_is_made_again_from_header_snapshot_journal_and_inbox() 
     assert!(dry.contains("200 deliveries from snapshot") && dry.contains("nothing was changed"));
     assert!(install.report().is_none_or(|report| report["run"].is_null()), "it only said so");
     let done = install.ok(&["recover", "--rebuild", &date, "--yes"]);
-    assert!(done.contains("is in the ledger again"), "{done}");
-    assert_eq!(install.output(&["recover", "--rebuild", &date, "--yes"]).status.code(), Some(1));
+    assert!(done.contains("is in the ledger again, and paused"), "{done}");
+    resume(&install);
+    let again = install.output(&["recover", "--rebuild", &date, "--yes"]);
+    assert_eq!(again.status.code(), Some(1), "it is there");
     install.output(&["run"]);
     let (oracle, states) = (oracle(&install), states(&install));
     assert_eq!(oracle["duplicates"], 0, "{oracle} {states}");
@@ -90,6 +97,7 @@ fn a_run_that_was_sent_from_is_not_planned_again_from_other_files() {
     install.ok(&["recipients", "import", install.path("recipients.csv").to_str().unwrap()]);
     lose_the_ledger(&install);
     install.ok(&["recover", "--rebuild", &date, "--yes"]);
+    resume(&install);
     install.output(&["run"]);
     let (oracle, states) = (oracle(&install), states(&install));
     assert_eq!(oracle["duplicates"], 0, "{oracle} {states}");
@@ -173,4 +181,24 @@ fn assert_private(dir: &Path) {
         let mode = entry.unwrap().metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{mode:o}");
     }
+}
+
+/// The lost machine may have planned and sent what the backup has never heard of.
+#[test]
+fn a_run_that_the_backup_does_not_hold_is_not_planned_once_its_window_has_opened() {
+    let install = Install::new(20, TIMES);
+    let backup = install.path("backup");
+    let mut before = install.start(&["serve", "--role", "receiver"]); // makes the ledger
+    until("a ledger", || install.path("state/ledger.db").exists().then_some(()));
+    install.ok(&["backup", backup.to_str().unwrap()]);
+    before.terminate();
+    before.wait();
+    install.output(&["run"]);
+    assert_eq!(accepted(&install), 20);
+    std::fs::rename(install.path("state"), install.path("lost")).unwrap();
+    install.ok(&["restore", backup.to_str().unwrap(), "--yes"]);
+    let run = install.output(&["run"]);
+    let said = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert!(run.status.code() != Some(0) && said.contains("may have sent it"), "{said}");
+    assert_eq!(oracle(&install)["duplicates"], 0);
 }

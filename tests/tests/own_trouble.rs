@@ -18,6 +18,31 @@ fn blocked(install: &Install, reason: &str) -> bool {
     text.contains(&format!("subah_sending_blocked{{reason=\"{reason}\"}} 1"))
 }
 
+/// Nothing is granted to a claim whose lease is over: that is said, and nobody pays for it.
+#[test]
+fn claims_that_take_longer_than_their_lease_are_own_trouble() {
+    let times = Times { opens_in: Duration::from_secs(5), length: Duration::from_secs(60) };
+    let install = Install::new(60, times);
+    let config = std::fs::read_to_string(install.path("subah.toml")).unwrap();
+    let config = config.replace("lease = \"2s\"", "lease = \"1s\"");
+    std::fs::write(install.path("subah.toml"), config).unwrap();
+    let (tools, dial) = (tempfile::tempdir().unwrap(), install.path("slow"));
+    let log = std::fs::File::create(install.path("log")).unwrap();
+    let mut command = install.command(&["serve"]);
+    command.env("LD_PRELOAD", power::build_slow_shim(tools.path())).env("SLOW_SYNC", &dial);
+    let _daemon = Running(command.stderr(log).spawn().unwrap());
+    until("a first message", || (accepted(&install) > 0).then_some(()));
+    std::fs::write(&dial, "1400").unwrap();
+    until("a closed gate", || blocked(&install, "store_slow").then_some(()));
+    until("the cause", || {
+        let log = std::fs::read_to_string(install.path("log")).unwrap();
+        log.contains("a claim outlived its lease of 1s").then_some(())
+    });
+    std::fs::remove_file(&dial).unwrap();
+    until("every message", || (accepted(&install) == 60).then_some(()));
+    assert_eq!(install.oracle()["oracle"]["duplicates"], 0);
+}
+
 #[test]
 fn a_disk_that_is_slow_for_a_while_fails_nobody() {
     let times = Times { opens_in: Duration::from_secs(6), length: Duration::from_secs(60) };

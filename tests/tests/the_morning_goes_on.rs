@@ -86,3 +86,24 @@ fn a_machine_that_slept_through_the_opening_sends_as_soon_as_it_wakes() {
     // A clock that is taken for one that stepped is not believed for a minute.
     assert!(woke.elapsed() < Duration::from_secs(30), "{:?}", woke.elapsed());
 }
+
+/// A list of today must not be planned for tomorrow: the far side's clock says so.
+#[test]
+fn a_host_that_is_a_day_ahead_plans_nothing_until_its_clock_is_put_right() {
+    let times = Times { opens_in: Duration::from_secs(600), length: Duration::from_secs(300) };
+    let install = Install::new(PEOPLE as u32, times);
+    let (tools, dial) = (tempfile::tempdir().unwrap(), install.path("slept"));
+    std::fs::write(&dial, "86400").unwrap();
+    let log = std::fs::File::create(install.path("log")).unwrap();
+    let mut command = install.command(&["serve", "--role", "scheduler"]);
+    command.env("LD_PRELOAD", power::build_sleep_shim(tools.path())).env("SLEPT", &dial);
+    let _daemon = Running(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    until("a word about the clock", || {
+        let log = std::fs::read_to_string(install.path("log")).unwrap();
+        log.contains("is not planned: this host's clock is 86400 s ahead of Meta").then_some(())
+    });
+    let runs = install.ok(&["runs", "list"]);
+    assert!(!runs.contains("daily-pack@"), "nothing is sealed: {runs}");
+    std::fs::remove_file(&dial).unwrap();
+    until("today's plan", || install.report().filter(|r| r["states"]["planned"] == PEOPLE));
+}

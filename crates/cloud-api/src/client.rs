@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::facts::{Doubt, NotSent};
-use domain::{Failure, FailureClass, NumberId, Scope};
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use domain::{Failure, FailureClass, NumberId, Scope, Timestamp};
+use reqwest::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -175,6 +175,15 @@ impl CloudApi {
 
     fn token(&self) -> SecretString {
         self.token.read().expect("no panic while held").clone()
+    }
+
+    /// The far side's time, from the `Date` of whatever it answers, to the second. `None`: no
+    /// answer within three seconds.
+    pub async fn server_time(&self) -> Option<Timestamp> {
+        let request = self.http.head(self.root.clone()).timeout(Duration::from_secs(3));
+        let answer = request.send().await.ok()?;
+        let text = answer.headers().get(DATE)?.to_str().ok()?;
+        chrono::DateTime::parse_from_rfc2822(text).ok().map(Timestamp::from)
     }
 
     /// Posts one message body. Never fails: every way it can go is an [`Outcome`].

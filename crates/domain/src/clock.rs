@@ -102,6 +102,11 @@ pub fn slept() -> Duration {
     read(ClockId::CLOCK_BOOTTIME).saturating_sub(read(ClockId::CLOCK_MONOTONIC))
 }
 
+/// How long this machine runs, its sleep included; `None`: it does not tell.
+pub fn since_start() -> Option<Duration> {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).ok().map(Duration::from)
+}
+
 /// How far a clock may part from the monotonic one before it is said to have stepped.
 const STEP_MIN: Duration = Duration::from_secs(2);
 /// A clock that runs on evenly for this long after a step is believed again.

@@ -118,6 +118,9 @@ pub trait Ledger: Send + Sync {
     /// `None` where that cannot be.
     async fn incarnation(&self) -> Result<Option<String>>;
 
+    /// Sets a run's counters to a recount: after damage that did not tell which state it was in.
+    async fn count_anew(&self, run: &RunId) -> Result<()>;
+
     /// Whether this program may still write to the store.
     ///
     /// # Errors

@@ -106,11 +106,14 @@ impl Lanes {
         lanes / senders + usize::from(rank < lanes % senders)
     }
 
-    /// The owner stops: its lanes are free at once.
-    pub fn leave(&mut self, owner: &str) {
-        self.senders.remove(owner);
-        self.disks.remove(owner);
-        self.held.retain(|_, lease| lease.owner != owner);
+    /// The owner stops: its lanes are free at once. One who only borrowed the name has none.
+    pub fn leave(&mut self, owner: Owner<'_>) {
+        if self.disks.get(owner.name).is_some_and(|disk| disk != owner.disk) {
+            return;
+        }
+        self.senders.remove(owner.name);
+        self.disks.remove(owner.name);
+        self.held.retain(|_, lease| lease.owner != owner.name);
     }
 
     /// Whether any of these had a live sender at `at`.
@@ -164,7 +167,9 @@ mod tests {
         assert_eq!(lanes.beat(second, &wanted, TTL, at(1)), Err(NameTaken { until: at(8) }));
         assert_eq!(lanes.beat(first, &wanted, TTL, at(2)).unwrap().len(), 2, "it goes on");
         assert_eq!(lanes.beat(second, &wanted, TTL, at(10)).unwrap().len(), 2, "a new disk");
-        lanes.leave("a");
+        lanes.leave(first);
+        assert_eq!(lanes.beat(first, &wanted, TTL, at(10)), Err(NameTaken { until: at(18) }));
+        lanes.leave(second);
         assert_eq!(lanes.beat(first, &wanted, TTL, at(11)).unwrap().len(), 2, "it left in order");
     }
 
@@ -220,7 +225,7 @@ mod tests {
     fn a_process_that_leaves_frees_its_lanes_at_once() {
         let (mut lanes, wanted) = (Lanes::default(), numbers(3));
         beat(&mut lanes, "a", &wanted, TTL, at(0));
-        lanes.leave("a");
+        lanes.leave(Owner { name: "a", disk: "a" });
         assert_eq!(beat(&mut lanes, "b", &wanted, TTL, at(0)).len(), 3);
     }
 }

@@ -35,7 +35,7 @@ use crate::store_mark;
 use crate::transition::{self, Witness};
 
 /// Bumped when a key's shape changes.
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 /// Indexes read in one command of a listing.
 const PAGE: u32 = 1_000;
 /// Bodies and records kept in memory.
@@ -92,6 +92,7 @@ struct Scripts {
     cell: Script,
     discard: Script,
     quarantine: Script,
+    recount: Script,
     incarnation: Script,
 }
 
@@ -152,8 +153,9 @@ impl Redis {
         let () = con.set_nx(keys.schema(), SCHEMA).await.map_err(connect)?;
         let mut found: String = con.get(keys.schema()).await.map_err(connect)?;
         let runs: usize = con.scard(keys.active()).await.map_err(connect)?;
-        if found == "1" && runs == 0 {
-            // What schema 2 added stands beside what schema 1 wrote, once no run is open.
+        if ["1", "2"].contains(&found.as_str()) && runs == 0 {
+            // What later schemas changed stands beside what earlier ones wrote, once no run is
+            // open.
             let () = con.set(keys.schema(), SCHEMA).await.map_err(connect)?;
             found = SCHEMA.to_string();
         }
@@ -168,6 +170,7 @@ impl Redis {
             cell: script(include_str!("lua/cell.lua")),
             discard: script(include_str!("lua/discard.lua")),
             quarantine: script(include_str!("lua/quarantine.lua")),
+            recount: script(include_str!("lua/recount.lua")),
             incarnation: script(include_str!("lua/incarnation.lua")),
         };
         Ok(Redis {

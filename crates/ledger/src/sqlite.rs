@@ -281,6 +281,11 @@ impl Ledger for Sqlite {
         Ok(Health { engine: "sqlite", facts, problems: damage })
     }
 
+    async fn count_anew(&self, run: &RunId) -> Result<()> {
+        let run = run.clone();
+        self.write("count deliveries anew", move |rows| rows.count_anew(&run)).await
+    }
+
     async fn check_schema(&self) -> Result<()> {
         let found = self.read("read the schema", |rows| rows.schema()).await?;
         if found == SCHEMA { Ok(()) } else { Err(other_schema(found)) }

@@ -324,7 +324,8 @@ fn weigh(record: &mut Record, run: &Run, now: Timestamp, witness: Witness, done:
     let affordable = run.resends < evidence.resends_max(run.header.total);
     // Whoever may have got two is not sent a third one by a machine.
     let written_off = |attempt: &&Attempt| standing(attempt) == Standing::WrittenOff;
-    let may_have = doubts.len() + record.facts.attempts.iter().filter(written_off).count();
+    let before = record.facts.attempts.iter().filter(written_off).count();
+    let may_have = doubts.len() + before + usize::from(record.facts.suspect);
     let resend = policy.on_ambiguous == OnAmbiguous::Evidence
         && !doubts.is_empty()
         && doubts.iter().all(silent)

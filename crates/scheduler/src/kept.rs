@@ -20,10 +20,13 @@ pub fn save(dir: &Path, header: &RunHeader) -> Result<(), SnapshotError> {
     let path = path(dir, &header.id);
     let temporary = path.with_extension("tmp");
     let text = serde_json::to_vec(header).expect("a header is plain data");
-    let written = std::fs::create_dir_all(dir)
-        .and_then(|()| std::fs::write(&temporary, text))
-        .and_then(|()| std::fs::rename(&temporary, &path));
-    written.map_err(|source| SnapshotError::Io { doing: "write", path, source })
+    let write = || {
+        std::fs::create_dir_all(dir)?;
+        std::fs::write(&temporary, &text)?;
+        std::fs::File::open(&temporary)?.sync_all()?; // an empty one would say nothing
+        std::fs::rename(&temporary, &path)
+    };
+    write().map_err(|source| SnapshotError::Io { doing: "write", path, source })
 }
 
 /// The header of a run that was planned on this host; `None`: it was not.
@@ -37,5 +40,17 @@ pub fn load(dir: &Path, run: &RunId) -> Result<Option<RunHeader>, SnapshotError>
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(read(error)),
         Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|e| read(e.into())),
+    }
+}
+
+/// Forgets the header of a plan that was thrown away.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn forget(dir: &Path, run: &RunId) -> Result<(), SnapshotError> {
+    let path = path(dir, run);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(|source| SnapshotError::Io { doing: "remove", path, source }),
     }
 }

@@ -65,6 +65,10 @@ pub enum PlanError {
     )]
     Forgotten(RunId),
     #[error(
+        "run {0} is not planned: its window had opened when this host was restored without its journal, so the lost host may have sent it; if you know that it sent nothing, restore again with --nothing-was-sent"
+    )]
+    Restored(RunId),
+    #[error(
         "run {0} was begun by another version of subah, which orders its deliveries in another way: finish planning it with that one"
     )]
     OtherPlanning(RunId),
@@ -101,8 +105,11 @@ impl Planner {
         let begun = self.ledger.run(&frame.run).await?;
         // A run that the store has lost is made again from its own files once it may have been
         // sent from: what journals and inboxes say of row 7 is about the row 7 of that plan.
-        let kept = kept::load(&self.snapshots(), &frame.run)?;
-        let lost = kept.filter(|kept| begun.is_none() && now >= kept.window.opens);
+        let kept = match begun {
+            None => kept::load(&self.snapshots(), &frame.run)?,
+            Some(_) => None,
+        };
+        let lost = kept.filter(|kept| now >= kept.window.opens);
         let first = match &begun {
             Some(run) if run.phase != Phase::Planning => {
                 let differs = run.header.snapshot != snapshot.hash;
@@ -136,12 +143,14 @@ impl Planner {
         if run.phase == Phase::Planning && run.header.planning != PLANNING {
             return Err(PlanError::OtherPlanning(frame.run.clone()));
         }
-        let run = self.write(&plan, &run, &media, progress).await?;
         kept::save(&self.snapshots(), &run.header)?;
+        let run = self.write(&plan, &run, &media, progress).await?;
+        let run = self.ledger.seal(&run.header.id).await?;
         Ok(PlannedRun { run, differs: first.is_some() })
     }
 
-    /// Makes a run again that the store has lost, as it was planned on this host.
+    /// Makes the rows of a run again that the store has lost, as it was planned on this host.
+    /// It is not sealed: what is known of it comes first.
     ///
     /// # Errors
     /// As [`Planner::plan`]; when its snapshot is not kept here any more.
@@ -182,6 +191,7 @@ impl Planner {
         if let Discarded::Kept(why) = self.ledger.discard(&frame.run).await? {
             return Err(PlanError::Kept { run: frame.run.clone(), why });
         }
+        kept::forget(&self.snapshots(), &frame.run)?;
         self.plan(snapshot, frame, now, &|_| {}).await
     }
 
@@ -211,7 +221,7 @@ impl Planner {
                 Ordering::Less => break,            // nobody may plan it any more
             };
         }
-        Ok(self.ledger.seal(&run.header.id).await?)
+        Ok(run.clone())
     }
 
     /// Makes media ids of all local files, one per file and number. Also sees that there is

@@ -47,7 +47,8 @@ pub(crate) async fn keep_lanes(shared: &Shared, wanted: &[NumberId], stop: &Canc
 
 /// Frees the lanes, once nothing is under way any more.
 pub(crate) async fn free_lanes(shared: &Shared) {
-    let leave = |lanes: &mut Lanes| lanes.leave(&shared.host);
+    let owner = Owner { name: &shared.host, disk: shared.journal.disk() };
+    let leave = |lanes: &mut Lanes| lanes.leave(owner);
     if let Err(error) = cell::update(shared.ledger.as_ref(), lanes::CELL, leave).await {
         tracing::warn!(error = %error, "lanes were not given back and wait for their lease to end: {error}");
     }

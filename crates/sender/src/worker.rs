@@ -16,7 +16,7 @@ use domain::facts::NotSent;
 use domain::hash::stable64;
 use domain::{FailureClass, Http, Nonce, Scope, State};
 use ledger::halts::Thing;
-use ledger::{AttemptResult, Claim, IntentAnswer, IntentRequest, Release};
+use ledger::{AttemptResult, Claim, IntentAnswer, IntentRequest, Refusal, Release};
 use quality::Pace;
 use templates::TemplateCall;
 
@@ -65,6 +65,13 @@ pub async fn deliver(lane: &NumberLane, claim: Claim) {
         Ok([IntentAnswer::Refused(refusal)]) => {
             shared.metrics.intents_refused.inc();
             tracing::debug!(delivery.id = %claim.id, ?refusal, "delivery {} was not ours to send", claim.id);
+            let waiting = Refusal::State(State::Planned);
+            if [Refusal::Fence, waiting, Refusal::State(State::RetryWait)].contains(refusal) {
+                // Its lease ended in our hands: claims take longer than they last.
+                let lease = claim.header.policy.lease;
+                let cause = format_args!("a claim outlived its lease of {lease:?}");
+                own_trouble(lane, Trouble::StoreSlow, cause);
+            }
             note(lane, &Entry::Result(aborted(lane, &claim, nonce))).await;
             return;
         }

@@ -21,6 +21,7 @@ pub struct Report {
     pub lateness_ms: Lateness,
     /// Causes of all that was addressed and not delivered by the deadline, most first.
     pub misses: Vec<Miss>,
+    pub duplicates: Duplicates,
     pub numbers: Vec<NumberShare>,
     /// What the far side saw; only with the simulator.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,6 +86,15 @@ pub struct Lateness {
 pub struct Miss {
     pub cause: String,
     pub count: u64,
+}
+
+/// Deliveries that may have arrived more than once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Duplicates {
+    /// Two attempts may have gone; proven ones among them.
+    pub possible: u64,
+    /// Meta says that it passed two on.
+    pub proven: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

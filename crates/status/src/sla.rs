@@ -12,7 +12,9 @@ use ledger::api::for_each;
 use ledger::{DeliveryView, Filter, Ledger, LedgerError, Run};
 
 use crate::miss::{Causes, Missed, miss};
-use crate::report::{Attempts, Ladders, Lateness, Miss, NumberShare, Report, Sla, WindowTimes};
+use crate::report::{
+    Attempts, Duplicates, Ladders, Lateness, Miss, NumberShare, Report, Sla, WindowTimes,
+};
 
 /// Reads the run and reports on it as it stands now.
 ///
@@ -121,6 +123,7 @@ struct Fold<'a> {
     early: u64,
     causes: Causes,
     misses: BTreeMap<&'static str, u64>,
+    duplicates: Duplicates,
     /// Never tried, by lane: why is known when all is read.
     unreached: BTreeMap<NumberId, u64>,
     numbers: Vec<NumberShare>,
@@ -137,6 +140,7 @@ impl<'a> Fold<'a> {
             early: 0,
             causes: Causes::new(run.header.window.deadline),
             misses: BTreeMap::new(),
+            duplicates: Duplicates::default(),
             unreached: BTreeMap::new(),
             numbers: run.header.lanes.iter().map(share).collect(),
             run,
@@ -156,6 +160,8 @@ impl<'a> Fold<'a> {
             self.early += u64::from(dispatched < delivery.due_at);
             self.lateness.push(dispatched.millis_after(delivery.due_at));
         }
+        self.duplicates.possible += u64::from(delivery.facts.possible_duplicate());
+        self.duplicates.proven += u64::from(delivery.facts.proven_duplicates() > 0);
         self.causes.see(delivery);
         match miss(delivery, deadline) {
             Some(Missed::NotReached) => {
@@ -236,6 +242,7 @@ impl<'a> Fold<'a> {
             attempts: self.attempts,
             lateness_ms: lateness(self.lateness, self.early),
             misses,
+            duplicates: self.duplicates,
             numbers: self.numbers,
             oracle: None,
         }

@@ -145,12 +145,7 @@ pub enum Command {
     /// Copy all that this host keeps into a new folder, while it runs
     Backup { to: PathBuf },
     /// Put a backup into an empty state folder, or its ledger beside the host's own journal
-    Restore {
-        from: PathBuf,
-        /// Do it; without it only what would happen is said
-        #[arg(long)]
-        yes: bool,
-    },
+    Restore(RestoreArgs),
     /// Act on business numbers
     #[command(subcommand)]
     Numbers(NumbersCommand),
@@ -432,6 +427,17 @@ pub struct RunAct {
     #[arg(long)]
     pub reason: String,
     /// Do it
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Args)]
+pub struct RestoreArgs {
+    pub from: PathBuf,
+    /// The lost host sent nothing after the backup: you know that
+    #[arg(long)]
+    pub nothing_was_sent: bool,
+    /// Do it; without it only what would happen is said
     #[arg(long)]
     pub yes: bool,
 }

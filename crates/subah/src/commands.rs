@@ -39,6 +39,7 @@ use crate::files::{self, Files};
 use crate::{output, rehearsal, store, wire};
 
 pub use amend::who;
+pub use backup::RESTORED;
 
 /// What files of recipients and content may look like.
 const FORMATS: &str = include_str!("../../../deploy/formats.md");
@@ -68,7 +69,7 @@ pub async fn run(cli: Cli) -> Result<Answer> {
         Command::Run(args) => run::run(&config()?, &args).await,
         Command::Serve { role } => serve::run(&config()?, &role).await,
         Command::Backup { to } => backup::backup(&config()?, &to),
-        Command::Restore { from, yes } => backup::restore(&config()?, &from, yes).await,
+        Command::Restore(args) => backup::restore(&config()?, &args.from, &args).await,
         Command::Numbers(NumbersCommand::Probe) => numbers::probe(&config()?).await,
         Command::Ledger(command) => verify::run(&config()?, &command).await,
         Command::Recover(args) => recover::run(&config()?, &args).await,

@@ -1,6 +1,7 @@
 //! Parse, run, exit. Everything else is in the rooms beside.
 
 mod cli;
+mod clocks;
 mod commands;
 mod exit;
 mod files;

@@ -185,6 +185,13 @@ pub fn report_text(report: &Report, verdict: &Verdict) -> String {
             .collect();
         line(format!("Misses        {}", misses.join(", ")));
     }
+    let twice = &report.duplicates;
+    if twice.possible > 0 {
+        line(format!(
+            "Twice         {} possibly, of these {} surely: `subah deliveries list --twice`",
+            twice.possible, twice.proven
+        ));
+    }
     for number in &report.numbers {
         line(format!(
             "Number        {}: {} of {} accepted",

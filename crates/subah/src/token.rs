@@ -1,7 +1,6 @@
 //! Reads the token's file again when it changes: a token that was replaced while a morning runs
 //! is used at once.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +9,13 @@ use ledger::{Ledger, halts};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::secrets;
+use crate::config::secrets::{CredentialFiles, Credentials};
 
 /// How often the file is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
 pub struct TokenKeeper {
-    pub file: PathBuf,
+    pub files: CredentialFiles,
     pub token: SecretString,
     pub api: CloudApi,
     pub ledger: Arc<dyn Ledger>,
@@ -26,7 +25,7 @@ impl TokenKeeper {
     /// Looks until `stop`. A file that is missing or empty for a moment leaves the token as it is.
     pub async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            if let Ok(found) = secrets::read_file("meta_token", &self.file)
+            if let Ok(Credentials { meta_token: found, .. }) = Credentials::load(&self.files)
                 && found.expose_secret() != self.token.expose_secret()
             {
                 self.replace(found).await;
@@ -41,8 +40,7 @@ impl TokenKeeper {
 
     async fn replace(&mut self, token: SecretString) {
         tracing::warn!(
-            "the token in {} is another one: it is used from now on, and what is stopped is tried again",
-            self.file.display()
+            "the token's file holds another one: it is used from now on, and what is stopped is tried again"
         );
         self.api.set_token(token.clone());
         self.token = token;

@@ -10,7 +10,7 @@ use cloud_api::CloudApi;
 use domain::callback::CallbackKey;
 use domain::campaign::{CampaignId, Category};
 use domain::{BusinessNumber, Clock, RunId, State, SystemClock, Timestamp, Window};
-use ledger::{Ledger, LedgerError, Run};
+use ledger::{Ledger, LedgerError, Phase, Run, cell};
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 use scheduler::planner::{Frame, PlannedRun, Planner};
@@ -25,7 +25,8 @@ use telemetry::Metrics;
 use tokio::sync::Semaphore;
 
 use crate::cli::Role;
-use crate::config::secrets::{self, Credentials};
+use crate::commands::RESTORED;
+use crate::config::secrets::{CredentialFiles, Credentials};
 use crate::config::{Config, Limits, Store};
 use crate::exit::Unavailable;
 use crate::store;
@@ -54,8 +55,8 @@ pub struct Parts {
     numbers: Vec<BusinessNumber>,
     campaign: CampaignId,
     category: Category,
-    /// The token and its file, which may change; `None`: it is not in a file.
-    token: Option<(PathBuf, SecretString)>,
+    /// The token and where it is, which may change; `None`: this process has one of its own.
+    token: Option<(CredentialFiles, SecretString)>,
     sender: sender::Options,
     sweep_every: Duration,
 }
@@ -84,13 +85,12 @@ impl Parts {
             CallbackKey::derive(secret.expose_secret().as_bytes(), &installation)
         };
         // A rehearsal has a token of its own.
-        let ours = |file: &PathBuf| {
-            let found = secrets::read_file("meta_token", file);
-            found.is_ok_and(|t| t.expose_secret() == credentials.meta_token.expose_secret())
+        let same = |found: &Credentials| {
+            found.meta_token.expose_secret() == credentials.meta_token.expose_secret()
         };
-        let token = secrets::token_file(&config.credentials).filter(ours);
+        let ours = Credentials::load(&config.credentials).is_ok_and(|found| same(&found));
         Ok(Parts {
-            token: token.map(|file| (file, credentials.meta_token.clone())),
+            token: ours.then(|| (config.credentials.clone(), credentials.meta_token.clone())),
             callback_keys: credentials.app_secrets.iter().map(derive).collect(),
             app_secrets: credentials.app_secrets,
             verify_token: credentials.verify_token,
@@ -122,9 +122,9 @@ impl Parts {
     }
 
     pub fn token_keeper(&self) -> Option<TokenKeeper> {
-        let (file, token) = self.token.clone()?;
+        let (files, token) = self.token.clone()?;
         let (api, ledger) = (self.api.clone(), Arc::clone(&self.ledger));
-        Some(TokenKeeper { file, token, api, ledger })
+        Some(TokenKeeper { files, token, api, ledger })
     }
 
     pub fn sender(&self, journal: &Arc<FileJournal>) -> Result<Sender> {
@@ -155,10 +155,15 @@ impl Parts {
         progress: &(dyn Fn(u32) + Sync),
     ) -> Result<PlannedRun, PlanError> {
         // A ledger that has forgotten a run which was sent from here is not the right one.
-        let forgotten = self.ledger.run(run).await?.is_none()
-            && FileJournal::has_sent(&journal_dir(config), run).unwrap_or(true);
-        if forgotten {
+        let begun = self.ledger.run(run).await?;
+        if begun.is_none() && FileJournal::has_sent(&journal_dir(config), run).unwrap_or(true) {
             return Err(PlanError::Forgotten(run.clone()));
+        }
+        // One that was restored without its journal may lack a run that was sent.
+        let restored: Timestamp = cell::read(self.ledger.as_ref(), RESTORED).await?;
+        let sealed = begun.is_some_and(|run| run.phase != Phase::Planning);
+        if !sealed && window.opens < restored {
+            return Err(PlanError::Restored(run.clone()));
         }
         let frame = frame(config, run, window, stop_at);
         let planner = self.planner(config);

@@ -312,6 +312,10 @@ impl Ledger for Link {
         self.call("incarnation", Gap::Short, self.store.model.incarnation()).await
     }
 
+    async fn count_anew(&self, run: &RunId) -> Result<()> {
+        self.call("count", Gap::Short, self.store.model.count_anew(run)).await
+    }
+
     async fn check_schema(&self) -> Result<()> {
         Ok(())
     }

@@ -356,6 +356,14 @@ impl Ledger for Redis {
             .map_err(|e| failed("inspect the server", e))
     }
 
+    async fn count_anew(&self, run: &RunId) -> Result<()> {
+        let mut con = self.con();
+        let mut call = self.scripts.recount.key(self.keys.records(run));
+        call.key(self.keys.counts(run)).key(self.keys.cell(store_mark::CELL));
+        let done: redis::RedisResult<i64> = call.arg(self.test_time()).invoke_async(&mut con).await;
+        done.map(drop).map_err(|e| failed("count deliveries anew", e))
+    }
+
     async fn check_schema(&self) -> Result<()> {
         let mut con = self.con();
         let found: Option<String> =

@@ -17,6 +17,8 @@ struct Damage<'a> {
     field: &'a str,
     /// Empty when it is missing.
     value: &'a [u8],
+    /// The message that names a damaged body; else empty.
+    message: &'a [u8],
     why: String,
 }
 
@@ -30,7 +32,8 @@ impl Redis {
         why: &str,
     ) -> Result<()> {
         let (key, field) = (self.keys.records(&run.header.id), index.to_string());
-        let damage = Damage { key, field: &field, value: stored, why: format!("record: {why}") };
+        let why = format!("record: {why}");
+        let damage = Damage { key, field: &field, value: stored, message: b"", why };
         let was = Hints::find(stored).state;
         let record = Record::in_place_of(stored, was, &damage.why, &run.header);
         self.put_quarantined(run, index, stored, was, &record, damage).await
@@ -59,10 +62,13 @@ impl Redis {
         let held = held.unwrap_or_default();
         let damage = match body {
             Some(hash) if body_hash(&String::from_utf8_lossy(&held)) == hash => return Ok(()),
-            Some(hash) => Damage { key: self.keys.bodies(id), field: hash, value: &held, why },
+            Some(hash) => {
+                let (key, message) = (self.keys.bodies(id), row.message.as_slice());
+                Damage { key, field: hash, value: &held, message, why }
+            }
             None => {
                 let key = self.keys.messages(id);
-                Damage { key, field: &field, value: &row.message, why }
+                Damage { key, field: &field, value: &row.message, message: b"", why }
             }
         };
         let was = record.state;
@@ -82,13 +88,13 @@ impl Redis {
         let id = &run.header.id;
         let mut call = self.scripts.quarantine.key(self.keys.records(id));
         call.key(self.keys.counts(id)).key(self.keys.look(id)).key(self.keys.damaged(id));
-        call.key(damage.key);
+        call.key(damage.key).key(self.keys.messages(id));
         for lane in 0..run.header.lanes.len() {
             call.key(self.keys.due(id, u16::try_from(lane).unwrap_or(u16::MAX)));
         }
         call.key(self.keys.cell(store_mark::CELL)).arg(self.test_time()).arg(index).arg(expected);
         call.arg(encode(record)).arg(was.map_or("", State::as_str)).arg(record.state.as_str());
-        call.arg(damage.field).arg(damage.value);
+        call.arg(damage.field).arg(damage.value).arg(damage.message);
         let mut con = self.con();
         let done: RedisResult<i64> = call.invoke_async(&mut con).await;
         self.with_cache(|cache| cache.records.remove(&(id.clone(), index)));

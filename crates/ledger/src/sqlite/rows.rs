@@ -57,6 +57,19 @@ impl<'a> SqlRows<'a> {
         self.tally("recount deliveries", run, sql)
     }
 
+    /// Sets the counters to a recount; changes that are not written yet are in that already.
+    pub fn count_anew(&mut self, run: &RunId) -> Result<()> {
+        let counted = self.recount(run)?;
+        let held = self.counts(run)?;
+        let key = self.key(run)?;
+        for state in State::ALL {
+            let by = i64::try_from(counted.get(state)).unwrap_or(0)
+                - i64::try_from(held.get(state)).unwrap_or(0);
+            self.count(key, state, by);
+        }
+        Ok(())
+    }
+
     /// What SQLite itself finds wrong with the file.
     pub fn damage(&self) -> Result<Vec<String>> {
         let found: Vec<String> =

@@ -55,13 +55,20 @@ pub fn replay(entries: &[Read], boot: &str) -> Replay {
                 }
             }
             Entry::Result(result) => {
-                if let Some(one) = seen.get_mut(&result.nonce) {
-                    one.attempt.http = result.http.clone();
-                    one.attempt.dispatched_at = result.dispatched_at;
-                    one.attempt.accepted_at = result.accepted_at;
-                    one.attempt.words.clone_from(&result.words);
-                    one.retry_in = result.retry_in;
-                }
+                // An outcome speaks for itself, also where its intent is lost.
+                let one = seen.entry(result.nonce).or_insert_with(|| Seen {
+                    id: result.id.clone(),
+                    attempt: Attempt::new(result.nonce),
+                    retry_in: None,
+                    written: false,
+                    same_boot: false,
+                    own: *own,
+                });
+                one.attempt.http = result.http.clone();
+                one.attempt.dispatched_at = result.dispatched_at;
+                one.attempt.accepted_at = result.accepted_at;
+                one.attempt.words.clone_from(&result.words);
+                one.retry_in = result.retry_in;
             }
             Entry::Handling { id } if !own => drop(handling.insert(id.clone())),
             Entry::Handled { id } => drop(handling.remove(id)),

@@ -42,6 +42,9 @@ pub struct Which {
     /// Only those that were not delivered by the deadline
     #[arg(long)]
     pub missed: bool,
+    /// Those that may have arrived more than once
+    #[arg(long)]
+    pub twice: bool,
     /// Only misses of this cause, as the report names it
     #[arg(long)]
     pub cause: Option<String>,
@@ -56,6 +59,7 @@ impl Which {
         !self.state.is_empty()
             || self.recipient.is_some()
             || self.missed
+            || self.twice
             || self.cause.is_some()
             || self.number.is_some()
     }

@@ -9,16 +9,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use domain::hash::sha256_hex;
-use domain::{Clock, SystemClock};
-use ledger::{Change, Ledger, Note, Phase, Sqlite, recovery};
+use domain::hash::HashWriter;
+use domain::{Clock, SystemClock, Timestamp};
+use ledger::{Change, Ledger, Note, Phase, Sqlite, cell, recovery};
+use sender::FileJournal;
 use serde::{Deserialize, Serialize};
 
 use super::amend::who;
+use crate::cli::RestoreArgs;
 use crate::config::{Config, Store};
 use crate::exit::Answer;
 use crate::output;
+use crate::wire::journal_dir;
 
+/// The cell that holds when the ledger was restored without its host's journal.
+pub const RESTORED: &str = "restored";
+/// Exists while a restore is under way.
+const RESTORING: &str = "restoring";
 /// Names what a backup holds.
 const MANIFEST: &str = "backup.json";
 const LEDGER: &str = "ledger.db";
@@ -26,7 +33,7 @@ const LEDGER: &str = "ledger.db";
 /// Path below the state folder → SHA-256 of the file.
 #[derive(Serialize, Deserialize)]
 struct Manifest {
-    made_at: domain::Timestamp,
+    made_at: Timestamp,
     version: String,
     files: BTreeMap<PathBuf, String>,
 }
@@ -50,16 +57,21 @@ pub fn backup(config: &Config, to: &Path) -> Result<Answer> {
     std::fs::create_dir_all(&partial).with_context(|| format!("make {}", partial.display()))?;
     let made_at = SystemClock.now();
     Sqlite::open(ledger, Arc::new(SystemClock))?.copy_to(&partial.join(LEDGER))?;
+    let mut paths = listed(&config.state_dir, Path::new(""), ledger)?;
+    for path in &paths {
+        copy(&config.state_dir.join(path), &partial.join(path))?;
+    }
+    paths.push(PathBuf::from(LEDGER));
     let mut files = BTreeMap::new();
-    note(&partial, Path::new(LEDGER), &mut files)?;
-    for path in listed(&config.state_dir, Path::new(""))? {
-        copy(&config.state_dir.join(&path), &partial.join(&path))?;
-        note(&partial, &path, &mut files)?;
+    for path in paths {
+        if let Some(hash) = hash(&partial.join(&path))? {
+            files.insert(path, hash);
+        }
     }
     let n = files.len();
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let text = serde_json::to_vec_pretty(&Manifest { made_at, version, files })?;
-    write(&partial.join(MANIFEST), &text)?;
+    std::fs::write(partial.join(MANIFEST), text).context("write the list of files")?;
     std::fs::rename(&partial, to).with_context(|| format!("name {}", to.display()))?;
     println!(
         "{n} files are in {}; it holds phone numbers and texts: keep it as safe as the host",
@@ -68,8 +80,9 @@ pub fn backup(config: &Config, to: &Path) -> Result<Answer> {
     Ok(Answer::Yes)
 }
 
-/// Files below a folder that are worth keeping, by their path below it.
-fn listed(root: &Path, below: &Path) -> Result<Vec<PathBuf>> {
+/// Files below the state folder that are worth keeping, by their path below it. The ledger was
+/// copied as a whole; locks, notes of processes and half-written files are not worth it.
+fn listed(root: &Path, below: &Path, ledger: &Path) -> Result<Vec<PathBuf>> {
     let dir = root.join(below);
     let mut found = Vec::new();
     for entry in std::fs::read_dir(&dir).with_context(|| format!("read {}", dir.display()))? {
@@ -77,115 +90,157 @@ fn listed(root: &Path, below: &Path) -> Result<Vec<PathBuf>> {
         let (kind, name) = (entry.file_type()?, entry.file_name());
         let path = below.join(&name);
         let text = name.to_string_lossy();
-        // The ledger was copied as a whole; locks and half-written files are of processes.
         let passing = text.ends_with(".lock") || text == "lock" || text.ends_with(".tmp");
+        let of_process = text == "holder" || text == "clock.json" || text == RESTORING;
+        let of_ledger = root.join(&path).to_string_lossy().starts_with(&*ledger.to_string_lossy());
         if kind.is_dir() {
-            found.extend(listed(root, &path)?);
-        } else if kind.is_file() && !passing && text != "holder" && !text.starts_with(LEDGER) {
+            found.extend(listed(root, &path, ledger)?);
+        } else if kind.is_file() && !passing && !of_process && !of_ledger {
             found.push(path);
         }
     }
     Ok(found)
 }
 
-/// A file that is removed meanwhile, such as a segment that grew old, is not missed.
+/// Copies a file whole or not at all. One that is removed meanwhile, such as a segment that grew
+/// old, is not missed.
 fn copy(from: &Path, to: &Path) -> Result<()> {
-    let bytes = match std::fs::read(from) {
+    let mut source = match std::fs::File::open(from) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        read => read.with_context(|| format!("read {}", from.display()))?,
+        opened => opened.with_context(|| format!("read {}", from.display()))?,
     };
-    write(to, &bytes)
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let doing = || format!("write {}", path.display());
-    if let Some(dir) = path.parent() {
+    let doing = || format!("write {}", to.display());
+    if let Some(dir) = to.parent() {
         std::fs::create_dir_all(dir).with_context(doing)?;
     }
-    std::fs::write(path, bytes).with_context(doing)?;
-    std::fs::File::open(path).and_then(|file| file.sync_all()).with_context(doing)
+    let temporary = PathBuf::from(format!("{}.tmp", to.display()));
+    let copied = || {
+        let mut file = std::fs::File::create(&temporary)?;
+        std::io::copy(&mut source, &mut file)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, to)
+    };
+    let mut copied = copied;
+    copied().with_context(doing)
 }
 
-fn note(root: &Path, path: &Path, files: &mut BTreeMap<PathBuf, String>) -> Result<()> {
-    match std::fs::read(root.join(path)) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        read => {
-            let bytes = read.with_context(|| format!("read {}", path.display()))?;
-            files.insert(path.to_owned(), sha256_hex(&bytes));
-        }
-    }
-    Ok(())
+/// The SHA-256 of a file, read piece by piece; `None`: it is not there.
+fn hash(path: &Path) -> Result<Option<String>> {
+    let mut file = match std::fs::File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.with_context(|| format!("read {}", path.display()))?,
+    };
+    let mut hash = HashWriter::default();
+    std::io::copy(&mut file, &mut hash).with_context(|| format!("read {}", path.display()))?;
+    Ok(Some(hash.hex()))
 }
 
 /// Puts back what is missing here. The host's own journal and inbox, if they are there, know more
 /// than those of the backup and stay.
-pub async fn restore(config: &Config, from: &Path, yes: bool) -> Result<Answer> {
+pub async fn restore(config: &Config, from: &Path, args: &RestoreArgs) -> Result<Answer> {
     let ledger = ledger_path(config)?;
-    ensure!(
-        !ledger.exists(),
-        "there is a ledger at {}: move it away first if it is the wrong one",
-        ledger.display()
-    );
-    let text = std::fs::read(from.join(MANIFEST))
-        .with_context(|| format!("{} is no whole backup", from.display()))?;
-    let manifest: Manifest = serde_json::from_slice(&text).context("read its list of files")?;
-    for (path, expected) in &manifest.files {
-        let bytes = std::fs::read(from.join(path))
-            .with_context(|| format!("the backup lacks {}", path.display()))?;
-        ensure!(
-            sha256_hex(&bytes) == *expected,
-            "{} is not what was backed up: nothing was restored",
-            path.display()
-        );
-    }
-    let keeps = has_segments(&config.state_dir.join("journal"));
-    let zone = config.daily.window.zone;
+    let manifest = checked(from)?;
+    let keeps = may_restore(config, ledger, from)?;
+    // Held until the end: nobody may begin to send meanwhile.
+    let _folder = match keeps {
+        true => Some(
+            FileJournal::open(&journal_dir(config), &FileJournal::machine_boot("restore"))
+                .context("lock the journal: is a subah running here? Stop it first")?,
+        ),
+        false => None,
+    };
     println!(
         "{} files as of {}, written by version {}",
         manifest.files.len(),
-        manifest.made_at.rfc3339(zone),
+        manifest.made_at.rfc3339(config.daily.window.zone),
         manifest.version
     );
+    let trusted = keeps || args.nothing_was_sent;
     println!(
         "{}",
-        match keeps {
-            true =>
+        match (keeps, args.nothing_was_sent) {
+            (true, _) =>
                 "this host's journal and inbox stay: what they know since then is merged at the next start",
-            false =>
-                "there is no journal here: what was due since then and still waits may have been sent by the lost host: unknown under hold, sent and flagged under evidence",
+            (false, true) => "nothing was sent by the lost host since then, as you say",
+            (false, false) =>
+                "there is no journal here: what was due since then may have been sent by the lost host: what waits is unknown under hold, sent and flagged under evidence, and a run that the backup does not hold is not planned once its window has opened",
         }
     );
-    if !yes {
+    if !args.yes {
         println!("nothing was changed; --yes does it. The lost host must not come back by itself");
         return Ok(Answer::Yes);
     }
+    // Until it is removed, what is here is half of a backup and is written over.
+    let marker = config.state_dir.join(RESTORING);
+    let again = marker.exists();
+    std::fs::create_dir_all(&config.state_dir)
+        .and_then(|()| std::fs::write(&marker, from.to_string_lossy().as_bytes()))
+        .with_context(|| format!("write {}", marker.display()))?;
     output::record(config, "did", &format!("restored from {}", from.display()))?;
     for path in manifest.files.keys().filter(|path| path.as_path() != Path::new(LEDGER)) {
         let to = config.state_dir.join(path);
-        let stays = to.exists() || (keeps && is_kept_whole(path));
-        if !stays {
+        let of_host = path.starts_with("journal") || path.starts_with("inbox");
+        // Who we are is what the backup says; other files that are here are newer.
+        let stays = to.exists() && !again && path != Path::new("installation");
+        if !(stays || (keeps && of_host)) {
             copy(&from.join(path), &to)?;
         }
     }
-    // Last, so that a restore which was interrupted is begun again.
     let partial = ledger.with_extension("restoring");
     copy(&from.join(LEDGER), &partial)?;
-    if !keeps {
+    if !trusted {
         suspect(&partial, from).await?;
     }
-    std::fs::rename(&partial, ledger).with_context(|| format!("name {}", ledger.display()))?;
+    // A link, not a rename: a ledger that came meanwhile must not be replaced.
+    std::fs::hard_link(&partial, ledger)
+        .with_context(|| format!("put the ledger at {}", ledger.display()))?;
+    std::fs::remove_file(&partial).context("tidy")?;
+    std::fs::remove_file(&marker).context("tidy")?;
     println!("restored; `subah ledger verify` reads it, `subah run` or the daemon goes on");
     Ok(Answer::Yes)
 }
 
-/// Journal and inbox are whole or not at all: segments of two histories must not be mixed.
-fn is_kept_whole(path: &Path) -> bool {
-    path.starts_with("journal") || path.starts_with("inbox")
+/// Reads the list of a backup and holds every file against it.
+fn checked(from: &Path) -> Result<Manifest> {
+    let text = std::fs::read(from.join(MANIFEST))
+        .with_context(|| format!("{} is no whole backup", from.display()))?;
+    let manifest: Manifest = serde_json::from_slice(&text).context("read its list of files")?;
+    for (path, expected) in &manifest.files {
+        let found = hash(&from.join(path))?;
+        let path = path.display();
+        let found = found.with_context(|| format!("the backup lacks {path}"))?;
+        ensure!(found == *expected, "{path} is not what was backed up: nothing was restored");
+    }
+    Ok(manifest)
 }
 
-fn has_segments(dir: &Path) -> bool {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.into_iter().any(|entry| entry.file_name().to_string_lossy().ends_with(".log"))
+/// Whether the journal that is here is the one of the backup, so that it goes on.
+///
+/// # Errors
+/// When there is something here that a restore would be mixed with.
+fn may_restore(config: &Config, ledger: &Path, from: &Path) -> Result<bool> {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let path = PathBuf::from(format!("{}{suffix}", ledger.display()));
+        ensure!(
+            !path.exists(),
+            "there is a ledger at {}: move it away first, with its -wal and -shm, if it is the wrong one",
+            path.display()
+        );
+    }
+    if config.state_dir.join(RESTORING).exists() {
+        return Ok(false); // half of a backup
+    }
+    let (here, there) = (journal_dir(config), from.join("journal"));
+    if !here.exists() {
+        return Ok(false);
+    }
+    let identity = |dir: &Path| std::fs::read_to_string(dir.join("identity")).unwrap_or_default();
+    ensure!(
+        identity(&here) == identity(&there),
+        "{} is another host's than that of the backup: move it and the inbox away first",
+        here.display()
+    );
+    Ok(true)
 }
 
 /// Marks what the lost host may have sent since the backup.
@@ -193,6 +248,9 @@ async fn suspect(path: &Path, from: &Path) -> Result<()> {
     let ledger = Sqlite::open(path, Arc::new(SystemClock))?;
     let why = format!("restored from {} without the journal", from.display());
     let note = Note { at: ledger.now().await?, by: who(), change: Change::Suspect, why };
+    // A run that is not in it, or not whole, may have been planned and sent since.
+    let now = ledger.now().await?;
+    cell::update(&ledger, RESTORED, |at: &mut Timestamp| *at = now).await?;
     for run in ledger.active_runs().await? {
         if matches!(run.phase, Phase::Open | Phase::Paused) {
             let id = &run.header.id;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use domain::{RunId, State, SystemClock, Timestamp};
 use ledger::api::apply_all;
-use ledger::{Counts, Ledger, Model};
+use ledger::{Counts, Ledger, Model, Phase, places, recovery, store_mark};
 use scheduler::kept;
-use sender::journal::replay;
+use sender::journal::{Entry, replay};
 use sender::{FileJournal, Journal};
 use status::inbox::Tail;
 
@@ -26,7 +26,7 @@ pub async fn run(config: &Config, date: &str, yes: bool) -> Result<Answer> {
         bail!("{id} was not planned on this host: there is no header of it in {}", dir.display());
     };
     let ledger = store::open(config).await?;
-    if ledger.run(&id).await?.is_some() {
+    if ledger.run(&id).await?.is_some_and(|run| run.phase != Phase::Planning) {
         println!("{id} is in the ledger; what it lacks is merged when a sender starts");
         return Ok(Answer::No);
     }
@@ -39,8 +39,18 @@ pub async fn run(config: &Config, date: &str, yes: bool) -> Result<Answer> {
         true => ledger,
         false => Arc::new(Model::new(Arc::new(SystemClock))),
     };
+    // Whatever was noted as merged, was merged into a ledger that is gone.
+    let names = [format!("journal/{}", journal.disk()), inbox_name(config)];
+    for name in &names {
+        places::write(target.as_ref(), name, (0, 0)).await?;
+    }
     parts.planner_over(config, Arc::clone(&target)).rebuild(&header).await?;
+    // Other hosts may know more: over Redis nothing is sent before all have merged.
+    store_mark::doubt(target.as_ref()).await?;
     let (attempts, statuses) = merge(config, &parts, &target, &journal, &id).await?;
+    target.seal(&id).await?;
+    // Paused in one breath with the seal's: whether it goes on is a person's word.
+    target.set_phase(&id, Phase::Paused).await?;
     let counts = target.counts(&id).await?;
     println!(
         "{id}: {} deliveries from snapshot {:.8}, {attempts} attempts from the journal, {statuses} status reports from the inbox",
@@ -49,7 +59,9 @@ pub async fn run(config: &Config, date: &str, yes: bool) -> Result<Answer> {
     );
     println!("{}", words(&counts));
     match yes {
-        true => println!("{id} is in the ledger again; `subah run` or the daemon goes on with it"),
+        true => println!(
+            "{id} is in the ledger again, and paused: `subah runs resume {id} --reason … --yes` lets it go on"
+        ),
         false => println!("nothing was changed; --yes does it"),
     }
     Ok(Answer::Yes)
@@ -67,10 +79,28 @@ async fn merge(
     let mut facts = replay(&entries, journal.boot()).facts;
     facts.retain(|fact| fact.id.run == *id);
     apply_all(target.as_ref(), &facts).await?;
+    // A ledger on this disk is its own note, and the journal's latest may not be on the disk:
+    // after a power cut, or behind damage, what was due may have gone without a trace.
+    let of_boot = |read: &sender::journal::Read| match &read.entry {
+        Entry::Intent { boot, .. } => Some(boot != journal.boot()),
+        _ => None,
+    };
+    let power_cut = entries.iter().rev().find_map(of_boot).unwrap_or(false);
+    if power_cut || entries.iter().any(|read| read.doubtful) {
+        let n = recovery::suspect(target.as_ref(), id, None).await?;
+        println!(
+            "{id}: {n} may have gone without a trace in the journal: the machine was restarted since, or the journal is damaged"
+        );
+    }
     let applier = parts.applier_over(Arc::clone(target))?;
     let mut tail = Tail::from_start(&inbox_dir(config));
     let replayed = applier.replay(&mut tail, Timestamp::MIN).await?;
     Ok((facts.len(), replayed.facts))
+}
+
+fn inbox_name(config: &Config) -> String {
+    let identity = std::fs::read_to_string(inbox_dir(config).join("identity"));
+    format!("inbox/{}", identity.unwrap_or_default().trim())
 }
 
 fn words(counts: &Counts) -> String {

@@ -12,11 +12,11 @@ use scheduler::{Plan, Snapshot};
 use crate::cli::{ReportFormat, Role, RunArgs};
 use crate::config::secrets::Credentials;
 use crate::config::{Config, parse_time};
-use crate::exit::{Answer, WrongUse};
+use crate::exit::{Answer, Unavailable, WrongUse};
 use crate::files::{self, Files};
 use crate::morning::{Ended, Loops, Until, follow, interrupted, superseded};
 use crate::wire::Parts;
-use crate::{http, output, store, wire};
+use crate::{clocks, http, output, store, wire};
 
 pub async fn run(config: &Config, args: &RunArgs) -> Result<Answer> {
     let date = files::date(&args.date, config)?;
@@ -151,9 +151,15 @@ pub async fn plan(
     window: Window,
     stop_at: Timestamp,
 ) -> Result<Run> {
+    let id = RunId::new(&config.campaign.id, date);
+    if parts.ledger.run(&id).await?.is_none()
+        && let Some(doubt) = clocks::doubt(config, parts).await
+    {
+        let why = format!("run {id} is not planned: {doubt}; put the clock right by NTP");
+        return Err(Unavailable(why).into());
+    }
     let taken = Files::of(config).snapshot(config, date).await?;
     let now = parts.clock.now();
-    let id = RunId::new(&config.campaign.id, date);
     warn_of_capacity(&taken.snapshot, &id, window, now);
     let planned = parts.plan(config, &taken.snapshot, &id, window, stop_at, &|_| {}).await?;
     if planned.differs {

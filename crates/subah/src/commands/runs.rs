@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use domain::State;
-use ledger::{Ledger, Phase, Run, why_kept};
+use ledger::{Discarded, Ledger, Phase, Run, why_kept};
 use scheduler::Plan;
 
 use super::{find_run, not_started};
@@ -151,6 +151,20 @@ async fn change(config: &Config, ledger: &dyn Ledger, act: &RunAct, to: Phase) -
     }
     let why = format!("run {id} becomes {}: {}", to.as_str(), act.reason);
     output::record(config, "did", &why)?;
+    // Planned by a clock that was ahead: thrown away, so that it is planned when it is due.
+    let due = run.header.window.opens - config.daily.plan_lead;
+    if to == Phase::Cancelled && ledger.now().await? < due {
+        return match ledger.discard(id).await? {
+            Discarded::Kept(why) => {
+                println!("{id} is not discarded: {why}");
+                Ok(Answer::No)
+            }
+            Discarded::Done | Discarded::Unknown => {
+                println!("{id} is discarded: it is planned when it is due");
+                Ok(Answer::Yes)
+            }
+        };
+    }
     let run = ledger.set_phase(id, to).await?;
     if to == Phase::Cancelled {
         while ledger.sweep(id, 1_000).await?.more {} // also when nobody is there to do it

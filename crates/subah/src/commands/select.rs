@@ -16,6 +16,7 @@ pub struct Selection {
     filter: Filter,
     person: Option<Person>,
     missed: bool,
+    twice: bool,
     cause: Option<String>,
     causes: Causes,
 }
@@ -45,6 +46,7 @@ impl Selection {
             filter,
             person: which.recipient.as_deref().map(Person::of),
             missed: which.missed,
+            twice: which.twice,
             cause,
             causes,
         })
@@ -73,6 +75,7 @@ impl Selection {
 
     fn fits(&self, delivery: &DeliveryView) -> bool {
         self.person.as_ref().is_none_or(|person| person.gets(delivery))
+            && (!self.twice || delivery.facts.possible_duplicate())
             && (!self.missed || self.causes.of(delivery).is_some())
             && self.cause.as_deref().is_none_or(|cause| self.why(delivery) == cause)
     }

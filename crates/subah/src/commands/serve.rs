@@ -28,10 +28,9 @@ const LOOK_MAX: Duration = Duration::from_secs(20);
 const AGAIN: Duration = Duration::from_secs(5);
 
 pub async fn run(config: &Config, roles: &[Role]) -> Result<Answer> {
-    let credentials = Credentials::load(&config.credentials)?;
     let has = |role: Role| roles.contains(&role);
     let watch = http::bind(config.metrics, "metrics.listen").await?;
-    let Some(parts) = own_folder(config, &credentials, roles).await? else {
+    let Some(parts) = own_folder(config, roles).await? else {
         return Ok(Answer::Yes);
     };
     wire::note_holder(config, "serve");
@@ -94,16 +93,14 @@ pub async fn run(config: &Config, roles: &[Role]) -> Result<Answer> {
 
 /// The parts with the folder's journal and inbox. A foreground `run` that has them is waited
 /// for: the timer may have started it while the daemon was away. `None`: asked to stop.
-async fn own_folder(
-    config: &Config,
-    credentials: &Credentials,
-    roles: &[Role],
-) -> Result<Option<Parts>> {
+async fn own_folder(config: &Config, roles: &[Role]) -> Result<Option<Parts>> {
     let interrupted = interrupted();
     tokio::pin!(interrupted);
     let mut said = false;
     loop {
-        let parts = Parts::new(config, credentials.clone(), roles).await?;
+        // Read each time: a token may be replaced while a foreground run is waited for.
+        let credentials = Credentials::load(&config.credentials)?;
+        let parts = Parts::new(config, credentials, roles).await?;
         let missing = (roles.contains(&Role::Receiver) && parts.inbox.is_none())
             || (roles.contains(&Role::Sender) && parts.journal.is_none());
         if !missing {

@@ -64,11 +64,6 @@ impl Credentials {
     }
 }
 
-/// Where the token is read from; `None`: it is not in a file.
-pub fn token_file(files: &CredentialFiles) -> Option<PathBuf> {
-    place("meta_token", files.meta_token.as_deref())
-}
-
 fn place(name: &str, file: Option<&Path>) -> Option<PathBuf> {
     let systemd = std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| Path::new(&dir).join(name));
     systemd.filter(|path| path.exists()).or_else(|| file.map(Path::to_owned))
