@@ -114,14 +114,13 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         std::fs::create_dir_all(dir).with_context(doing)?;
     }
     let temporary = PathBuf::from(format!("{}.tmp", to.display()));
-    let copied = || {
+    let mut whole = || {
         let mut file = std::fs::File::create(&temporary)?;
         std::io::copy(&mut source, &mut file)?;
         file.sync_all()?;
         std::fs::rename(&temporary, to)
     };
-    let mut copied = copied;
-    copied().with_context(doing)
+    whole().with_context(doing)
 }
 
 /// The SHA-256 of a file, read piece by piece; `None`: it is not there.
