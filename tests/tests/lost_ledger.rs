@@ -202,3 +202,21 @@ fn a_run_that_the_backup_does_not_hold_is_not_planned_once_its_window_has_opened
     assert!(run.status.code() != Some(0) && said.contains("may have sent it"), "{said}");
     assert_eq!(oracle(&install)["duplicates"], 0);
 }
+
+/// What the journal knew is gone with it: statuses prove that, and nobody who was due is sent
+/// anything again.
+#[test]
+fn a_rebuild_without_its_journal_doubts_what_was_due() {
+    let install = Install::new(PEOPLE as u32, TIMES);
+    hold(&install);
+    live_until(&install, 60);
+    let date = today(&install);
+    lose_the_ledger(&install);
+    std::fs::remove_dir_all(install.path("state/journal")).unwrap();
+    let done = install.ok(&["recover", "--rebuild", &date, "--yes"]);
+    assert!(done.contains("may have gone without a trace"), "{done}");
+    resume(&install);
+    install.output(&["run"]);
+    let (oracle, states) = (oracle(&install), states(&install));
+    assert_eq!(oracle["duplicates"], 0, "{oracle} {states}");
+}

@@ -14,7 +14,7 @@ use crate::api::{
 };
 use crate::core::{self, Rows};
 use crate::error::LedgerError;
-use crate::record::{Message, Record, Schedule, checked_body, decode, encode};
+use crate::record::{Message, Record, Schedule, checked_body, encode, unsealed};
 use crate::store_mark::{self, StoreMark};
 use crate::transition::{Sighting, Witness};
 
@@ -485,7 +485,7 @@ pub fn view_stored(
         }
         read => read?,
     };
-    let message = match decode::<Message>(id, || "message".to_owned(), message) {
+    let message = match unsealed::<Message>(id, || "message".to_owned(), message) {
         Err(LedgerError::Corrupt { why, .. }) => {
             record.damage.get_or_insert(format!("message: {why}"));
             None

@@ -110,7 +110,7 @@ impl Record {
         let what = || format!("delivery {index}");
         let corrupt =
             |why: String| LedgerError::Corrupt { run: header.id.clone(), what: what(), why };
-        let parsed = decode::<Record>(&header.id, what, stored);
+        let parsed = unsealed::<Record>(&header.id, what, stored);
         let found = match &parsed {
             Ok(record) => record.version,
             Err(_) => serde_json::from_slice(stored).map_or(0, |Versioned { version }| version),
@@ -253,6 +253,45 @@ pub(crate) fn encode(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("ledger types have no maps with odd keys")
 }
 
+/// As a record or a message is stored: with a checksum, because a flipped digit of a number
+/// makes sense too, and is another person.
+pub(crate) fn sealed(value: &impl Serialize) -> String {
+    let mut text = encode(value);
+    let sum = crc32c::crc32c(text.as_bytes());
+    text.pop(); // the closing brace
+    text.push_str(&format!("{SUM}{sum}}}"));
+    text
+}
+
+/// Stands before the checksum, which is the last thing in a sealed text.
+const SUM: &str = ",\"sum\":";
+
+/// Whether the checksum fits; a text of an earlier version has none.
+fn is_whole(stored: &[u8]) -> bool {
+    let sum = stored.windows(SUM.len()).rposition(|window| window == SUM.as_bytes());
+    let Some((at, digits)) = sum.and_then(|at| {
+        let digits = stored[at + SUM.len()..].strip_suffix(b"}")?;
+        digits.iter().all(u8::is_ascii_digit).then_some((at, digits))
+    }) else {
+        return true;
+    };
+    let seen = crc32c::crc32c_append(crc32c::crc32c(&stored[..at]), b"}");
+    std::str::from_utf8(digits).is_ok_and(|digits| digits.parse() == Ok(seen))
+}
+
+/// Reads a sealed text.
+pub(crate) fn unsealed<T: DeserializeOwned>(
+    run: &RunId,
+    what: impl Fn() -> String,
+    stored: &[u8],
+) -> Result<T> {
+    if is_whole(stored) {
+        return decode(run, what, stored);
+    }
+    let why = "its checksum does not fit".to_owned();
+    Err(LedgerError::Corrupt { run: run.clone(), what: what(), why })
+}
+
 /// Reads what was stored. The error says where it stopped making sense, not what stood
 /// there: that may be a phone number.
 pub(crate) fn decode<T: DeserializeOwned>(
@@ -265,4 +304,29 @@ pub(crate) fn decode<T: DeserializeOwned>(
         what: what(),
         why: format!("{:?} error at byte {}", error.classify(), error.column()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flipped_bit_of_a_sealed_message_is_noticed() {
+        let message = Message {
+            recipient: RecipientId::new("r1"),
+            to: Address::Phone(domain::Phone::try_new("+919876543210").unwrap()),
+            body: "0123456789abcdef".to_owned(),
+        };
+        let run: RunId = "daily-pack@2026-11-27".parse().unwrap();
+        let read = |stored: &[u8]| unsealed::<Message>(&run, || "message".to_owned(), stored);
+        let stored = sealed(&message).into_bytes();
+        assert_eq!(read(&stored).unwrap(), message);
+        assert_eq!(read(encode(&message).as_bytes()).unwrap(), message, "an earlier version's");
+        for bit in 0..stored.len() * 8 {
+            let mut flipped = stored.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let same = read(&flipped).is_ok_and(|found| found != message);
+            assert!(!same, "bit {bit} makes another message");
+        }
+    }
 }

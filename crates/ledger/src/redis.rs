@@ -27,7 +27,7 @@ use redis::{AsyncCommands, RedisResult, Script};
 use crate::api::{Claimed, Ledger, Phase, Result, Run, RunHeader};
 use crate::core::{must_end_waiting, new_claim, readable_run, sooner};
 use crate::error::LedgerError;
-use crate::record::{Message, Record, Schedule, checked_body, decode, encode, parse_header};
+use crate::record::{Message, Record, Schedule, checked_body, encode, parse_header, unsealed};
 use crate::redis::combine::Combiner;
 use crate::redis::keys::Keys;
 use crate::redis::link::Link;
@@ -421,7 +421,7 @@ impl Redis {
                 next = sooner(next, Some(row.due_at), &run, peeked.now);
                 continue;
             }
-            let message: Message = match decode(id, || "message".to_owned(), &row.message) {
+            let message: Message = match unsealed(id, || "message".to_owned(), &row.message) {
                 Ok(message) => message,
                 Err(error) => {
                     self.quarantine(&run, &row, before, None, error).await?;

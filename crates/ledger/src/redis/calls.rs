@@ -16,7 +16,7 @@ use crate::api::{
 use crate::core::{amend_one, new_record, note, reopened, unplanned_from, why_kept};
 use crate::error::LedgerError;
 use crate::model::view_stored;
-use crate::record::{Record, encode};
+use crate::record::{Record, encode, sealed};
 use crate::store_mark;
 use crate::transition::{self, Refusal};
 
@@ -66,7 +66,7 @@ impl Ledger for Redis {
         for row in &chunk.rows {
             let record = new_record(&run, row);
             let (due, look) = scores(&run, &record);
-            call.arg(encode(&record)).arg(encode(&row.message)).arg(record.state.as_str());
+            call.arg(sealed(&record)).arg(sealed(&row.message)).arg(record.state.as_str());
             call.arg(record.lane).arg(due).arg(look);
         }
         call.arg(self.header_text(&run));

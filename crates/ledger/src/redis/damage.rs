@@ -8,7 +8,7 @@ use super::{DueRow, Redis, failed};
 use crate::api::{Result, Run};
 use crate::core::say_damaged;
 use crate::error::LedgerError;
-use crate::record::{Hints, Record, body_hash, encode};
+use crate::record::{Hints, Record, body_hash, sealed};
 use crate::store_mark;
 
 /// What was found damaged: only while the store still holds it is anything changed.
@@ -93,7 +93,7 @@ impl Redis {
             call.key(self.keys.due(id, u16::try_from(lane).unwrap_or(u16::MAX)));
         }
         call.key(self.keys.cell(store_mark::CELL)).arg(self.test_time()).arg(index).arg(expected);
-        call.arg(encode(record)).arg(was.map_or("", State::as_str)).arg(record.state.as_str());
+        call.arg(sealed(record)).arg(was.map_or("", State::as_str)).arg(record.state.as_str());
         call.arg(damage.field).arg(damage.value).arg(damage.message);
         let mut con = self.con();
         let done: RedisResult<i64> = call.invoke_async(&mut con).await;

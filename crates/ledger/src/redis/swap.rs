@@ -7,7 +7,7 @@ use redis::{AsyncCommands, RedisResult};
 use super::{CACHE_MAX, Redis, failed, scores, unexpected};
 use crate::api::{Phase, Result, Run};
 use crate::error::LedgerError;
-use crate::record::{Record, encode};
+use crate::record::{Record, sealed};
 use crate::store_mark;
 use crate::transition::Sighting;
 
@@ -84,7 +84,7 @@ impl Swap {
         Swap {
             index,
             expected,
-            new: encode(record),
+            new: sealed(record),
             was,
             is: record.state,
             lane: record.lane,

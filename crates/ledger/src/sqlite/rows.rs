@@ -11,7 +11,9 @@ use crate::api::{Counts, DeliveryView, Filter, Phase, Result, Run, RunHeader};
 use crate::core::{Rows, readable_run};
 use crate::error::LedgerError;
 use crate::model::view_stored;
-use crate::record::{Message, Record, Schedule, checked_body, decode, encode, parse_header};
+use crate::record::{
+    Message, Record, Schedule, checked_body, encode, parse_header, sealed, unsealed,
+};
 use crate::sqlite::cache::{Cache, Known};
 use crate::sqlite::failed;
 use crate::transition::{FORGET, Sighting, Witness};
@@ -291,7 +293,7 @@ impl Rows for SqlRows<'_> {
         let sql = "INSERT INTO deliveries (run, idx, lane, state, due, look, record, message)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
         let state = record.state.as_str();
-        let (text, message) = (encode(record), encode(message));
+        let (text, message) = (sealed(record), sealed(message));
         let row = params![key, index, record.lane, state, due, look, text, message];
         if self.change("plan delivery", sql, row)? == 1 {
             self.count(key, record.state, 1);
@@ -336,7 +338,7 @@ impl Rows for SqlRows<'_> {
         let sql = "SELECT message FROM deliveries WHERE run = ?1 AND idx = ?2";
         let found: Option<Vec<u8>> =
             self.one("read message", sql, params![key, index], |row| bytes(row, 0))?;
-        decode(run, || format!("message {index}"), &found.unwrap_or_default())
+        unsealed(run, || format!("message {index}"), &found.unwrap_or_default())
     }
 
     /// An index that need not change is not written. A look may then come too early, never
@@ -346,7 +348,7 @@ impl Rows for SqlRows<'_> {
         let (due, mut look) = indexes(run, record);
         let before = self.cache.records.get(&(key, index));
         let kept = before.filter(|b| due.is_none() && b.due.is_none() && stays(b.look, look));
-        let text = encode(record);
+        let text = sealed(record);
         let state = record.state.as_str();
         if let Some(kept) = kept {
             look = kept.look;

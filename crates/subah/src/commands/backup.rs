@@ -24,8 +24,11 @@ use crate::wire::journal_dir;
 
 /// The cell that holds when the ledger was restored without its host's journal.
 pub const RESTORED: &str = "restored";
-/// Exists while a restore is under way.
+/// Exists while a restore is under way, and says what it found.
 const RESTORING: &str = "restoring";
+/// The host's own journal, which stays.
+const BESIDE: &str = "beside the journal";
+const ALONE: &str = "without a journal";
 /// Names what a backup holds.
 const MANIFEST: &str = "backup.json";
 const LEDGER: &str = "ledger.db";
@@ -51,10 +54,17 @@ fn ledger_path(config: &Config) -> Result<&Path> {
 pub fn backup(config: &Config, to: &Path) -> Result<Answer> {
     let ledger = ledger_path(config)?;
     ensure!(ledger.exists(), "there is no ledger at {} yet", ledger.display());
+    let inside = std::path::absolute(to)?.starts_with(std::path::absolute(&config.state_dir)?);
+    ensure!(!inside, "{} is inside the state folder: it would be lost with it", to.display());
+    let parent = to.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let where_to = parent.display();
+    ensure!(parent.is_dir(), "there is no folder {where_to} to make it in: is its disk mounted?");
     ensure!(!to.exists(), "{} is there already: name a new folder", to.display());
     let partial = to.with_extension("partial");
     let _ = std::fs::remove_dir_all(&partial); // of a backup that was interrupted
-    std::fs::create_dir_all(&partial).with_context(|| format!("make {}", partial.display()))?;
+    std::fs::create_dir(&partial).with_context(|| {
+        format!("make {}: name a folder that can be written to", partial.display())
+    })?;
     let made_at = SystemClock.now();
     Sqlite::open(ledger, Arc::new(SystemClock))?.copy_to(&partial.join(LEDGER))?;
     let mut paths = listed(&config.state_dir, Path::new(""), ledger)?;
@@ -173,7 +183,7 @@ pub async fn restore(config: &Config, from: &Path, args: &RestoreArgs) -> Result
     let marker = config.state_dir.join(RESTORING);
     let again = marker.exists();
     std::fs::create_dir_all(&config.state_dir)
-        .and_then(|()| std::fs::write(&marker, from.to_string_lossy().as_bytes()))
+        .and_then(|()| std::fs::write(&marker, if keeps { BESIDE } else { ALONE }))
         .with_context(|| format!("write {}", marker.display()))?;
     output::record(config, "did", &format!("restored from {}", from.display()))?;
     for path in manifest.files.keys().filter(|path| path.as_path() != Path::new(LEDGER)) {
@@ -226,8 +236,9 @@ fn may_restore(config: &Config, ledger: &Path, from: &Path) -> Result<bool> {
             path.display()
         );
     }
-    if config.state_dir.join(RESTORING).exists() {
-        return Ok(false); // half of a backup
+    // Half of a backup: as the restore that was interrupted found it.
+    if let Ok(noted) = std::fs::read_to_string(config.state_dir.join(RESTORING)) {
+        return Ok(noted == BESIDE);
     }
     let (here, there) = (journal_dir(config), from.join("journal"));
     if !here.exists() {

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use domain::{RunId, State, SystemClock, Timestamp};
-use ledger::api::apply_all;
-use ledger::{Counts, Ledger, Model, Phase, places, recovery, store_mark};
+use domain::{Clock, RunId, State, SystemClock, Timestamp};
+use ledger::api::{apply_all, for_each};
+use ledger::{Counts, DeliveryView, Filter, Ledger, Model, Phase, places, recovery, store_mark};
 use scheduler::kept;
-use sender::journal::{Entry, replay};
+use sender::journal::{Entry, Read, replay};
 use sender::{FileJournal, Journal};
 use status::inbox::Tail;
 
@@ -23,7 +23,10 @@ pub async fn run(config: &Config, date: &str, yes: bool) -> Result<Answer> {
     let id = run_id(config, date)?;
     let dir = config.state_dir.join("snapshots");
     let Some(header) = kept::load(&dir, &id)? else {
-        bail!("{id} was not planned on this host: there is no header of it in {}", dir.display());
+        bail!(
+            "{id} cannot be made again here: there is no header of it in {}; restore a backup (`subah restore`), or look for it on the host that planned it",
+            dir.display()
+        );
     };
     let ledger = store::open(config).await?;
     if ledger.run(&id).await?.is_some_and(|run| run.phase != Phase::Planning) {
@@ -79,23 +82,47 @@ async fn merge(
     let mut facts = replay(&entries, journal.boot()).facts;
     facts.retain(|fact| fact.id.run == *id);
     apply_all(target.as_ref(), &facts).await?;
-    // A ledger on this disk is its own note, and the journal's latest may not be on the disk:
-    // after a power cut, or behind damage, what was due may have gone without a trace.
-    let of_boot = |read: &sender::journal::Read| match &read.entry {
-        Entry::Intent { boot, .. } => Some(boot != journal.boot()),
-        _ => None,
-    };
-    let power_cut = entries.iter().rev().find_map(of_boot).unwrap_or(false);
-    if power_cut || entries.iter().any(|read| read.doubtful) {
-        let n = recovery::suspect(target.as_ref(), id, None).await?;
-        println!(
-            "{id}: {n} may have gone without a trace in the journal: the machine was restarted since, or the journal is damaged"
-        );
-    }
     let applier = parts.applier_over(Arc::clone(target))?;
     let mut tail = Tail::from_start(&inbox_dir(config));
     let replayed = applier.replay(&mut tail, Timestamp::MIN).await?;
+    if let Some(why) = gap(target.as_ref(), id, &entries, journal).await? {
+        let n = recovery::suspect(target.as_ref(), id, None).await?;
+        println!("{id}: {n} that were due may have gone without a trace in the journal: {why}");
+    }
     Ok((facts.len(), replayed.facts))
+}
+
+/// Why the journal may not know all that was sent. A ledger on this disk is its own note, so the
+/// journal's latest lines need not have reached the disk.
+async fn gap(
+    ledger: &dyn Ledger,
+    id: &RunId,
+    entries: &[Read],
+    journal: &FileJournal,
+) -> Result<Option<&'static str>> {
+    let boots = entries.iter().rev().filter_map(|read| match &read.entry {
+        Entry::Intent { id: of, boot, .. } => Some((of.run == *id, boot)),
+        _ => None,
+    });
+    let boots: Vec<(bool, &String)> = boots.collect();
+    let mut unknown = 0usize;
+    let look = |delivery: &DeliveryView| {
+        unknown += delivery.facts.attempts.iter().filter(|a| a.intent_at.is_none()).count();
+    };
+    for_each(ledger, id, &Filter::default(), look).await?;
+    let run = ledger.run(id).await?;
+    let opened = run.is_some_and(|run| run.header.window.opens <= SystemClock.now());
+    Ok(match () {
+        () if entries.iter().any(|read| read.doubtful) => Some("it is damaged"),
+        () if unknown > 0 => Some("statuses speak of attempts that it does not know"),
+        () if opened && !boots.iter().any(|(ours, _)| *ours) => {
+            Some("it says nothing of this run, whose window has opened")
+        }
+        () if boots.first().is_some_and(|(_, boot)| **boot != journal.boot()) => {
+            Some("the machine was restarted since its last line")
+        }
+        () => None,
+    })
 }
 
 fn inbox_name(config: &Config) -> String {

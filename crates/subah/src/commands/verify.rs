@@ -36,6 +36,9 @@ struct Damaged {
     state: &'static str,
 }
 
+/// When a run or the file itself is damaged.
+const WAY_OUT: &str = "a run or a file that is damaged itself is made again: stop the daemon, move ledger.db and its -wal and -shm away, then `subah restore` or `subah recover --rebuild DATE`";
+
 /// Looks at everything; says what is wrong, and how much was looked at.
 async fn verify(ledger: &dyn Ledger) -> Result<Answer> {
     let health = ledger.health().await?;
@@ -48,6 +51,9 @@ async fn verify(ledger: &dyn Ledger) -> Result<Answer> {
         println!("PROBLEM {id}: the run itself cannot be read");
     }
     problems += unreadable.len();
+    if problems > 0 {
+        println!("{WAY_OUT}");
+    }
     let mut deliveries = 0;
     for id in &runs {
         let Looked { read, found, bodies } = damaged(ledger, id).await?;
@@ -146,7 +152,11 @@ async fn damaged(ledger: &dyn Ledger, run: &RunId) -> Result<Looked> {
 /// Beside a running subah too: facts are merged, and nothing else is touched.
 async fn repair(config: &Config, ledger: &dyn Ledger, yes: bool) -> Result<Answer> {
     let (mut found, mut miscounted) = (Vec::new(), Vec::new());
-    for id in runs(ledger).await?.0 {
+    let (readable, unreadable) = runs(ledger).await?;
+    for id in &unreadable {
+        println!("{id}: the run itself cannot be read");
+    }
+    for id in readable {
         found.extend(damaged(ledger, &id).await?.found);
         if counters_differ(ledger, &id).await? {
             println!("{id}: its counters do not equal a recount");
@@ -154,8 +164,12 @@ async fn repair(config: &Config, ledger: &dyn Ledger, yes: bool) -> Result<Answe
         }
     }
     if found.is_empty() && miscounted.is_empty() {
-        println!("nothing is damaged that can be repaired");
-        return Ok(Answer::Yes);
+        if unreadable.is_empty() {
+            println!("nothing is damaged that can be repaired");
+            return Ok(Answer::Yes);
+        }
+        println!("{WAY_OUT}");
+        return Ok(Answer::No);
     }
     for one in &found {
         println!("{}: {} ({})", one.id, one.why, one.state);
