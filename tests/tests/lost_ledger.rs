@@ -220,3 +220,17 @@ fn a_rebuild_without_its_journal_doubts_what_was_due() {
     let (oracle, states) = (oracle(&install), states(&install));
     assert_eq!(oracle["duplicates"], 0, "{oracle} {states}");
 }
+
+/// An unlinked file would be written to until the machine stops.
+#[test]
+fn a_daemon_whose_ledger_is_deleted_stops_aloud() {
+    let install = Install::new(PEOPLE as u32, TIMES);
+    let log = std::fs::File::create(install.path("log")).unwrap();
+    let mut command = install.command(&["serve"]);
+    let mut daemon = tests::install::Running(command.stderr(log).spawn().unwrap());
+    until("some messages", || (accepted(&install) >= 20).then_some(()));
+    lose_the_ledger(&install);
+    assert_ne!(daemon.wait(), 0);
+    let log = std::fs::read_to_string(install.path("log")).unwrap();
+    assert!(log.contains("is gone or another one"), "{log}");
+}

@@ -124,7 +124,8 @@ pub trait Ledger: Send + Sync {
     /// Whether this program may still write to the store.
     ///
     /// # Errors
-    /// [`LedgerError::Schema`] when another version has changed its shape meanwhile.
+    /// [`LedgerError::Schema`] when another version has changed its shape meanwhile,
+    /// [`LedgerError::Gone`] when what is open is not the ledger any more.
     async fn check_schema(&self) -> Result<()>;
 
     /// Ids of every run, those that cannot be read among them.

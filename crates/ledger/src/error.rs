@@ -20,6 +20,12 @@ pub enum LedgerError {
     /// A record that this version cannot read.
     #[error("read {what} of run {run}: {why}")]
     Corrupt { run: RunId, what: String, why: String },
+    /// The file that this process has open is not the one at its path any more.
+    #[error(
+        "the ledger at {} is gone or another one: was it deleted, moved or put back under a running subah? Nothing more is sent from here; `subah recover --rebuild` or `subah restore` brings it back",
+        path.display()
+    )]
+    Gone { path: std::path::PathBuf },
     /// A newer version of this program writes to the store: this one would lose what it does
     /// not know of.
     #[error(

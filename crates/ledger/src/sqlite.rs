@@ -34,6 +34,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub struct Sqlite {
     path: PathBuf,
+    /// Of the file that is open.
+    inode: Option<u64>,
     clock: Arc<dyn Clock>,
     writer: Writer,
 }
@@ -46,7 +48,8 @@ impl Sqlite {
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
         let mut conn = Connection::open(path).map_err(|e| failed("open the ledger", e))?;
         prepare(&mut conn)?;
-        Ok(Sqlite { path: path.to_owned(), clock, writer: Writer::start(conn) })
+        let inode = inode(path);
+        Ok(Sqlite { path: path.to_owned(), inode, clock, writer: Writer::start(conn) })
     }
 
     /// Copies the whole ledger, as it is at one instant, into a new file; others may write
@@ -135,6 +138,12 @@ fn upgrade(conn: &mut Connection) -> Result<()> {
     step.execute_batch(include_str!("sqlite/schema.sql")).map_err(upgrade)?;
     step.pragma_update(None, "user_version", SCHEMA).map_err(upgrade)?;
     step.commit().map_err(upgrade)
+}
+
+/// Which file is at a path; `None`: none.
+fn inode(path: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|file| file.ino())
 }
 
 fn other_schema(found: u32) -> LedgerError {
@@ -287,6 +296,9 @@ impl Ledger for Sqlite {
     }
 
     async fn check_schema(&self) -> Result<()> {
+        if inode(&self.path) != self.inode {
+            return Err(LedgerError::Gone { path: self.path.clone() });
+        }
         let found = self.read("read the schema", |rows| rows.schema()).await?;
         if found == SCHEMA { Ok(()) } else { Err(other_schema(found)) }
     }

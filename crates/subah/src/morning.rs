@@ -202,12 +202,14 @@ pub async fn interrupted() {
     });
 }
 
-/// Waits for a newer version of this program to write to the ledger: this one would lose what
-/// it does not know of. A store that does not answer is asked again.
+/// Waits until the ledger is not ours to write to any more: a newer version of this program
+/// writes to it and knows what this one would lose, or its file was taken away. A store that does
+/// not answer is asked again.
 pub async fn superseded(ledger: &dyn Ledger) -> LedgerError {
     loop {
         tokio::time::sleep(SCHEMA_LOOK).await;
-        if let Err(error @ (LedgerError::Schema { .. } | LedgerError::Newer { .. })) =
+        use LedgerError::{Gone, Newer, Schema};
+        if let Err(error @ (Schema { .. } | Newer { .. } | Gone { .. })) =
             ledger.check_schema().await
         {
             return error;

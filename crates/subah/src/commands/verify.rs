@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
-use domain::{DeliveryId, RunId, Timestamp};
+use domain::{DeliveryId, RunId, State, Timestamp};
 use ledger::api::{apply_all, find, for_each};
 use ledger::{Amendment, Change, Filter, Ledger, LedgerError};
 use sender::journal::{FileJournal, replay};
@@ -125,7 +125,10 @@ async fn damaged(ledger: &dyn Ledger, run: &RunId) -> Result<Looked> {
     let (mut read, mut found, mut bodies) = (0, Vec::new(), BTreeSet::new());
     let look = |delivery: &ledger::DeliveryView| {
         read += 1;
-        if let Some(why) = &delivery.damage {
+        // What journal and inbox knew has made whole what has another state by now.
+        let open = matches!(delivery.state, State::Quarantined | State::Unknown);
+        let why = delivery.damage.as_ref().filter(|_| open || delivery.message.is_none());
+        if let Some(why) = why {
             let (id, why, state) = (delivery.id.clone(), why.clone(), delivery.state.as_str());
             found.push(Damaged { id, why, state });
         }
@@ -196,7 +199,7 @@ async fn repair(config: &Config, ledger: &dyn Ledger, yes: bool) -> Result<Answe
     for id in &ids {
         let Some(delivery) = find(ledger, id).await? else { continue };
         let attempts = delivery.facts.attempts.len();
-        untried += usize::from(attempts == 0);
+        untried += usize::from(attempts == 0 && delivery.message.is_some());
         println!("{id}: {} now, {attempts} attempts are known", delivery.state);
     }
     if untried > 0 {
