@@ -19,6 +19,7 @@ pub async fn run(ledger: &dyn Ledger) {
     a_run_that_is_over_is_opened_once_more(ledger).await;
     nothing_opens_in_a_closed_run(ledger).await;
     cells_and_lanes_are_changed_by_one_at_a_time(ledger).await;
+    counters_are_the_same_when_they_are_counted_anew(ledger).await;
 }
 
 /// Silence of a millisecond is evidence.
@@ -216,6 +217,17 @@ async fn nothing_opens_in_a_closed_run(ledger: &dyn Ledger) {
     let failed = Some(domain::failure::ReportedFailure { at, failure });
     stage.apply(index, Attempt { failed, ..news(1) }).await;
     assert_eq!(stage.state(index).await, State::Failed, "nobody would ever send it again");
+    stage.counts().await;
+}
+
+async fn counters_are_the_same_when_they_are_counted_anew(ledger: &dyn Ledger) {
+    let stage = Stage::new(ledger, "counted", 3).await;
+    stage.plan().await;
+    stage.fly(1).await;
+    let before = ledger.counts(&stage.run).await.unwrap();
+    ledger.count_anew(&stage.run).await.unwrap();
+    assert_eq!(ledger.counts(&stage.run).await.unwrap(), before);
+    stage.fly(2).await;
     stage.counts().await;
 }
 
