@@ -2,6 +2,7 @@
 //! too slow stops it, aloud, until it is better.
 //! Method: the real daemon over sqlite on a disk whose syncs take as long as the test says.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tests::install::{Install, Running, Times};
@@ -18,20 +19,34 @@ fn blocked(install: &Install, reason: &str) -> bool {
     text.contains(&format!("subah_sending_blocked{{reason=\"{reason}\"}} 1"))
 }
 
+/// Replaces lines of the configuration.
+fn configure(install: &Install, changes: &[(&str, &str)]) {
+    let path = install.path("subah.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let changed = changes.iter().fold(text, |text, (from, to)| text.replace(from, to));
+    std::fs::write(path, changed).unwrap();
+}
+
+/// A daemon that has sent its first message, and the file that says how long its syncs take;
+/// it logs to `log`.
+fn serve_on_a_slow_disk(install: &Install) -> (PathBuf, Running) {
+    let dial = install.path("slow");
+    let log = std::fs::File::create(install.path("log")).unwrap();
+    let shim = power::build_slow_shim(&install.path(""));
+    let mut command = install.command(&["serve"]);
+    command.env("LD_PRELOAD", shim).env("SLOW_SYNC", &dial);
+    let daemon = Running(command.stderr(log).spawn().unwrap());
+    until("a first message", || (accepted(install) > 0).then_some(()));
+    (dial, daemon)
+}
+
 /// Nothing is granted to a claim whose lease is over: that is said, and nobody pays for it.
 #[test]
 fn claims_that_take_longer_than_their_lease_are_own_trouble() {
     let times = Times { opens_in: Duration::from_secs(5), length: Duration::from_secs(60) };
     let install = Install::new(60, times);
-    let config = std::fs::read_to_string(install.path("subah.toml")).unwrap();
-    let config = config.replace("lease = \"2s\"", "lease = \"1s\"");
-    std::fs::write(install.path("subah.toml"), config).unwrap();
-    let (tools, dial) = (tempfile::tempdir().unwrap(), install.path("slow"));
-    let log = std::fs::File::create(install.path("log")).unwrap();
-    let mut command = install.command(&["serve"]);
-    command.env("LD_PRELOAD", power::build_slow_shim(tools.path())).env("SLOW_SYNC", &dial);
-    let _daemon = Running(command.stderr(log).spawn().unwrap());
-    until("a first message", || (accepted(&install) > 0).then_some(()));
+    configure(&install, &[("lease = \"2s\"", "lease = \"1s\"")]);
+    let (dial, _daemon) = serve_on_a_slow_disk(&install);
     std::fs::write(&dial, "1400").unwrap();
     until("a closed gate", || blocked(&install, "store_slow").then_some(()));
     until("the cause", || {
@@ -48,16 +63,9 @@ fn a_disk_that_is_slow_for_a_while_fails_nobody() {
     let times = Times { opens_in: Duration::from_secs(6), length: Duration::from_secs(60) };
     let install = Install::new(PEOPLE as u32, times);
     // A claim must outlive a slow commit, as it does by default.
-    let config = std::fs::read_to_string(install.path("subah.toml")).unwrap();
-    let config = config.replace("lease = \"2s\"", "lease = \"10s\"");
-    let config = config.replace("intent_timeout = \"3s\"", "intent_timeout = \"4s\"");
-    std::fs::write(install.path("subah.toml"), config).unwrap();
-    let (tools, dial) = (tempfile::tempdir().unwrap(), install.path("slow"));
-    let log = std::fs::File::create(install.path("log")).unwrap();
-    let mut command = install.command(&["serve"]);
-    command.env("LD_PRELOAD", power::build_slow_shim(tools.path())).env("SLOW_SYNC", &dial);
-    let _daemon = Running(command.stderr(log).spawn().unwrap());
-    until("a first message", || (accepted(&install) > 0).then_some(()));
+    let patient = ("intent_timeout = \"3s\"", "intent_timeout = \"4s\"");
+    configure(&install, &[("lease = \"2s\"", "lease = \"10s\""), patient]);
+    let (dial, _daemon) = serve_on_a_slow_disk(&install);
 
     // Slower than the budget of one second, but not too slow to be sure: it goes on.
     std::fs::write(&dial, "700").unwrap();
