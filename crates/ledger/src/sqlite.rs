@@ -109,7 +109,7 @@ fn prepare(conn: &mut Connection) -> Result<()> {
     conn.pragma_update(None, "synchronous", "FULL").map_err(open)?;
     // A plan holds whatever is bound: else some statements are prepared anew each time.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(open)?;
-    conn.pragma_update(None, "cache_size", -65_536).map_err(open)?; // 64 MiB
+    conn.pragma_update(None, "cache_size", -32_768).map_err(open)?; // 32 MiB
     if version(conn)? != SCHEMA {
         upgrade(conn)?;
     }

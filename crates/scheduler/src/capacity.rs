@@ -82,7 +82,7 @@ mod tests {
     fn capacity(people: u32, throughput: u32) -> Capacity {
         let mut campaign = campaign();
         campaign.numbers.iter_mut().for_each(|number| number.throughput = throughput);
-        let people = (0..people).map(recipient).collect();
+        let people = (0..people).map(recipient);
         let snapshot = Snapshot::take(campaign, people, vec![content("*")]).snapshot;
         let run = "daily-pack@2026-11-21".parse().unwrap();
         Capacity::of(&Plan::new(&snapshot, run, window(), at(900)))

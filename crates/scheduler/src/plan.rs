@@ -202,7 +202,12 @@ impl<'a> Plan<'a> {
             let detail = format!("no consent to {:?} messages", campaign.category).to_lowercase();
             return Err((Suppression::NoConsent, detail));
         }
-        let Some(content) = self.snapshot.content(row) else {
+        let content = self.snapshot.content(row).map_err(|error| {
+            let place = (error.line(), error.column());
+            let detail = format!("the stored content cannot be read, line and column {place:?}");
+            (Suppression::ContentRefused, detail)
+        })?;
+        let Some(content) = content else {
             return Err((Suppression::NoContent, "no content for this recipient".to_owned()));
         };
         if let Some(why) = &content.held_back {
@@ -213,7 +218,7 @@ impl<'a> Plan<'a> {
             let detail = "approved_by or approved_at is missing, or lies in the future".to_owned();
             return Err((Suppression::NotApproved, detail));
         }
-        let call = assemble(campaign, recipient, content);
+        let call = assemble(campaign, recipient, &content);
         let bad = |bad: String| (Suppression::BadParameters, bad);
         let call = campaign.template.fit(call).map_err(|error| bad(error.to_string()))?;
         shameful(&campaign.lint, &call).map_or(Ok(call), |text| Err(bad(text)))

@@ -4,16 +4,17 @@
 //! are numbered by what stands in it, so a planner that dies half-way, or a second one,
 //! continues from the same rows even when the files it was made from have changed.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use domain::hash::HashWriter;
 use domain::{Recipient, RecipientId};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::intake::Content;
-use crate::intake::content::EVERYONE;
+use crate::intake::content::{EVERYONE, KeptContent};
 use crate::intake::persons::{Denied, Persons, Said};
 use crate::plan::Campaign;
 
@@ -21,8 +22,15 @@ use crate::plan::Campaign;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Row {
     pub recipient: Recipient,
+    /// Their own [`Content`] as JSON: see [`KeptContent`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content: Option<Box<Content>>, // most have none of their own
+    pub content: Option<Box<RawValue>>,
+}
+
+impl From<Recipient> for Row {
+    fn from(recipient: Recipient) -> Self {
+        Row { recipient, content: None }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -60,7 +68,7 @@ pub enum SnapshotError {
 /// A snapshot, and the content that is for nobody in it.
 pub struct Taken {
     pub snapshot: Snapshot,
-    pub strangers: Vec<Content>,
+    pub strangers: Vec<KeptContent>,
     /// Rows of persons who have a row already: one person, one message.
     pub twice: Vec<RecipientId>,
 }
@@ -68,17 +76,20 @@ pub struct Taken {
 impl Snapshot {
     /// Joins recipients with their content. Of each person, by id, phone or user id, the
     /// first row counts, and a *no* of any of them.
-    pub fn take(campaign: Campaign, recipients: Vec<Recipient>, content: Vec<Content>) -> Taken {
-        let mut content: BTreeMap<String, Content> =
-            content.into_iter().map(|c| (c.recipient_id.as_str().to_owned(), c)).collect();
-        let everyone = content.remove(EVERYONE);
-        let (recipients, twice) = one_row_each(recipients);
-        let join = |recipient: Recipient| {
-            let content = content.remove(recipient.id.as_str()).map(Box::new);
-            Row { recipient, content }
-        };
-        let rows: Vec<Row> = recipients.into_iter().map(join).collect();
-        let strangers = content.into_values().collect();
+    pub fn take(
+        campaign: Campaign,
+        recipients: impl IntoIterator<Item: Into<Row>>,
+        content: impl IntoIterator<Item: Into<KeptContent>>,
+    ) -> Taken {
+        let rows = recipients.into_iter().map(Into::into).collect();
+        let (mut rows, twice) = one_row_each(rows);
+        let mut content: Vec<KeptContent> = content.into_iter().map(Into::into).collect();
+        let to_all = content.extract_if(.., |row| row.recipient_id.as_str() == EVERYONE).last();
+        let everyone = to_all.map(|row| {
+            serde_json::from_str(row.text.get()).expect("content is checked when it is kept")
+        });
+        content.sort_by(|a, b| a.recipient_id.cmp(&b.recipient_id));
+        let strangers = join(&mut rows, content);
         let mut snapshot = Snapshot { campaign, everyone, rows, hash: String::new() };
         snapshot.hash = snapshot.computed_hash();
         Taken { snapshot, strangers, twice }
@@ -142,8 +153,14 @@ impl Snapshot {
     }
 
     /// The content that a row gets: its own, or everyone's.
-    pub fn content<'a>(&'a self, row: &'a Row) -> Option<&'a Content> {
-        row.content.as_deref().or(self.everyone.as_ref())
+    ///
+    /// # Errors
+    /// When its own is of a form that this version does not know.
+    pub fn content(&self, row: &Row) -> Result<Option<Cow<'_, Content>>, serde_json::Error> {
+        match &row.content {
+            Some(own) => Ok(Some(Cow::Owned(serde_json::from_str(own.get())?))),
+            None => Ok(self.everyone.as_ref().map(Cow::Borrowed)),
+        }
     }
 
     fn computed_hash(&self) -> String {
@@ -165,19 +182,30 @@ impl Snapshot {
     }
 }
 
-/// Sorted by id, one row a person; and the ids of the others.
-fn one_row_each(mut recipients: Vec<Recipient>) -> (Vec<Recipient>, Vec<RecipientId>) {
-    recipients.sort_by(|a, b| a.id.cmp(&b.id));
-    let mut persons = Persons::default();
-    let mut twice: Vec<Recipient> = Vec::new();
-    let mut rows: Vec<Recipient> = Vec::with_capacity(recipients.len());
-    for recipient in recipients {
-        match persons.enter(&recipient, 0) {
-            Ok(()) => rows.push(recipient),
-            Err(_) => twice.push(recipient),
+/// Gives each row its own content; both are sorted by recipient. Content for nobody is left.
+fn join(rows: &mut [Row], content: Vec<KeptContent>) -> Vec<KeptContent> {
+    let mut strangers = Vec::new();
+    let mut content = content.into_iter().peekable();
+    for row in rows {
+        let id = &row.recipient.id;
+        while let Some(other) = content.next_if(|content| content.recipient_id < *id) {
+            strangers.push(other);
+        }
+        while let Some(own) = content.next_if(|content| content.recipient_id == *id) {
+            row.content = Some(own.text);
         }
     }
-    for second in &twice {
+    strangers.extend(content);
+    strangers
+}
+
+/// Sorted by id, one row a person; and the ids of the others.
+fn one_row_each(mut rows: Vec<Row>) -> (Vec<Row>, Vec<RecipientId>) {
+    rows.sort_by(|a, b| a.recipient.id.cmp(&b.recipient.id));
+    let mut persons = Persons::default();
+    let is_second = |row: &mut Row| persons.enter(&row.recipient, 0).is_err();
+    let twice: Vec<Row> = rows.extract_if(.., is_second).collect();
+    for Row { recipient: second, .. } in &twice {
         let denied =
             Denied { utility: !second.consent_utility, marketing: !second.consent_marketing };
         let said = Said { denied, told: denied };
@@ -185,10 +213,10 @@ fn one_row_each(mut recipients: Vec<Recipient>) -> (Vec<Recipient>, Vec<Recipien
     }
     if !twice.is_empty() {
         for row in &mut rows {
-            persons.denied(row).from(row);
+            persons.denied(&row.recipient).from(&mut row.recipient);
         }
     }
-    (rows, twice.into_iter().map(|second| second.id).collect())
+    (rows, twice.into_iter().map(|second| second.recipient.id).collect())
 }
 
 fn path(dir: &Path, hash: &str) -> PathBuf {

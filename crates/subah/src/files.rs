@@ -19,7 +19,8 @@ use domain::{Clock, Recipient, SystemClock};
 use ledger::opt_outs::OptOuts;
 use scheduler::Snapshot;
 use scheduler::intake::Content;
-use scheduler::snapshot::Taken;
+use scheduler::intake::content::KeptContent;
+use scheduler::snapshot::{Row, Taken};
 use serde::de::DeserializeOwned;
 
 use crate::config::Config;
@@ -46,11 +47,19 @@ impl Files {
     }
 
     pub fn recipients(&self) -> Result<Vec<Recipient>> {
-        read(&self.recipients_path(), "recipients import")
+        self.recipients_as(|recipient| recipient)
+    }
+
+    fn recipients_as<T>(&self, each: impl Fn(Recipient) -> T) -> Result<Vec<T>> {
+        read(&self.recipients_path(), "recipients import", each)
     }
 
     pub fn content(&self, date: NaiveDate) -> Result<Vec<Content>> {
-        read(&self.content_path(date), "content import")
+        self.content_as(date)
+    }
+
+    fn content_as<T: DeserializeOwned>(&self, date: NaiveDate) -> Result<Vec<T>> {
+        read(&self.content_path(date), "content import", |row| row)
     }
 
     /// Everything a run of `date` is planned from, as one import left it, less those who
@@ -72,9 +81,12 @@ impl Files {
         opt_outs: &OptOuts,
     ) -> Result<Taken> {
         let _lock = self.lock_shared()?;
-        let mut recipients = self.recipients()?;
-        recipients.iter_mut().for_each(|recipient| opt_outs.apply(recipient));
-        Ok(Snapshot::take(config.campaign.clone(), recipients, self.content(date)?))
+        let recipients = self.recipients_as(|mut recipient| {
+            opt_outs.apply(&mut recipient);
+            Row::from(recipient)
+        })?;
+        let content = self.content_as::<KeptContent>(date)?;
+        Ok(Snapshot::take(config.campaign.clone(), recipients, content))
     }
 
     /// Nobody else imports or plans meanwhile.
@@ -130,8 +142,12 @@ pub fn input(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(doing)
 }
 
-/// Rows of a file; none when it is not there yet.
-fn read<T: DeserializeOwned>(path: &Path, import: &str) -> Result<Vec<T>> {
+/// Rows of a file, each as `each` makes it; none when it is not there yet.
+fn read<R: DeserializeOwned, T>(
+    path: &Path,
+    import: &str,
+    each: impl Fn(R) -> T,
+) -> Result<Vec<T>> {
     let doing = || format!("read {}", path.display());
     let file = match File::open(path) {
         Ok(file) => file,
@@ -140,7 +156,7 @@ fn read<T: DeserializeOwned>(path: &Path, import: &str) -> Result<Vec<T>> {
     };
     let parse = |(n, line): (usize, std::io::Result<String>)| {
         let line = line.with_context(doing)?;
-        serde_json::from_str(&line).map_err(|error| {
+        serde_json::from_str(&line).map(&each).map_err(|error| {
             let (path, n, column) = (path.display(), n + 1, error.column());
             anyhow::anyhow!("{path}, line {n}, column {column}: damaged; `subah {import}` replaces the file, its `undo` brings back the one before")
         })

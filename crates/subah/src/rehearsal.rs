@@ -193,7 +193,7 @@ async fn start_simulator(
 
 /// Ids that the content names: in earnest they were uploaded before.
 fn media_ids(snapshot: &Snapshot) -> Vec<String> {
-    let all = snapshot.rows.iter().filter_map(|row| snapshot.content(row));
+    let all = snapshot.rows.iter().filter_map(|row| snapshot.content(row).ok().flatten());
     let ids = all.filter_map(|content| match &content.media {
         Some(templates::Media::Id(id)) => Some(id.clone()),
         _ => None,

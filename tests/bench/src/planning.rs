@@ -46,8 +46,9 @@ fn snapshot(n: u32) -> Result<Snapshot> {
     let campaign = campaign("load", &["first_name", "headline"], numbers());
     let mut people = Vec::new();
     read_recipients(recipients(n).as_bytes(), &rules, &mut |person| people.push(person))?;
-    let content =
-        read_content(CONTENT.as_bytes(), &rules, &campaign.template, &mut |_| Ok(()))?.rows;
+    let mut content = Vec::new();
+    let mut take = |row| content.push(row);
+    read_content(CONTENT.as_bytes(), &rules, &campaign.template, &mut |_| Ok(()), &mut take)?;
     Ok(Snapshot::take(campaign, people, content).snapshot)
 }
 

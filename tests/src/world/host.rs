@@ -2,7 +2,6 @@
 //! the product's own code on faulty seams; killing one leaves its host's disk.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -51,9 +50,6 @@ static METRICS: LazyLock<Arc<Metrics>> = LazyLock::new(Arc::default);
 static API: LazyLock<CloudApi> = LazyLock::new(|| {
     CloudApi::new(&cloud_api::Options::default(), SecretString::from("none")).expect("a client")
 });
-/// Snapshots and headers of all worlds; those with equal snapshots share a folder.
-static STATE_DIR: LazyLock<PathBuf> =
-    LazyLock::new(|| tempfile::tempdir().expect("a temporary folder").keep());
 
 fn key() -> CallbackKey {
     CallbackKey::derive(b"simulated", "ours")
@@ -98,7 +94,7 @@ fn snapshot(deliveries: u32, missing_translation: bool) -> Snapshot {
     };
     let mut campaign = campaign("daily-pack", &["headline"], numbers());
     campaign.template.languages.push(MISSING.into());
-    Snapshot::take(campaign, (0..deliveries).map(recipient).collect(), vec![everyone]).snapshot
+    Snapshot::take(campaign, (0..deliveries).map(recipient), [everyone]).snapshot
 }
 
 /// A window of two minutes, with one for repairs.
@@ -112,7 +108,7 @@ fn window() -> Window {
     }
 }
 
-fn planner(world: &Arc<World>, ledger: Arc<dyn Ledger>, snapshot: &Snapshot) -> (Planner, Frame) {
+fn planner(world: &Arc<World>, ledger: Arc<dyn Ledger>) -> (Planner, Frame) {
     let policy = Policy { on_ambiguous: world.setup.policy, ..Policy::default() };
     let evidence = world.setup.evidence();
     let frame = Frame {
@@ -125,7 +121,7 @@ fn planner(world: &Arc<World>, ledger: Arc<dyn Ledger>, snapshot: &Snapshot) -> 
         policy: Policy { evidence, ..policy },
         target_ratio: 0.99,
     };
-    let state_dir = STATE_DIR.join(&snapshot.hash);
+    let state_dir = world.disks.path().join("planner");
     (Planner { ledger, api: API.clone(), state_dir }, frame)
 }
 
@@ -138,8 +134,8 @@ pub async fn plan_thrice(world: &Arc<World>, store: &Arc<Store>) {
 async fn plan(world: &Arc<World>, store: &Arc<Store>, life: Arc<Life>) {
     let missing = world.setup.chaos.rates().missing_translation;
     let snapshot = snapshot(world.setup.deliveries, missing);
-    let link = Link { store: Arc::clone(store), life };
-    let (planner, frame) = planner(world, Arc::new(link), &snapshot);
+    let link = Link::new(store, &life, "planner");
+    let (planner, frame) = planner(world, Arc::new(link));
     while planner.plan(&snapshot, &frame, world.now(), &|_| {}).await.is_err() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
@@ -193,15 +189,12 @@ pub struct Hosts {
     far: Arc<Far>,
     senders: Vec<Arc<SenderHost>>,
     receiver: Arc<Receiver>,
-    /// What hosts note of the store, on disks that outlive processes.
-    notes: tempfile::TempDir,
 }
 
 impl Hosts {
     pub fn new(world: &Arc<World>, store: &Arc<Store>, far: &Arc<Far>) -> Self {
-        let notes = tempfile::tempdir().expect("a temporary folder");
         let sender = |n: usize| {
-            let note = notes.path().join(format!("host-{n}.json"));
+            let note = world.disks.path().join(format!("host-{n}.json"));
             Arc::new(SenderHost {
                 name: format!("host-{n}"),
                 disk: Arc::new(Mutex::new(JournalDisk::noting(note))),
@@ -223,7 +216,6 @@ impl Hosts {
             far: Arc::clone(far),
             senders: (1..=SENDERS).map(sender).collect(),
             receiver,
-            notes,
         }
     }
 
@@ -300,16 +292,16 @@ impl Hosts {
     }
 
     /// A new process takes the place of whatever ran on the host.
-    fn new_life(&self, slot: &Mutex<Arc<Life>>) -> (Arc<Life>, Arc<dyn Ledger>) {
+    fn new_life(&self, host: &str, slot: &Mutex<Arc<Life>>) -> (Arc<Life>, Arc<dyn Ledger>) {
         let life = Arc::new(Life::default());
         let before = std::mem::replace(&mut *slot.lock().expect("one thread"), Arc::clone(&life));
         before.kill();
-        let link = Link { store: Arc::clone(&self.store), life: Arc::clone(&life) };
+        let link = Link::new(&self.store, &life, host);
         (life, Arc::new(link))
     }
 
     fn start_sender(&self, host: &Arc<SenderHost>) {
-        let (life, ledger) = self.new_life(&host.life);
+        let (life, ledger) = self.new_life(&host.name, &host.life);
         let clock = SkewedClock { world: Arc::clone(&self.world), ahead: host.skew };
         let options = Options { ledger_forgets: true, concurrency: 4, ..Options::default() };
         let sender = Sender {
@@ -364,13 +356,13 @@ impl Hosts {
     }
 
     fn start_receiver(&self) {
-        let (life, ledger) = self.new_life(&self.receiver.life);
+        let (life, ledger) = self.new_life("receiver", &self.receiver.life);
         self.start_sweeper(Arc::clone(&ledger), &life);
         let applier = self.applier(Arc::clone(&ledger));
         let (mut tail, stop) = (SimTail::resume(&self.receiver.disk), life.stop.clone());
         tokio::spawn(async move { applier.run(&mut tail, stop).await });
         let (applier, disk) = (self.applier(ledger), Arc::clone(&self.receiver.disk));
-        let note = self.notes.path().join("receiver.json");
+        let note = self.world.disks.path().join("receiver.json");
         tokio::spawn(async move {
             let mut recoverer = Recoverer::new("receiving/receiver").noting(note);
             while !life.stop.is_cancelled() {

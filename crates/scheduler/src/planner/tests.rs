@@ -7,7 +7,7 @@ use super::*;
 use crate::plan::tests::{at, campaign, content, recipient, window};
 
 fn snapshot(people: u32) -> Snapshot {
-    let people = (0..people).map(recipient).collect();
+    let people = (0..people).map(recipient);
     Snapshot::take(campaign(), people, vec![content("*")]).snapshot
 }
 
@@ -81,7 +81,7 @@ async fn one_bad_media_file_leaves_out_only_those_who_were_to_get_it() {
     let with = |id: &str, media| crate::intake::Content { media: Some(media), ..content(id) };
     let good = with("*", Media::Id("1037".into()));
     let bad = with("r00001", Media::Path("/nowhere/pack.jpg".into()));
-    let people = (0..3).map(recipient).collect();
+    let people = (0..3).map(recipient);
     let snapshot = Snapshot::take(campaign, people, vec![good, bad]).snapshot;
     planner.plan(&snapshot, &frame(), at(900), &|_| {}).await.unwrap();
     let counts = planner.ledger.counts(&frame().run).await.unwrap();
@@ -93,8 +93,8 @@ async fn one_bad_media_file_leaves_out_only_those_who_were_to_get_it() {
 async fn a_run_that_could_send_nothing_is_not_begun() {
     let dir = tempfile::tempdir().unwrap();
     let planner = planner(dir.path());
-    let people = (0..3).map(recipient).collect();
-    let empty = Snapshot::take(campaign(), people, vec![]).snapshot;
+    let people = (0..3).map(recipient);
+    let empty = Snapshot::take(campaign(), people, Vec::<crate::intake::Content>::new()).snapshot;
     let error = planner.plan(&empty, &frame(), at(900), &|_| {}).await;
     assert!(matches!(error, Err(PlanError::NothingToSend(_))));
     assert!(planner.ledger.run(&frame().run).await.unwrap().is_none(), "content may still come");

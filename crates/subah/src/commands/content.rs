@@ -1,6 +1,5 @@
 //! `content import|undo|list|preview`.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -106,7 +105,9 @@ fn import(config: &Config, args: &ImportArgs, date: NaiveDate) -> Result<Answer>
     let home = args.file.parent().filter(|home| !home.as_os_str().is_empty());
     let desk = MediaDesk::new(home.unwrap_or(Path::new(".")), template.header.media_kind())?;
     let mut settle = |content: &mut Content| desk.settle(content);
-    let read = read_content(&bytes, &rules, template, &mut settle)
+    let mut draft = Draft::new(&files.content_path(date))?;
+    let mut add = |content: Content| draft.add(&content);
+    let read = read_content(&bytes, &rules, template, &mut settle, &mut add)
         .with_context(|| format!("import {}", args.file.display()))?;
     if let Err(nothing) = judge(config, &args.file, &read.findings, args.strict) {
         let held = if args.strict || args.dry_run { 0 } else { hold_named(&files, date, &read)? };
@@ -116,20 +117,20 @@ fn import(config: &Config, args: &ImportArgs, date: NaiveDate) -> Result<Answer>
             nothing.context(format!("{held} recipients get nothing on {date} until a row of theirs is good, and nothing else changes"))
         });
     }
-    let speaks_to_all =
-        |row: &Content| row.recipient_id.as_str() == EVERYONE && row.held_back.is_none();
-    if read.unattributed > 0 && read.rows.iter().any(speaks_to_all) && !args.yes {
+    if read.unattributed > 0 && read.is_good(EVERYONE) && !args.yes {
         bail!(
             "nothing was imported: {} refused rows do not say whom they are for, and those people would get the text of *; put the rows right, or --yes",
             read.unattributed
         );
     }
-    let mut draft = Draft::new(&files.content_path(date))?;
-    read.rows.iter().for_each(|content| draft.add(content));
+    if !read.held.is_empty() {
+        let counts = |row: &Content| !read.held.contains_key(row.recipient_id.as_str());
+        draft = draft.filter_map(|row: Content| Some(row).filter(counts))?;
+    }
+    add_held(&read, &mut draft);
     let lost = if read.unattributed == 0 { 0 } else { hold_lost(&files, date, &read, &mut draft)? };
     draft.replace("rows of content", args.guard(config.recipients.shrink_max))?;
-    for content in read.rows.iter().filter(|content| content.held_back.is_some()).take(SHOWN) {
-        let id = output::shown(content.recipient_id.as_str());
+    for id in read.held.keys().take(SHOWN).map(|id| output::shown(id)) {
         println!("held back: {id} gets nothing on {date} until a row of theirs is good");
     }
     if lost > 0 {
@@ -144,22 +145,26 @@ fn import(config: &Config, args: &ImportArgs, date: NaiveDate) -> Result<Answer>
     Ok(Answer::from_bool(read.findings.refused.is_empty()))
 }
 
+/// Rows that say only whom to send nothing.
+fn add_held(read: &ReadContent, draft: &mut Draft) {
+    read.held.iter().for_each(|(id, why)| draft.add(&Content::held_back(id, why)));
+}
+
 /// No row of a file is good: what is stored stays, but not for those whom its rows name.
 fn hold_named(files: &Files, date: NaiveDate, read: &ReadContent) -> Result<usize> {
-    let held: HashSet<&str> = read.rows.iter().map(|row| row.recipient_id.as_str()).collect();
-    if held.is_empty() || !files.content_path(date).exists() {
+    if read.held.is_empty() || !files.content_path(date).exists() {
         return Ok(0);
     }
     let mut draft = Draft::new(&files.content_path(date))?;
     files::each_line(&files.content_path(date), |line| {
         let Ok(stored) = serde_json::from_slice::<Content>(line) else { return };
-        if !held.contains(stored.recipient_id.as_str()) {
+        if !read.held.contains_key(stored.recipient_id.as_str()) {
             draft.add(&stored);
         }
     })?;
-    read.rows.iter().for_each(|row| draft.add(row));
+    add_held(read, &mut draft);
     draft.replace("rows of content", Guard { shrink_max: 1.0, yes: true, dry_run: false })?;
-    Ok(held.len())
+    Ok(read.held.len())
 }
 
 /// A refused row that does not say whom it was for may have been anybody's own: those who
@@ -170,12 +175,11 @@ fn hold_lost(
     read: &ReadContent,
     draft: &mut Draft,
 ) -> Result<usize> {
-    let present: HashSet<&str> = read.rows.iter().map(|row| row.recipient_id.as_str()).collect();
     let mut lost = 0;
     files::each_line(&files.content_path(date), |line| {
         let Ok(stored) = serde_json::from_slice::<Content>(line) else { return };
         let id = stored.recipient_id.as_str();
-        if id != EVERYONE && !present.contains(id) {
+        if id != EVERYONE && !read.names(id) {
             draft.add(&Content::held_back(id, "a refused row may have been theirs"));
             lost += 1;
         }

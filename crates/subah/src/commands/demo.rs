@@ -51,8 +51,10 @@ pub async fn run(args: &DemoArgs) -> Result<Answer> {
     read_recipients(recipients_csv(args).as_bytes(), &rules, &mut take)
         .context("demo recipients")?;
     let (csv, template) = (content_csv(args), &config.campaign.template);
-    let content = read_content(csv.as_bytes(), &rules, template, &mut |_| Ok(()));
-    let content = content.context("demo content")?.rows;
+    let mut content = Vec::new();
+    let mut take = |row| content.push(row);
+    read_content(csv.as_bytes(), &rules, template, &mut |_| Ok(()), &mut take)
+        .context("demo content")?;
     let snapshot = Snapshot::take(config.campaign.clone(), recipients, content).snapshot;
     rehearsal::rehearse(config, snapshot, date, args.engine, &args.rehearsal).await
 }

@@ -9,7 +9,7 @@ use cloud_api::media::check_file;
 use domain::{Clock, RunId, Suppression, SystemClock};
 use ledger::Phase;
 use scheduler::capacity::Capacity;
-use scheduler::intake::Content;
+use scheduler::intake::content::KeptContent;
 use scheduler::intake::recipients::plain_id;
 use scheduler::plan::LeftOut;
 use scheduler::snapshot::Taken;
@@ -76,7 +76,7 @@ fn strangers(taken: &Taken) -> Vec<(String, Option<String>)> {
         let ids = taken.snapshot.rows.iter().map(|row| row.recipient.id.as_str());
         ids.map(|id| (plain_id(id), id)).collect()
     };
-    let meant = |content: &Content| {
+    let meant = |content: &KeptContent| {
         let id = content.recipient_id.as_str();
         (id.to_owned(), known.get(&plain_id(id)).map(|id| (*id).to_owned()))
     };

@@ -160,7 +160,7 @@ fn import(config: &Config, args: &ImportArgs, rules: Rules) -> Result<Answer> {
         files::each_line(&files.recipients_path(), |line| {
             serde_json::from_slice(line).iter().for_each(|stored| keeper.learn(stored));
         })?;
-        draft = draft.map(|recipient: Recipient| keeper.settle(recipient))?;
+        draft = draft.filter_map(|recipient: Recipient| Some(keeper.settle(recipient)))?;
     }
     files::each_line(&files.recipients_path(), |line| {
         let stored = serde_json::from_slice(line).ok().and_then(|stored| keeper.keep(stored));

@@ -77,19 +77,21 @@ impl Draft {
         }
     }
 
-    /// The same rows, each changed.
+    /// The same rows, each changed or left out.
     ///
     /// # Errors
     /// When they cannot be read back or written.
-    pub fn map<T: Serialize + DeserializeOwned>(
+    pub fn filter_map<T: Serialize + DeserializeOwned>(
         mut self,
-        change: impl Fn(T) -> T,
+        change: impl Fn(T) -> Option<T>,
     ) -> Result<Draft> {
         self.flush()?;
         let mut next = Draft::new(&self.path)?;
         let file = File::open(self.out.get_ref().path()).context("read the import back")?;
         for line in BufReader::new(file).lines() {
-            next.add(&change(serde_json::from_str(&line?)?));
+            if let Some(row) = change(serde_json::from_str(&line?)?) {
+                next.add(&row);
+            }
         }
         Ok(next)
     }
