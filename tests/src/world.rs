@@ -60,6 +60,8 @@ pub struct World {
     pub setup: Setup,
     pub run: RunId,
     rng: Mutex<SmallRng>,
+    /// Snapshots, and what hosts note of the store: files that outlive processes.
+    disks: tempfile::TempDir,
     started: tokio::time::Instant,
 }
 
@@ -78,6 +80,11 @@ impl World {
     pub fn span(&self, max: Duration) -> Duration {
         use rand::RngExt;
         max.mul_f64(self.draw(|rng| rng.random::<f64>()))
+    }
+
+    /// Since the beginning, for logs.
+    pub fn seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
     }
 
     /// The true time, which no process sees exactly.
@@ -114,6 +121,7 @@ async fn morning(setup: Setup) -> Verdict {
         setup,
         run: "daily-pack@2026-11-21".parse().expect("a run's name"),
         rng: Mutex::new(SmallRng::seed_from_u64(setup.seed)),
+        disks: tempfile::tempdir().expect("a temporary folder"),
         started: tokio::time::Instant::now(),
     });
     let store = Arc::new(Store::new(Arc::clone(&world)));

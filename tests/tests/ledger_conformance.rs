@@ -10,7 +10,7 @@ use domain::{NumberId, SystemClock, Window};
 use ledger::members::{self, Excused};
 use ledger::recovery::{Progress, Recoverer};
 use ledger::redis::Options;
-use ledger::{Discarded, Ledger, LedgerError, Model, Redis, RunHeader, Sqlite};
+use ledger::{Discarded, IntentAnswer, Ledger, LedgerError, Model, Redis, RunHeader, Sqlite};
 use tests::conformance;
 use tests::redis_server::RedisServer;
 
@@ -110,6 +110,66 @@ async fn a_plan_made_anew_by_one_is_seen_by_the_other(one: &dyn Ledger, other: &
     let claims = other.claim(&y, 5).await.unwrap().claims;
     assert_eq!(claims.len(), 2, "the lanes are those of the new plan");
     assert!(claims.iter().all(|claim| claim.header.snapshot == "def"));
+}
+
+/// What one process was granted and another has only seen: a store that lost it since, without
+/// a restart, grants nothing to either.
+async fn put_back(
+    one: &dyn Ledger,
+    other: &dyn Ledger,
+    keep: impl AsyncFn(),
+    back: impl AsyncFn(),
+) {
+    let stage = conformance::Stage::new(one, "put-back", 5).await;
+    stage.plan().await;
+    let claims = one.claim(&stage.lane, 1).await.unwrap().claims;
+    keep().await;
+    assert_eq!(stage.intent(&claims[0], 1).await, IntentAnswer::Granted);
+    let seen = other.claim(&stage.lane, 1).await.unwrap().claims;
+    assert_eq!(seen.len(), 1);
+    back().await;
+    let refused = other.claim(&stage.lane, 5).await;
+    assert!(matches!(refused, Err(LedgerError::Fenced { .. })), "{refused:?}");
+    assert_eq!(other.fenced_runs().await.unwrap(), std::slice::from_ref(&stage.run));
+    assert!(one.claim(&stage.lane, 5).await.is_err(), "the other one's doubt is everybody's");
+}
+
+#[tokio::test]
+async fn a_model_that_is_put_back_grants_nothing_to_who_has_seen_more() {
+    let model = Model::new(Arc::new(SystemClock));
+    let kept = std::sync::Mutex::new(None);
+    let keep = async || *kept.lock().unwrap() = Some(model.memory());
+    let back = async || model.put_back(kept.lock().unwrap().take());
+    put_back(&model, &model.client(), keep, back).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_is_put_back_grants_nothing_to_who_has_seen_more() {
+    let server = RedisServer::start();
+    let options = Options::new(&server.url(), "back", false);
+    let one = Redis::connect(&options).await.unwrap();
+    let other = Redis::connect(&options).await.unwrap();
+    let con = redis::Client::open(server.url()).unwrap();
+    let con = con.get_multiplexed_async_connection().await.unwrap();
+    let kept = std::sync::Mutex::new(Vec::new());
+    let keep = async || {
+        let mut con = con.clone();
+        let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut con).await.unwrap();
+        for key in keys {
+            let dump: Vec<u8> = redis::cmd("DUMP").arg(&key).query_async(&mut con).await.unwrap();
+            kept.lock().unwrap().push((key, dump));
+        }
+    };
+    let back = async || {
+        let mut con = con.clone();
+        let kept = kept.lock().unwrap().clone();
+        for (key, dump) in kept {
+            let mut restore = redis::cmd("RESTORE");
+            let restore = restore.arg(&key).arg(0).arg(dump).arg("REPLACE");
+            let () = restore.query_async(&mut con).await.unwrap();
+        }
+    };
+    put_back(&one, &other, keep, back).await;
 }
 
 #[tokio::test]

@@ -20,7 +20,9 @@ use crate::transition::{Sighting, Witness};
 
 pub struct Model {
     clock: Arc<dyn Clock>,
-    tables: Mutex<Tables>,
+    tables: Arc<Mutex<Tables>>,
+    /// How much each run was seen to know by this client: see `redis/generation.rs`.
+    seen: Mutex<BTreeMap<RunId, u64>>,
 }
 
 #[derive(Clone, Default)]
@@ -34,6 +36,8 @@ struct Tables {
 #[derive(Clone)]
 struct RunTable {
     run: Run,
+    /// Grows with every change of a record.
+    generation: u64,
     /// The incarnation that it may be sent from under.
     incarnation: String,
     rows: BTreeMap<u32, Row>,
@@ -60,7 +64,14 @@ pub struct Memory(Tables);
 
 impl Model {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Model { clock, tables: Mutex::default() }
+        Model { clock, tables: Arc::default(), seen: Mutex::default() }
+    }
+
+    /// Another process's way to the same store.
+    #[must_use]
+    pub fn client(&self) -> Self {
+        let (clock, tables) = (Arc::clone(&self.clock), Arc::clone(&self.tables));
+        Model { clock, tables, seen: Mutex::default() }
     }
 
     pub fn memory(&self) -> Memory {
@@ -95,6 +106,36 @@ impl Model {
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().expect("no call panics while it holds the tables")
+    }
+
+    /// One call of this client: the store is doubted first where a run knows less than this
+    /// client has seen of it.
+    fn call<T>(&self, call: impl FnOnce(&mut Tables, Timestamp) -> T) -> T {
+        let (mut tables, now) = (self.tables(), self.clock.now());
+        if self.see(&tables) {
+            let held = tables.cells.get(store_mark::CELL).map(String::as_str);
+            let mut mark = StoreMark::parse(held);
+            mark.doubt(now);
+            tables.cells.insert(store_mark::CELL.to_owned(), mark.text());
+        }
+        let answer = call(&mut tables, now);
+        self.see(&tables);
+        answer
+    }
+
+    /// Notes how much each run knows; true when an open one knows less than was seen.
+    fn see(&self, tables: &Tables) -> bool {
+        let incarnation = tables.incarnation();
+        let mut seen = self.seen.lock().expect("no panic while held");
+        seen.retain(|run, _| tables.runs.contains_key(run));
+        let mut knows_less = false;
+        for (id, table) in &tables.runs {
+            let seen = seen.entry(id.clone()).or_default();
+            let fenced = table.incarnation != incarnation;
+            knows_less |= !fenced && table.generation < *seen;
+            *seen = if fenced { table.generation } else { table.generation.max(*seen) };
+        }
+        knows_less
     }
 }
 
@@ -147,6 +188,7 @@ impl Rows for Tables {
         let incarnation = self.incarnation();
         let fresh = || RunTable {
             run: run.clone(),
+            generation: 0,
             incarnation,
             witnesses: BTreeMap::new(),
             rows: BTreeMap::new(),
@@ -212,6 +254,7 @@ impl Rows for Tables {
     fn put(&mut self, run: &Run, index: u32, record: &Record, was: State) -> Result<()> {
         let table = self.table(&run.header.id)?;
         let schedule = record.schedule(&run.header.policy);
+        table.generation += 1;
         let Some(row) = table.rows.get_mut(&index) else { return Ok(()) };
         let (lane, before) = (row.record.lane, row.schedule);
         row.record = record.clone();
@@ -320,11 +363,12 @@ impl Ledger for Model {
     }
 
     async fn run(&self, run: &RunId) -> Result<Option<Run>> {
-        self.tables().run(run)
+        self.call(|tables, _| tables.run(run))
     }
 
     async fn runs(&self) -> Result<Vec<Run>> {
-        let mut runs: Vec<Run> = self.tables().runs.values().map(|t| t.run.clone()).collect();
+        let runs = |tables: &mut Tables, _| tables.runs.values().map(|t| t.run.clone()).collect();
+        let mut runs: Vec<Run> = self.call(runs);
         runs.sort_by_key(|run| run.header.window.opens);
         Ok(runs)
     }
@@ -335,27 +379,27 @@ impl Ledger for Model {
     }
 
     async fn claim(&self, lane: &NumberId, k: usize) -> Result<Claimed> {
-        core::claim(&mut *self.tables(), lane, k, self.clock.now())
+        self.call(|tables, now| core::claim(tables, lane, k, now))
     }
 
     async fn intent(&self, requests: &[IntentRequest]) -> Result<Vec<IntentAnswer>> {
-        core::intent(&mut *self.tables(), requests, self.clock.now())
+        self.call(|tables, now| core::intent(tables, requests, now))
     }
 
     async fn result(&self, results: &[AttemptResult]) -> Result<Vec<State>> {
-        core::result(&mut *self.tables(), results, self.clock.now())
+        self.call(|tables, now| core::result(tables, results, now))
     }
 
     async fn release(&self, releases: &[Release]) -> Result<()> {
-        core::release(&mut *self.tables(), releases, self.clock.now())
+        self.call(|tables, now| core::release(tables, releases, now))
     }
 
     async fn apply(&self, facts: &[WebhookFact]) -> Result<Vec<Applied>> {
-        core::apply(&mut *self.tables(), facts, self.clock.now())
+        self.call(|tables, now| core::apply(tables, facts, now))
     }
 
     async fn amend(&self, amendments: &[Amendment]) -> Result<Vec<Amended>> {
-        core::amend(&mut *self.tables(), amendments, self.clock.now())
+        self.call(|tables, now| core::amend(tables, amendments, now))
     }
 
     async fn reopen(&self, run: &RunId, until: Timestamp) -> Result<Run> {
@@ -363,7 +407,7 @@ impl Ledger for Model {
     }
 
     async fn sweep(&self, run: &RunId, limit: usize) -> Result<Swept> {
-        core::sweep(&mut *self.tables(), run, limit, self.clock.now())
+        self.call(|tables, now| core::sweep(tables, run, limit, now))
     }
 
     async fn counts(&self, run: &RunId) -> Result<Counts> {

@@ -9,6 +9,7 @@
 mod calls;
 mod combine;
 mod damage;
+mod generation;
 mod keys;
 mod link;
 mod preflight;
@@ -105,6 +106,8 @@ struct Cache {
     until: HashMap<RunId, Option<Timestamp>>,
     bodies: HashMap<(RunId, String), Arc<str>>,
     records: HashMap<(RunId, u32), Vec<u8>>,
+    /// How much each run was seen to know.
+    generations: HashMap<RunId, u64>,
 }
 
 #[derive(Clone)]
@@ -225,7 +228,8 @@ impl Redis {
         let mut con = self.con();
         let mut call = self.scripts.run.key(self.keys.meta(id));
         let call =
-            call.key(self.keys.cell(store_mark::CELL)).arg(self.test_time()).arg(op).arg(value);
+            call.key(self.keys.cell(store_mark::CELL)).arg(self.test_time()).arg(self.seen(id));
+        let call = call.arg(op).arg(value);
         let row: Vec<Option<String>> =
             call.invoke_async(&mut con).await.map_err(|e| failed(doing, e))?;
         let [
@@ -240,6 +244,7 @@ impl Redis {
             header,
             begun,
             now,
+            generation,
         ] = row.as_slice()
         else {
             return Err(unexpected(doing, "run.lua", row.len()));
@@ -248,6 +253,7 @@ impl Redis {
         let (Some(phase), Some(cursor), Some(header)) = (phase, cursor, header) else {
             return Ok(None);
         };
+        self.saw(id, generation.as_deref().unwrap_or_default(), fenced.as_deref() == Some("1"));
         let corrupt = |what: &str, why: String| LedgerError::Corrupt {
             run: id.clone(),
             what: what.to_owned(),
@@ -462,15 +468,16 @@ impl Redis {
         call.key(self.keys.due(id, lane)).key(self.keys.records(id)).key(self.keys.messages(id));
         call.key(self.keys.cell(store_mark::CELL));
         let answer: RedisResult<Vec<Vec<u8>>> =
-            call.arg(self.test_time()).arg(k).invoke_async(&mut con).await;
+            call.arg(self.test_time()).arg(self.seen(id)).arg(k).invoke_async(&mut con).await;
         let answer = answer.map_err(|e| failed("claim deliveries", e))?;
         let text = |at: usize| String::from_utf8_lossy(answer.get(at).map_or(&[], Vec::as_slice));
-        let Some(rows) = answer.get(6..) else {
+        let Some(rows) = answer.get(7..) else {
             return Err(unexpected("claim deliveries", "peek.lua", answer.len()));
         };
         let (phase, now, fenced, until, next) = (text(0), text(1), text(2), text(3), text(4));
         let begun_at = text(5).into_owned();
         let (phase, now) = (Phase::parse(&phase), self.heard(&now));
+        self.saw(id, &text(6), fenced == "1");
         if fenced == "1" && phase == Some(Phase::Open) {
             return Err(LedgerError::Fenced { engine: "redis", run: id.clone() });
         }

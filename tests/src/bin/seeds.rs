@@ -42,6 +42,9 @@ struct Args {
     /// Stop at the first seed that fails
     #[arg(long)]
     fail_fast: bool,
+    /// Log what happens, in virtual time: for one seed
+    #[arg(long)]
+    tell: bool,
     /// Mornings simulated at once
     #[arg(long, default_value_t = 2)]
     at_once: u32,
@@ -49,6 +52,7 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    let _flush = args.tell.then(|| telemetry::log::start("debug"));
     let policy = match args.policy {
         Policy::Hold => OnAmbiguous::Hold,
         Policy::Evidence => OnAmbiguous::Evidence,

@@ -225,6 +225,7 @@ pub async fn reign(world: Arc<World>, store: Arc<Store>, hosts: Arc<Hosts>) {
 }
 
 fn harm(what: usize, world: &Arc<World>, rates: &Rates, store: &Arc<Store>, hosts: &Arc<Hosts>) {
+    tracing::debug!(at = world.seconds(), "harm {what}");
     match what {
         0 => hosts.crash_one(world.chance(rates.power_cut)),
         1 => hosts.freeze_one(world.span(rates.freeze_max)),

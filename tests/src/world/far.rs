@@ -186,6 +186,7 @@ impl Far {
         let taken =
             Taken { delivery: named.delivery.clone(), nonce, arrives, reported, at: world.now() };
         self.oracle.lock().expect("one thread").taken.push(taken);
+        tracing::debug!(at = world.seconds(), "takes {} {nonce}", named.delivery);
         let wamid = format!("wamid.{nonce}");
         let mut at = self.report(&wamid, named, "sent", None, world.now());
         match fate {

@@ -148,8 +148,10 @@ fn now_or_never<T>(call: impl Future<Output = T>) -> T {
 
 /// One process's way to the store.
 pub struct Link {
-    pub store: Arc<Store>,
-    pub life: Arc<Life>,
+    store: Arc<Store>,
+    life: Arc<Life>,
+    host: String,
+    model: Model,
 }
 
 /// How careful a call has to be simulated: those of the send path have gaps that matter.
@@ -163,6 +165,11 @@ enum Gap {
 }
 
 impl Link {
+    pub fn new(store: &Arc<Store>, life: &Arc<Life>, host: &str) -> Self {
+        let (store, life) = (Arc::clone(store), Arc::clone(life));
+        Link { model: store.model.client(), store, life, host: host.to_owned() }
+    }
+
     async fn call<T>(
         &self,
         doing: &'static str,
@@ -185,7 +192,9 @@ impl Link {
             return Err(lost(doing));
         }
         self.store.remember();
+        self.store.remember();
         let answer = call.await;
+        tracing::debug!(at = world.seconds(), host = self.host, ok = answer.is_ok(), "{doing}");
         if world.chance(rates.lost_reply) {
             tokio::time::sleep(Duration::from_millis(500)).await;
             self.life.pass().await;
@@ -210,83 +219,83 @@ impl Ledger for Link {
     }
 
     async fn now(&self) -> Result<Timestamp> {
-        self.call("now", Gap::Short, self.store.model.now()).await
+        self.call("now", Gap::Short, self.model.now()).await
     }
 
     async fn begin_run(&self, header: &RunHeader) -> Result<Begun> {
-        self.call("begin", Gap::Stretched, self.store.model.begin_run(header)).await
+        self.call("begin", Gap::Stretched, self.model.begin_run(header)).await
     }
 
     async fn plan_chunk(&self, run: &RunId, chunk: &PlanChunk) -> Result<u32> {
-        self.call("plan", Gap::Stretched, self.store.model.plan_chunk(run, chunk)).await
+        self.call("plan", Gap::Stretched, self.model.plan_chunk(run, chunk)).await
     }
 
     async fn seal(&self, run: &RunId) -> Result<Run> {
-        self.call("seal", Gap::Stretched, self.store.model.seal(run)).await
+        self.call("seal", Gap::Stretched, self.model.seal(run)).await
     }
 
     async fn mark_started(&self, run: &RunId) -> Result<Run> {
-        self.call("start", Gap::Short, self.store.model.mark_started(run)).await
+        self.call("start", Gap::Short, self.model.mark_started(run)).await
     }
 
     async fn set_phase(&self, run: &RunId, phase: Phase) -> Result<Run> {
-        self.call("phase", Gap::Short, self.store.model.set_phase(run, phase)).await
+        self.call("phase", Gap::Short, self.model.set_phase(run, phase)).await
     }
 
     async fn discard(&self, run: &RunId) -> Result<Discarded> {
-        self.call("discard", Gap::Stretched, self.store.model.discard(run)).await
+        self.call("discard", Gap::Stretched, self.model.discard(run)).await
     }
 
     async fn run(&self, run: &RunId) -> Result<Option<Run>> {
-        self.call("run", Gap::Short, self.store.model.run(run)).await
+        self.call("run", Gap::Short, self.model.run(run)).await
     }
 
     async fn runs(&self) -> Result<Vec<Run>> {
-        self.call("runs", Gap::Short, self.store.model.runs()).await
+        self.call("runs", Gap::Short, self.model.runs()).await
     }
 
     async fn active_runs(&self) -> Result<Vec<Run>> {
-        self.call("runs", Gap::Short, self.store.model.active_runs()).await
+        self.call("runs", Gap::Short, self.model.active_runs()).await
     }
 
     async fn claim(&self, lane: &NumberId, k: usize) -> Result<Claimed> {
-        self.call("claim", Gap::Late, self.store.model.claim(lane, k)).await
+        self.call("claim", Gap::Late, self.model.claim(lane, k)).await
     }
 
     async fn intent(&self, requests: &[IntentRequest]) -> Result<Vec<IntentAnswer>> {
-        self.call("intent", Gap::Stretched, self.store.model.intent(requests)).await
+        self.call("intent", Gap::Stretched, self.model.intent(requests)).await
     }
 
     async fn result(&self, results: &[AttemptResult]) -> Result<Vec<State>> {
-        self.call("result", Gap::Stretched, self.store.model.result(results)).await
+        self.call("result", Gap::Stretched, self.model.result(results)).await
     }
 
     async fn release(&self, releases: &[Release]) -> Result<()> {
-        self.call("release", Gap::Stretched, self.store.model.release(releases)).await
+        self.call("release", Gap::Stretched, self.model.release(releases)).await
     }
 
     async fn apply(&self, facts: &[WebhookFact]) -> Result<Vec<Applied>> {
-        self.call("apply", Gap::Stretched, self.store.model.apply(facts)).await
+        self.call("apply", Gap::Stretched, self.model.apply(facts)).await
     }
 
     async fn amend(&self, amendments: &[Amendment]) -> Result<Vec<Amended>> {
-        self.call("amend", Gap::Short, self.store.model.amend(amendments)).await
+        self.call("amend", Gap::Short, self.model.amend(amendments)).await
     }
 
     async fn reopen(&self, run: &RunId, until: Timestamp) -> Result<Run> {
-        self.call("reopen", Gap::Short, self.store.model.reopen(run, until)).await
+        self.call("reopen", Gap::Short, self.model.reopen(run, until)).await
     }
 
     async fn sweep(&self, run: &RunId, limit: usize) -> Result<Swept> {
-        self.call("sweep", Gap::Short, self.store.model.sweep(run, limit)).await
+        self.call("sweep", Gap::Short, self.model.sweep(run, limit)).await
     }
 
     async fn counts(&self, run: &RunId) -> Result<Counts> {
-        self.call("counts", Gap::Short, self.store.model.counts(run)).await
+        self.call("counts", Gap::Short, self.model.counts(run)).await
     }
 
     async fn recount(&self, run: &RunId) -> Result<Counts> {
-        self.call("recount", Gap::Short, self.store.model.recount(run)).await
+        self.call("recount", Gap::Short, self.model.recount(run)).await
     }
 
     async fn list(
@@ -296,24 +305,24 @@ impl Ledger for Link {
         after: Option<u32>,
         limit: usize,
     ) -> Result<Vec<DeliveryView>> {
-        let list = self.store.model.list(run, filter, after, limit);
+        let list = self.model.list(run, filter, after, limit);
         self.call("list", Gap::Short, list).await
     }
 
     async fn content(&self, run: &RunId, hash: &str) -> Result<Arc<str>> {
-        self.store.model.content(run, hash).await
+        self.model.content(run, hash).await
     }
 
     async fn health(&self) -> Result<Health> {
-        self.store.model.health().await
+        self.model.health().await
     }
 
     async fn incarnation(&self) -> Result<Option<String>> {
-        self.call("incarnation", Gap::Short, self.store.model.incarnation()).await
+        self.call("incarnation", Gap::Short, self.model.incarnation()).await
     }
 
     async fn count_anew(&self, run: &RunId) -> Result<()> {
-        self.call("count", Gap::Short, self.store.model.count_anew(run)).await
+        self.call("count", Gap::Short, self.model.count_anew(run)).await
     }
 
     async fn check_schema(&self) -> Result<()> {
@@ -321,22 +330,22 @@ impl Ledger for Link {
     }
 
     async fn run_ids(&self) -> Result<Vec<RunId>> {
-        self.call("runs", Gap::Short, self.store.model.run_ids()).await
+        self.call("runs", Gap::Short, self.model.run_ids()).await
     }
 
     async fn fenced_runs(&self) -> Result<Vec<RunId>> {
-        self.call("fenced", Gap::Short, self.store.model.fenced_runs()).await
+        self.call("fenced", Gap::Short, self.model.fenced_runs()).await
     }
 
     async fn lift_fence(&self, incarnation: &str) -> Result<()> {
-        self.call("lift", Gap::Stretched, self.store.model.lift_fence(incarnation)).await
+        self.call("lift", Gap::Stretched, self.model.lift_fence(incarnation)).await
     }
 
     async fn read_cell(&self, name: &str) -> Result<Option<String>> {
-        self.call("cell", Gap::Short, self.store.model.read_cell(name)).await
+        self.call("cell", Gap::Short, self.model.read_cell(name)).await
     }
 
     async fn swap_cell(&self, name: &str, expected: Option<&str>, new: &str) -> Result<bool> {
-        self.call("cell", Gap::Short, self.store.model.swap_cell(name, expected, new)).await
+        self.call("cell", Gap::Short, self.model.swap_cell(name, expected, new)).await
     }
 }

@@ -1,12 +1,16 @@
 -- What a lane has due: {phase, now, fenced, until or '', when the first of the rest is due or
--- '', begun_at or '', (index, due, record, message)*}. Changes nothing; the claim is a compare-and-set.
--- KEYS meta, due, records, messages, store mark · ARGV time, how many
+-- '', begun_at or '', generation, (index, due, record, message)*}. Changes nothing of the run; the
+-- claim is a compare-and-set.
+-- KEYS meta, due, records, messages, store mark · ARGV time, generation that was seen ('' for
+-- none), how many
+local knows = generation(ARGV[2])
 local meta = redis.call('HMGET', KEYS[1], 'phase', 'incarnation', 'until', 'begun_at')
 local fenced = '0'
 if meta[2] ~= incarnation() then fenced = '1' end
-local answer = {meta[1] or '', now_text, fenced, meta[3] or '', '', meta[4] or ''}
+local answer = {meta[1] or '', now_text, fenced, meta[3] or '', '', meta[4] or '',
+  string.format('%.0f', knows)}
 if meta[1] ~= 'open' or fenced == '1' then return answer end
-local most = tonumber(ARGV[2])
+local most = tonumber(ARGV[3])
 local due = redis.call('ZRANGE', KEYS[2], 0, most, 'WITHSCORES')
 for at = 1, #due, 2 do
   local index, at_text = due[at], string.format('%.0f', due[at + 1])

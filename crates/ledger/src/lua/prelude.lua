@@ -21,6 +21,28 @@ local function mark()
   local id, epoch = string.match(text, '"id":"([^"]*)"'), string.match(text, '"epoch":(%d+)')
   return (id or '') .. '.' .. (epoch or '0'), text
 end
+local function doubt()
+  local _, text = mark()
+  local epoch = string.match(text, '"epoch":(%d+)')
+  local next = string.format('%.0f', math.max((tonumber(epoch) or 0) + 1, now))
+  if epoch then
+    text = string.gsub(text, '"epoch":%d+', '"epoch":' .. next, 1)
+  else
+    text = '{"id":"","epoch":' .. next .. ',"settled":false}'
+  end
+  redis.call('SET', KEYS[#KEYS], text)
+end
 local function incarnation()
   return id_after('server', 'run_id:') .. '-' .. id_after('replication', 'master_replid:') .. '-' .. mark()
+end
+-- How much the run whose meta is the first key knows: grows with every change, also over plans.
+-- A run that is open and knows less than the caller has seen of it was put back: the store is
+-- doubted in this very step, before anything is granted.
+local function generation(seen)
+  local held = redis.call('HMGET', KEYS[1], 'generation', 'incarnation')
+  local knows = tonumber(held[1] or '') or 0
+  if held[2] and seen ~= '' and knows < tonumber(seen) and held[2] == incarnation() then
+    doubt()
+  end
+  return knows
 end

@@ -1,6 +1,6 @@
 -- Begins, reads or changes a run. Answers {created, phase, cursor, sealed_at, started_at,
--- until, resends, fenced, header, begun_at, now}; phase is false when there is no such run.
--- KEYS meta, store mark · ARGV time, operation, value
+-- until, resends, fenced, header, begun_at, now, generation}; phase is false when there is no such run.
+-- KEYS meta, store mark · ARGV time, generation that was seen ('' for none), operation, value
 --   begin <header>       insert if absent
 --   read
 --   seal <total>         planning -> open, when the cursor has reached the total
@@ -8,21 +8,20 @@
 --   phase <name>
 --   reopen <until>       a run that is over goes on until then
 --   lift <incarnation>   sends may go on under it, if it still is the store's
-local op, value = ARGV[2], ARGV[3]
+local op, value = ARGV[3], ARGV[4]
+local knows = generation(ARGV[2])
 local created = 0
 local function get(field) return redis.call('HGET', KEYS[1], field) end
 local function set(...) redis.call('HSET', KEYS[1], ...) end
 if op == 'begin' and redis.call('EXISTS', KEYS[1]) == 0 then
   set('header', value, 'phase', 'planning', 'cursor', 0, 'incarnation', incarnation(),
-    'begun_at', now_text)
+    'begun_at', now_text, 'generation', now_text)
+  knows = now
   created = 1
   local _, text = mark()
   if not string.find(text, '"settled":true', 1, true) then
     -- Nobody vouches for this store yet: whoever has merged merges once more, for this run.
-    local id, epoch = string.match(text, '"id":"([^"]*)"'), string.match(text, '"epoch":(%d+)')
-    local next = string.format('%.0f', math.max((tonumber(epoch) or 0) + 1, now))
-    redis.call('SET', KEYS[#KEYS],
-      '{"id":"' .. (id or '') .. '","epoch":' .. next .. ',"settled":false}')
+    doubt()
     set('incarnation', '')
   end
 elseif redis.call('EXISTS', KEYS[1]) == 1 then
@@ -44,4 +43,4 @@ local row = redis.call('HMGET', KEYS[1], 'phase', 'cursor', 'sealed_at', 'starte
 local fenced = 0
 if row[7] ~= incarnation() then fenced = 1 end
 return {created, row[1], row[2], row[3], row[4], row[5], row[6], fenced, row[8], row[9] or '',
-  now_text}
+  now_text, string.format('%.0f', knows)}

@@ -2,18 +2,22 @@
 -- ledger's guard: a record that changed meanwhile is not touched, and nothing is sent from
 -- a store that may have forgotten what it answered.
 -- KEYS meta, records, counts, look, due-prefix, witnesses, store mark
--- ARGV time, phase that the run was taken to be in, '1' when it must not be fenced, per item:
+-- ARGV time, generation that was seen ('' for none), phase that the run was taken to be in, '1'
+-- when it must not be fenced, per item:
 --   index, expected, new, state before, state after, lane, due, look, not after ('' for
 --   never), witness ('' for none), most resends on evidence ('' when it is none), how long
 --   the status took in microseconds (0 for others)
--- Answers {phase, now, per item: 'ok' | 'late' | 'phase' | 'fenced' | 'budget' | 'gone' |
+-- Answers {phase, now, generation, fenced, per item: 'ok' | 'late' | 'phase' | 'fenced' | 'budget' | 'gone' |
 --   '=' .. the record as it is}.
+local knows = generation(ARGV[2])
 local meta = redis.call('HMGET', KEYS[1], 'phase', 'incarnation')
 local phase = meta[1] or ''
-local fenced = ARGV[3] == '1' and meta[2] ~= incarnation()
-local answer = {phase, now_text}
+local is_fenced = meta[2] ~= incarnation()
+local fenced = ARGV[4] == '1' and is_fenced
+local answer = {phase, now_text, '', is_fenced and '1' or '0'}
+local changed = false
 local counts = {}
-for at = 4, #ARGV, 12 do
+for at = 5, #ARGV, 12 do
   local index, expected, lane = ARGV[at], ARGV[at + 1], ARGV[at + 5]
   local not_after, witness, resends_max = ARGV[at + 8], ARGV[at + 9], ARGV[at + 10]
   local held = redis.call('HGET', KEYS[2], index)
@@ -25,7 +29,7 @@ for at = 4, #ARGV, 12 do
     verdict = '=' .. held
   elseif fenced then
     verdict = 'fenced'
-  elseif phase ~= ARGV[2] then
+  elseif phase ~= ARGV[3] then
     verdict = 'phase'
   elseif not_after ~= '' and now >= tonumber(not_after) then
     verdict = 'late'
@@ -33,6 +37,7 @@ for at = 4, #ARGV, 12 do
     verdict = 'budget'
   else
     verdict = 'ok'
+    changed = true
     local was, is = ARGV[at + 3], ARGV[at + 4]
     redis.call('HSET', KEYS[2], index, ARGV[at + 2])
     counts[was] = (counts[was] or 0) - 1
@@ -67,4 +72,9 @@ end
 for state, n in pairs(counts) do
   if n ~= 0 then redis.call('HINCRBY', KEYS[3], state, n) end
 end
+if changed then
+  knows = knows + 1
+  redis.call('HSET', KEYS[1], 'generation', string.format('%.0f', knows))
+end
+answer[3] = string.format('%.0f', knows)
 return answer

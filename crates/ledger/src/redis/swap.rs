@@ -133,7 +133,7 @@ impl Redis {
         call.key(self.keys.records(id)).key(self.keys.counts(id));
         call.key(self.keys.look(id)).key(self.keys.due_prefix(id)).key(self.keys.witnesses(id));
         call.key(self.keys.cell(store_mark::CELL));
-        call.arg(self.test_time()).arg(phase.as_str()).arg(fence.as_str());
+        call.arg(self.test_time()).arg(self.seen(id)).arg(phase.as_str()).arg(fence.as_str());
         for s in swaps {
             call.arg(s.index).arg(&s.expected).arg(&s.new).arg(s.was.as_str()).arg(s.is.as_str());
             call.arg(s.lane).arg(&s.due).arg(&s.look).arg(&s.not_after);
@@ -141,13 +141,14 @@ impl Redis {
         }
         let answer: RedisResult<Vec<Vec<u8>>> = call.invoke_async(&mut con).await;
         let answer = answer.map_err(|e| failed("change deliveries", e))?;
-        let [phase, now, verdicts @ ..] = answer.as_slice() else {
+        let [phase, now, generation, fenced, verdicts @ ..] = answer.as_slice() else {
             return Err(unexpected("change deliveries", "swap.lua", answer.len()));
         };
         if verdicts.len() != swaps.len() {
             return Err(unexpected("change deliveries", "swap.lua", answer.len()));
         }
         self.heard(&String::from_utf8_lossy(now));
+        self.saw(id, &String::from_utf8_lossy(generation), fenced == b"1");
         if waits {
             self.wait_for_replicas(&mut con).await?;
         }
