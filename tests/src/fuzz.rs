@@ -8,7 +8,7 @@ use domain::callback::{Callback, CallbackKey, Proof};
 use domain::{Recipient, Timestamp, person};
 use scheduler::intake::Rules;
 use secrecy::SecretString;
-use sender::journal::{Entry, Read, replay};
+use sender::journal::{Read, Replay};
 
 /// A reader of bytes.
 pub type Target = fn(&[u8]);
@@ -115,12 +115,12 @@ pub fn graph_answer(bytes: &[u8]) {
 
 /// Lines are records: any sequence of them folds into facts.
 pub fn journal(bytes: &[u8]) {
-    let entries: Vec<Entry> =
-        bytes.split(|b| *b == b'\n').filter_map(sender::journal::decode).collect();
-    let read: Vec<Read> =
-        entries.into_iter().map(|entry| Read { entry, own: false, doubtful: false }).collect();
-    let replayed = replay(&read, "boot");
-    for fact in &replayed.facts {
+    let entries = bytes.split(|b| *b == b'\n').filter_map(sender::journal::decode);
+    let mut replay = Replay::new("boot");
+    let read = |entry| Read { entry, segment: 1, own: false };
+    let mut facts: Vec<_> = entries.map(read).filter_map(|read| replay.fold(read)).collect();
+    facts.extend(replay.finish(None).facts);
+    for fact in &facts {
         assert_ne!(fact.news.http, domain::Http::None, "a dead process has nothing under way");
     }
 }

@@ -172,6 +172,11 @@ impl Writer {
         &self.shared.synced_more
     }
 
+    /// The end of what is written: everything appended from now on lies behind it.
+    pub fn end(&self) -> Position {
+        self.shared.segment().end()
+    }
+
     /// The end of what is on the disk for sure.
     pub fn synced(&self) -> Position {
         *self.shared.synced.lock().expect("no panic while held")

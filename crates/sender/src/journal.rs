@@ -11,15 +11,13 @@ mod file;
 mod replay;
 
 pub use file::{FileJournal, decode};
-pub use replay::{Replay, replay};
+pub use replay::{Left, Replay, replay};
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use domain::{DeliveryId, Nonce, RunId, Timestamp};
+use domain::{DeliveryId, Nonce, Timestamp};
 use ledger::AttemptResult;
-use segment_log::LogError;
 use serde::{Deserialize, Serialize};
 
 /// One record. Stored as JSON; holds no name or text, but Meta's message ids, which are
@@ -40,19 +38,30 @@ pub enum Entry {
     Handled { id: DeliveryId },
 }
 
-/// An entry, and which process start wrote it.
+/// An entry, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
     pub entry: Entry,
+    pub segment: u64,
     /// Written by the process that reads it.
     pub own: bool,
-    /// What was written after it may be lost to a damaged disk: without an outcome it may have
-    /// gone.
-    pub doubtful: bool,
 }
 
-/// Whether the disk is waited for.
-pub use segment_log::Sync;
+/// Entries in the order in which they were written, some at a time: a journal may be larger
+/// than the memory.
+pub trait Entries: Send {
+    /// Empty when there are no more.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn next_batch(&mut self) -> Result<Vec<Read>, LogError>;
+
+    /// The latest segment of which something could not be read, once all are read. What was
+    /// written after an entry of it, or before, may be lost: without an outcome it may have gone.
+    fn damaged(&self) -> Option<u64>;
+}
+
+pub use segment_log::{LogError, Position, Sync};
 
 #[async_trait]
 pub trait Journal: Send + std::marker::Sync {
@@ -62,30 +71,21 @@ pub trait Journal: Send + std::marker::Sync {
     /// When it could not be written: nothing may be sent then.
     async fn append(&self, entry: &Entry, sync: Sync) -> Result<(), LogError>;
 
-    /// Everything that is kept, oldest first; with `Since`, only what processes before this
-    /// one left behind from that place on.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    async fn read(&self, which: Which) -> Result<Vec<Read>, LogError>;
+    /// Everything that is kept; with `Since`, only what processes before this one left behind
+    /// from that place on.
+    fn read(&self, which: Which) -> Box<dyn Entries>;
 
-    /// The attempts of these runs that earlier processes were granted, oldest first.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    async fn written(&self, runs: &[RunId]) -> Result<Vec<(DeliveryId, Nonce)>, LogError>;
+    /// The end of what is written: everything appended from now on lies behind it.
+    fn end(&self) -> Position;
 
     /// Everything before this place is in the ledger, by our own note.
-    fn merged_before(&self) -> u64;
+    fn merged_before(&self) -> Position;
 
-    /// Where what this process writes begins.
-    fn start(&self) -> u64;
-
-    /// Notes that all that earlier processes left behind is in the ledger.
+    /// Notes that everything before `place` is in the ledger, and forgets what is old.
     ///
     /// # Errors
     /// When the note cannot be written; then it is only merged once more.
-    async fn merged(&self) -> Result<(), LogError>;
+    fn merged(&self, place: Position) -> Result<(), LogError>;
 
     /// A file beside it for what is seen of the store; none where nothing is kept.
     fn note(&self) -> Option<PathBuf> {
@@ -103,30 +103,5 @@ pub trait Journal: Send + std::marker::Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
     All,
-    Since(u64),
-}
-
-/// Finds the attempts that were granted: a request was about to be written.
-#[derive(Default)]
-pub struct Writes {
-    /// Intents that nothing is known of yet.
-    open: HashMap<Nonce, DeliveryId>,
-}
-
-impl Writes {
-    /// The attempt, when the entry is the write of one of these runs.
-    pub fn fold(&mut self, entry: &Entry, runs: &[RunId]) -> Option<(DeliveryId, Nonce)> {
-        match entry {
-            Entry::Intent { id, nonce, .. } if runs.contains(&id.run) => {
-                self.open.insert(*nonce, id.clone());
-                None
-            }
-            Entry::Write { nonce } => Some((self.open.remove(nonce)?, *nonce)),
-            Entry::Result(result) => {
-                self.open.remove(&result.nonce);
-                None
-            }
-            _ => None,
-        }
-    }
+    Since(Position),
 }

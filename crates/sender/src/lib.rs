@@ -17,6 +17,7 @@ mod recovery;
 mod sender;
 mod transport;
 mod unsent;
+mod unsettled;
 mod worker;
 
 pub use journal::{FileJournal, Journal};

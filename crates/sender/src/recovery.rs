@@ -7,66 +7,121 @@ use std::time::Duration;
 use domain::{DeliveryId, RunId};
 use ledger::api::apply_all;
 use ledger::recovery::{Progress, Recoverer};
-use ledger::{Amendment, Applied, Change, LedgerError, members, places, store_mark};
+use ledger::{Amendment, Applied, Change, LedgerError, WebhookFact, members, places, store_mark};
+use segment_log::{LogError, Position};
 use tokio_util::sync::CancellationToken;
 
-use crate::journal::{Replay, Which, replay};
+use crate::journal::{Replay, Which};
 use crate::monotonic;
 use crate::sender::Shared;
 
 /// How often fenced runs are looked for.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often the journal's settled part is noted.
+const NOTE: Duration = Duration::from_secs(1);
 
 /// Gives the ledger what processes before this one left behind, from where the ledger itself
 /// says that it ends: one that was put back to an earlier state is healed by it. Repeats until
 /// it is taken: nothing may be sent before.
 pub(crate) async fn settle_the_past(shared: &Shared, stop: &CancellationToken) {
-    let (journal, ledger) = (shared.journal.as_ref(), shared.ledger.as_ref());
-    let name = format!("journal/{}", journal.disk());
-    let Some(from) = first_unmerged(shared, &name, stop).await else { return };
-    let entries = match journal.read(Which::Since(from)).await {
-        Ok(entries) => entries,
-        Err(error) => {
-            tracing::error!(error = %error, "what earlier processes left behind cannot be read; their attempts without an answer become doubtful: {error}");
+    let journal = shared.journal.as_ref();
+    let Some(from) = first_unmerged(shared, stop).await else { return };
+    let mut entries = journal.read(Which::Since(from));
+    let mut replay = Replay::new(journal.boot());
+    let mut given = 0;
+    loop {
+        let batch = match entries.next_batch() {
+            Ok(batch) => batch,
+            Err(error) => {
+                tracing::error!(error = %error, "what earlier processes left behind cannot be read; their attempts without an answer become doubtful: {error}");
+                return;
+            }
+        };
+        if batch.is_empty() {
+            break;
+        }
+        let facts: Vec<_> = batch.into_iter().filter_map(|read| replay.fold(read)).collect();
+        given += facts.len();
+        if !give(shared, &facts, stop).await {
             return;
         }
-    };
-    let Replay { facts, strikes } = replay(&entries, shared.journal.boot());
-    if !facts.is_empty() || !strikes.is_empty() {
-        tracing::info!("{} attempts of earlier processes are given to the ledger", facts.len());
     }
-    while let Err(error) = apply_all(ledger, &facts).await {
-        tracing::warn!(error = %error, "attempts of earlier processes are not recorded yet: {error}");
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
-        }
+    let left = replay.finish(entries.damaged());
+    given += left.facts.len();
+    if !give(shared, &left.facts, stop).await {
+        return;
     }
-    for id in strikes {
+    if given > 0 {
+        tracing::info!("{given} attempts of earlier processes are given to the ledger");
+    }
+    for id in left.strikes {
         tracing::warn!(delivery.id = %id, "delivery {id} was being handled when its process died");
         let strike = [Amendment { id, change: Change::Strike, note: None }];
         if let Err(error) = shared.ledger.amend(&strike).await {
             tracing::warn!(error = %error, "a strike was not counted: {error}");
         }
     }
-    if let Err(error) = places::write(ledger, &name, (journal.start(), 0)).await {
+    note_place(shared, journal.end()).await;
+}
+
+/// Repeats until the ledger has them. False: asked to stop.
+async fn give(shared: &Shared, facts: &[WebhookFact], stop: &CancellationToken) -> bool {
+    while let Err(error) = apply_all(shared.ledger.as_ref(), facts).await {
+        tracing::warn!(error = %error, "attempts of earlier processes are not recorded yet: {error}");
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return false,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+    true
+}
+
+/// Notes, in the ledger and beside the journal, that everything before the place is in the ledger.
+async fn note_place(shared: &Shared, place: Position) {
+    let Position { segment, offset } = place;
+    let noted = places::write(shared.ledger.as_ref(), &name(shared), (segment, offset)).await;
+    if let Err(error) = noted {
         tracing::warn!(error = %error, "the journal's place is not in the ledger: {error}");
     }
-    if let Err(error) = journal.merged().await {
+    if let Err(error) = shared.journal.merged(place) {
         tracing::warn!(error = %error, "{error}");
     }
-    remember_grants(shared).await;
+}
+
+/// What the ledger knows this journal by.
+fn name(shared: &Shared) -> String {
+    format!("journal/{}", shared.journal.disk())
+}
+
+/// Notes how far the journal is settled while attempts go on, so that the next start reads only
+/// what was under way.
+pub(crate) async fn note_places(shared: &Shared, stop: &CancellationToken) {
+    let mut noted = Position::default();
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(NOTE) => {}
+        }
+        let place = shared.unsettled.before(|| shared.journal.end());
+        if place > noted {
+            note_place(shared, place).await;
+            noted = place;
+        }
+    }
 }
 
 /// Where the ledger's knowledge of this journal ends: by our note or by the ledger's, whichever
 /// comes first. `None`: asked to stop.
-async fn first_unmerged(shared: &Shared, name: &str, stop: &CancellationToken) -> Option<u64> {
+async fn first_unmerged(shared: &Shared, stop: &CancellationToken) -> Option<Position> {
+    let name = name(shared);
     let ours = shared.journal.merged_before();
     loop {
-        match places::read(shared.ledger.as_ref(), name).await {
+        match places::read(shared.ledger.as_ref(), &name).await {
             Ok(held) => {
-                let theirs = held.map_or(0, |(segment, _)| segment);
+                let place = |(segment, offset)| Position { segment, offset };
+                let theirs = held.map_or(Position::default(), place);
                 if theirs < ours {
                     tracing::error!(
                         "the store has {} of this host's journal: was it emptied, or put back? The journal is merged once more",
@@ -83,21 +138,6 @@ async fn first_unmerged(shared: &Shared, name: &str, stop: &CancellationToken) -
             biased;
             () = stop.cancelled() => return None,
             () = tokio::time::sleep(LOOK) => {}
-        }
-    }
-}
-
-/// What earlier processes of this host were granted counts as granted to this one.
-async fn remember_grants(shared: &Shared) {
-    if !shared.options.ledger_forgets {
-        return;
-    }
-    let Ok(active) = shared.ledger.active_runs().await else { return };
-    let runs: Vec<RunId> = active.iter().map(|run| run.header.id.clone()).collect();
-    match shared.journal.written(&runs).await {
-        Ok(written) => written.iter().for_each(|(id, nonce)| shared.grants.note(id, *nonce)),
-        Err(error) => {
-            tracing::error!(error = %error, "what was granted before cannot be read: {error}")
         }
     }
 }
@@ -205,20 +245,35 @@ async fn recover_once(
     let Some(job) = recoverer.due(ledger).await? else { return Ok(None) };
     let mut strangers = BTreeSet::new();
     if let Some(runs) = &job.merge {
-        let entries =
-            shared.journal.read(Which::All).await.map_err(|error| LedgerError::Unavailable {
-                engine: "journal",
-                doing: "merge the journal",
-                source: Box::new(error),
-            })?;
-        let mut facts = replay(&entries, shared.journal.boot()).facts;
-        facts.retain(|fact| runs.contains(&fact.id.run));
-        tracing::info!("{} attempts are merged into the store's new incarnation", facts.len());
-        for (fact, applied) in facts.iter().zip(apply_all(ledger, &facts).await?) {
-            if applied == Applied::Unknown {
-                strangers.insert(fact.id.run.clone());
+        let mut entries = shared.journal.read(Which::All);
+        let mut replay = Replay::new(shared.journal.boot());
+        let mut merged = 0;
+        loop {
+            let batch = entries.next_batch().map_err(unreadable)?;
+            let is_last = batch.is_empty();
+            let mut facts: Vec<_> = match is_last {
+                false => batch.into_iter().filter_map(|read| replay.fold(read)).collect(),
+                true => {
+                    std::mem::replace(&mut replay, Replay::new("")).finish(entries.damaged()).facts
+                }
+            };
+            facts.retain(|fact| runs.contains(&fact.id.run));
+            merged += facts.len();
+            for (fact, applied) in facts.iter().zip(apply_all(ledger, &facts).await?) {
+                if applied == Applied::Unknown {
+                    strangers.insert(fact.id.run.clone());
+                }
+            }
+            if is_last {
+                break;
             }
         }
+        tracing::info!("{merged} attempts are merged into the store's new incarnation");
     }
     recoverer.merged(ledger, &job, &strangers).await.map(Some)
+}
+
+fn unreadable(error: LogError) -> LedgerError {
+    let source = Box::new(error);
+    LedgerError::Unavailable { engine: "journal", doing: "merge the journal", source }
 }

@@ -26,6 +26,7 @@ use crate::options::Options;
 use crate::recovery;
 use crate::transport::Transport;
 use crate::unsent::Unsent;
+use crate::unsettled::Unsettled;
 
 /// How often new runs are taken up.
 const TAKE_UP: Duration = Duration::from_millis(500);
@@ -59,6 +60,7 @@ pub(crate) struct Shared {
     /// Of everything but numbers, which have their own.
     breakers: Mutex<HashMap<Thing, Breaker>>,
     pub unsent: Unsent,
+    pub unsettled: Unsettled,
     streaks: Mutex<Streaks<Thing>>,
     /// Stopped by a streak: what they refuse meanwhile spends no delivery.
     by_streak: Mutex<HashSet<Thing>>,
@@ -198,6 +200,7 @@ impl Sender {
             rng: Mutex::new(self.rng),
             breakers: Mutex::default(),
             unsent: Unsent::default(),
+            unsettled: Unsettled::default(),
             streaks: Mutex::default(),
             by_streak: Mutex::default(),
             heeded: Mutex::default(),
@@ -226,6 +229,7 @@ impl Running {
             leases::keep_lanes(shared, &self.numbers, &stop),
             take_up(shared, &stop),
             heed_halts(shared, &self.own, &stop),
+            recovery::note_places(shared, &stop),
         );
         done.cancelled().await;
         leases::free_lanes(shared).await;

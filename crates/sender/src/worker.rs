@@ -36,6 +36,13 @@ const EARLY_PAUSE: Duration = Duration::from_millis(500);
 
 pub async fn deliver(lane: &NumberLane, claim: Claim) {
     let shared = &lane.shared;
+    let in_hand = shared.unsettled.take(|| shared.journal.end());
+    handle(lane, claim).await;
+    shared.unsettled.settle(&in_hand);
+}
+
+async fn handle(lane: &NumberLane, claim: Claim) {
+    let shared = &lane.shared;
     if shared.gate.is_early(claim.due_at, since_boot()) {
         return give_back(lane, &claim, EARLY_PAUSE).await;
     }

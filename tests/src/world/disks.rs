@@ -1,12 +1,13 @@
 //! The disks of the hosts: what a crash leaves and what a power cut takes.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use domain::{DeliveryId, Nonce, RunId, Timestamp};
+use domain::Timestamp;
 use segment_log::Position;
-use sender::journal::{Entry, Journal, Read, Sync, Which, Writes};
+use sender::journal::{Entries, Entry, Journal, Read, Sync, Which};
 use status::inbox::{LogError, Parked, Record, Source};
 use tokio::sync::Notify;
 
@@ -18,8 +19,7 @@ use super::life::Life;
 pub struct JournalDisk {
     entries: Vec<(u32, Entry)>,
     synced: usize,
-    /// Process starts before this one are merged.
-    merged_before: u32,
+    merged_before: Position,
     starts: u32,
     boots: u32,
     /// Where the host keeps what it has seen of the store.
@@ -78,40 +78,32 @@ impl Journal for SimJournal {
         Ok(())
     }
 
-    async fn read(&self, which: Which) -> Result<Vec<Read>, LogError> {
-        self.life.pass().await;
+    fn read(&self, which: Which) -> Box<dyn Entries> {
         let disk = self.disk.lock().expect("one thread");
-        let wanted = |start: u32| match which {
-            Which::All => true,
-            Which::Since(first) => u64::from(start) >= first && start < self.start,
+        let (from, own) = match which {
+            Which::All => (0, true),
+            Which::Since(place) => (index(place), false),
         };
+        let entries =
+            disk.entries.iter().skip(from).filter(|(start, _)| own || *start < self.start);
         let read = |(start, entry): &(u32, Entry)| Read {
             entry: entry.clone(),
+            segment: u64::from(*start),
             own: *start == self.start,
-            doubtful: false,
         };
-        Ok(disk.entries.iter().filter(|(start, _)| wanted(*start)).map(read).collect())
+        Box::new(SimEntries(entries.map(read).collect()))
     }
 
-    async fn written(&self, runs: &[RunId]) -> Result<Vec<(DeliveryId, Nonce)>, LogError> {
-        self.life.pass().await;
-        let disk = self.disk.lock().expect("one thread");
-        let mut writes = Writes::default();
-        let entries = disk.entries.iter().filter(|(start, _)| *start < self.start);
-        Ok(entries.filter_map(|(_, entry)| writes.fold(entry, runs)).collect())
+    fn end(&self) -> Position {
+        place(self.disk.lock().expect("one thread").entries.len())
     }
 
-    fn merged_before(&self) -> u64 {
-        u64::from(self.disk.lock().expect("one thread").merged_before)
+    fn merged_before(&self) -> Position {
+        self.disk.lock().expect("one thread").merged_before
     }
 
-    fn start(&self) -> u64 {
-        u64::from(self.start)
-    }
-
-    async fn merged(&self) -> Result<(), LogError> {
-        self.life.pass().await;
-        self.disk.lock().expect("one thread").merged_before = self.start;
+    fn merged(&self, place: Position) -> Result<(), LogError> {
+        self.disk.lock().expect("one thread").merged_before = place;
         Ok(())
     }
 
@@ -125,6 +117,29 @@ impl Journal for SimJournal {
 
     fn disk(&self) -> &str {
         "disk"
+    }
+}
+
+/// A place in the simulated journal: so many entries lie before it.
+fn place(entries: usize) -> Position {
+    Position { segment: 0, offset: entries as u64 }
+}
+
+fn index(place: Position) -> usize {
+    usize::try_from(place.offset).expect("few entries")
+}
+
+/// Entries, a few at a time.
+struct SimEntries(VecDeque<Read>);
+
+impl Entries for SimEntries {
+    fn next_batch(&mut self) -> Result<Vec<Read>, LogError> {
+        let n = self.0.len().min(BATCH);
+        Ok(self.0.drain(..n).collect())
+    }
+
+    fn damaged(&self) -> Option<u64> {
+        None
     }
 }
 

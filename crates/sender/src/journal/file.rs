@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::{DeliveryId, Nonce, RunId};
 use segment_log::{LogError, Options, Position, Reader, Writer};
 
-use super::{Entry, Journal, Read, Sync, Which, Writes};
+use super::{Entries, Entry, Journal, Read, Sync, Which};
 
 const NAME: &str = "journal";
-/// The segment before which everything is in the ledger.
+/// Segment and byte before which everything is in the ledger.
 const MERGED_FILE: &str = "merged";
 /// As long as Meta repeats its webhooks, and a day more.
 const KEPT: Duration = Duration::from_secs(8 * 24 * 3_600);
@@ -39,7 +38,7 @@ impl FileJournal {
         let writer = Writer::open(dir, &options)?;
         let first = writer.synced().segment;
         let journal = FileJournal { dir: dir.to_owned(), writer, first, boot: boot.to_owned() };
-        let merged = Position { segment: Journal::merged_before(&journal), offset: 0 };
+        let merged = journal.merged_before();
         Reader::new(dir, NAME, merged).forget_before(merged, KEPT)?;
         Ok(journal)
     }
@@ -64,12 +63,8 @@ impl FileJournal {
 
     /// Everything that a folder's journal keeps, read from outside while a process may be
     /// writing: what has no outcome yet is taken to be under way.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn entries(dir: &Path) -> Result<Vec<Read>, LogError> {
-        let reader = Reader::new(dir, NAME, Position::default());
-        read_all(reader, |_| Some(true))
+    pub fn entries(dir: &Path) -> impl Entries + use<> {
+        FileEntries { own_from: 0, ..FileEntries::new(dir, Position::default()) }
     }
 
     /// The machine's start, from `SUBAH_BOOT_ID` or the kernel. Where neither tells, a name that
@@ -87,30 +82,48 @@ pub fn decode(payload: &[u8]) -> Option<Entry> {
     serde_json::from_slice(payload).ok()
 }
 
-/// Reads until there is nothing more. `own` says whether a segment is the reader's own; `None`:
-/// it is not read.
-fn read_all(mut reader: Reader, own: impl Fn(u64) -> Option<bool>) -> Result<Vec<Read>, LogError> {
-    let (mut entries, mut segments, mut unread) = (Vec::new(), Vec::new(), None);
-    loop {
-        let payloads = reader.next_batch(Position::END)?;
-        let segment = reader.position.segment;
-        let Some(own) = own(segment).filter(|_| !payloads.is_empty()) else { break };
-        for payload in &payloads {
-            match decode(payload) {
-                Some(entry) => {
-                    entries.push(Read { entry, own, doubtful: false });
-                    segments.push(segment);
-                }
-                // Another version's, maybe the note that a request was written.
-                None => unread = Some(segment),
+/// Reads from a place on.
+struct FileEntries {
+    reader: Reader,
+    /// Segments from here on are the reader's own …
+    own_from: u64,
+    /// … and are left out.
+    without_own: bool,
+    /// The latest segment with an entry of another version, maybe the note that a request was
+    /// written.
+    unread: Option<u64>,
+}
+
+impl FileEntries {
+    fn new(dir: &Path, from: Position) -> Self {
+        let reader = Reader::new(dir, NAME, from);
+        FileEntries { reader, own_from: u64::MAX, without_own: false, unread: None }
+    }
+}
+
+impl Entries for FileEntries {
+    fn next_batch(&mut self) -> Result<Vec<Read>, LogError> {
+        loop {
+            let payloads = self.reader.next_batch(Position::END)?;
+            let segment = self.reader.position.segment;
+            let own = segment >= self.own_from;
+            if payloads.is_empty() || (own && self.without_own) {
+                return Ok(Vec::new());
+            }
+            let entries: Vec<Entry> = payloads.iter().filter_map(|text| decode(text)).collect();
+            if entries.len() < payloads.len() {
+                self.unread = Some(segment);
+            }
+            if !entries.is_empty() {
+                let read = |entry| Read { entry, segment, own };
+                return Ok(entries.into_iter().map(read).collect());
             }
         }
     }
-    let damaged = reader.damaged.max(unread);
-    for (read, segment) in entries.iter_mut().zip(segments) {
-        read.doubtful = Some(segment) <= damaged;
+
+    fn damaged(&self) -> Option<u64> {
+        self.reader.damaged.max(self.unread)
     }
-    Ok(entries)
 }
 
 #[async_trait]
@@ -120,48 +133,33 @@ impl Journal for FileJournal {
         self.writer.append(&payload, sync).await
     }
 
-    async fn read(&self, which: Which) -> Result<Vec<Read>, LogError> {
-        let from = match which {
-            Which::All => 0,
-            Which::Since(segment) => segment,
+    fn read(&self, which: Which) -> Box<dyn Entries> {
+        let (from, without_own) = match which {
+            Which::All => (Position::default(), false),
+            Which::Since(place) => (place, true),
         };
-        let start = Position { segment: from, offset: 0 };
-        let reader = Reader::new(&self.dir, NAME, start);
-        read_all(reader, |segment| {
-            let own = segment >= self.first;
-            (which == Which::All || !own).then_some(own)
-        })
+        let entries = FileEntries::new(&self.dir, from);
+        Box::new(FileEntries { own_from: self.first, without_own, ..entries })
     }
 
-    async fn written(&self, runs: &[RunId]) -> Result<Vec<(DeliveryId, Nonce)>, LogError> {
-        let mut reader = Reader::new(&self.dir, NAME, Position::default());
-        let (mut writes, mut found) = (Writes::default(), Vec::new());
-        loop {
-            let payloads = reader.next_batch(Position::END)?;
-            if payloads.is_empty() || reader.position.segment >= self.first {
-                return Ok(found);
-            }
-            let entries = payloads.iter().filter_map(|payload| decode(payload));
-            found.extend(entries.filter_map(|entry| writes.fold(&entry, runs)));
-        }
+    fn end(&self) -> Position {
+        self.writer.end()
     }
 
-    fn merged_before(&self) -> u64 {
+    fn merged_before(&self) -> Position {
         let text = std::fs::read_to_string(self.dir.join(MERGED_FILE)).unwrap_or_default();
-        text.trim().parse().unwrap_or(0)
+        let mut numbers = text.split_whitespace().map(|number| number.parse().unwrap_or(0));
+        let mut next = || numbers.next().unwrap_or(0); // earlier versions noted the segment alone
+        Position { segment: next(), offset: next() }
     }
 
-    fn start(&self) -> u64 {
-        self.first
-    }
-
-    async fn merged(&self) -> Result<(), LogError> {
+    fn merged(&self, place: Position) -> Result<(), LogError> {
         let (path, temporary) = (self.dir.join(MERGED_FILE), self.dir.join("merged.tmp"));
-        std::fs::write(&temporary, format!("{}\n", self.first))
+        let Position { segment, offset } = place;
+        std::fs::write(&temporary, format!("{segment} {offset}\n"))
             .and_then(|()| std::fs::rename(&temporary, &path))
             .map_err(|source| LogError::Io { doing: "note in", name: NAME, path, source })?;
-        let first = Position { segment: self.first, offset: 0 };
-        Reader::new(&self.dir, NAME, first).forget_before(first, KEPT)
+        Reader::new(&self.dir, NAME, place).forget_before(place, KEPT)
     }
 
     fn note(&self) -> Option<PathBuf> {
@@ -196,21 +194,37 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = FileJournal::open(dir.path(), "b").unwrap();
         first.append(&intent(1), Sync::Yes).await.unwrap();
-        assert!(first.read(Which::Since(0)).await.unwrap().is_empty(), "its own are under way");
+        let all = |entries: Box<dyn Entries>| {
+            let mut entries = entries;
+            std::iter::from_fn(|| Some(entries.next_batch().unwrap()).filter(|b| !b.is_empty()))
+                .flatten()
+                .collect::<Vec<_>>()
+        };
+        let since =
+            |journal: &FileJournal| all(journal.read(Which::Since(journal.merged_before())));
+        assert!(since(&first).is_empty(), "its own are under way");
         assert!(matches!(FileJournal::open(dir.path(), "b"), Err(LogError::Locked { .. })));
         drop(first);
         let second = FileJournal::open(dir.path(), "b").unwrap();
         second.append(&intent(2), Sync::No).await.unwrap();
-        let left = [Read { entry: intent(1), own: false, doubtful: false }];
-        assert_eq!(second.read(Which::Since(second.merged_before())).await.unwrap(), left);
-        second.merged().await.unwrap();
-        assert!(second.read(Which::Since(second.merged_before())).await.unwrap().is_empty());
-        let all = second.read(Which::All).await.unwrap();
-        assert_eq!(all, [left[0].clone(), Read { entry: intent(2), own: true, doubtful: false }]);
+        let left = Read { entry: intent(1), segment: 1, own: false };
+        assert_eq!(since(&second), std::slice::from_ref(&left));
+        let before = second.end();
+        second.append(&intent(3), Sync::No).await.unwrap();
+        second.merged(before).unwrap();
+        assert!(since(&second).is_empty());
+        let own = |nonce| Read { entry: intent(nonce), segment: 2, own: true };
+        assert_eq!(all(second.read(Which::All)), [left, own(2), own(3)]);
         let run = "daily-pack@2026-11-21".parse().unwrap();
         assert!(FileJournal::has_sent(dir.path(), &run).unwrap());
         let other = "daily-pack@2026-11-22".parse().unwrap();
         assert!(!FileJournal::has_sent(dir.path(), &other).unwrap());
+        drop(second);
+        let third = FileJournal::open(dir.path(), "b").unwrap();
+        let left = Read { entry: intent(3), segment: 2, own: false };
+        assert_eq!(since(&third), [left], "what was settled before the place is not read again");
+        std::fs::write(dir.path().join(MERGED_FILE), "2\n").unwrap();
+        assert_eq!(since(&third).len(), 2, "a note of the version before this one");
     }
 
     /// A write's note may lie behind the damage: what has no outcome may have gone.
@@ -222,15 +236,17 @@ mod tests {
 
         let dir = tempfile::tempdir().unwrap();
         let first = FileJournal::open(dir.path(), "b").unwrap();
-        let segment = first.start();
+        let segment = first.first;
         for entry in [intent(1), intent(2), Entry::Write { nonce: 2.into() }, intent(3)] {
             first.append(&entry, Sync::Yes).await.unwrap();
         }
         drop(first);
         let outcomes = || async {
             let second = FileJournal::open(dir.path(), "b").unwrap();
-            let read = second.read(Which::Since(0)).await.unwrap();
-            let facts = replay(&read, "b").facts;
+            let mut facts = Vec::new();
+            let mut read = second.read(Which::Since(Position::default()));
+            replay(read.as_mut(), "b", &mut |fact| facts.push(fact)).unwrap();
+            facts.sort_by_key(|fact| fact.news.nonce);
             facts.into_iter().map(|fact| fact.news.http).collect::<Vec<_>>()
         };
         let aborted = Http::NotSent(NotSent::Aborted);

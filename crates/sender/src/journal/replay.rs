@@ -1,101 +1,138 @@
 //! What the journal's entries mean. Pure.
+//!
+//! Entries are folded one by one: an attempt whose outcome stands in the journal is handed on
+//! at once, so memory grows with what was under way and not with history.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use domain::facts::{Doubt, NotSent};
 use domain::{Attempt, DeliveryId, Http, Nonce};
-use ledger::WebhookFact;
+use ledger::{AttemptResult, WebhookFact};
+use segment_log::LogError;
 
-use super::{Entry, Read};
+use super::{Entries, Entry, Read};
 
-/// What the ledger must be told.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Folds entries into facts for the ledger.
 pub struct Replay {
-    pub facts: Vec<WebhookFact>,
-    /// Deliveries that were being handled when their process died.
-    pub strikes: Vec<DeliveryId>,
+    /// The machine's present start.
+    boot: String,
+    open: BTreeMap<Nonce, Open>,
+    handling: BTreeSet<DeliveryId>,
 }
 
-struct Seen {
+/// An attempt without an outcome.
+struct Open {
     id: DeliveryId,
     attempt: Attempt,
-    retry_in: Option<std::time::Duration>,
+    segment: u64,
     written: bool,
     same_boot: bool,
     own: bool,
 }
 
-/// Folds entries into facts. `boot` is the machine's present start.
-///
-/// An intent without a write was certainly not sent if the machine still runs, because a
-/// process that dies takes no written record with it; after a power cut it may have been.
-/// What this very process has under way has no outcome yet. Where a disk was damaged, the note
-/// of a write may be what is lost.
-pub fn replay(entries: &[Read], boot: &str) -> Replay {
-    let mut seen: BTreeMap<Nonce, Seen> = BTreeMap::new();
-    let mut handling = BTreeSet::new();
-    for Read { entry, own, doubtful } in entries {
+/// What has no outcome once all entries are read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Left {
+    pub facts: Vec<WebhookFact>,
+    /// Deliveries that were being handled when their process died.
+    pub strikes: Vec<DeliveryId>,
+}
+
+impl Replay {
+    pub fn new(boot: &str) -> Self {
+        Replay { boot: boot.to_owned(), open: BTreeMap::new(), handling: BTreeSet::new() }
+    }
+
+    /// Takes the next entry; a fact, when it is an outcome.
+    pub fn fold(&mut self, read: Read) -> Option<WebhookFact> {
+        let Read { entry, segment, own } = read;
         match entry {
-            Entry::Intent { id, nonce, at, boot: written_in } => {
-                let attempt = Attempt { intent_at: Some(*at), ..Attempt::new(*nonce) };
-                let same_boot = written_in == boot && !doubtful;
-                let one = Seen {
-                    id: id.clone(),
-                    attempt,
-                    retry_in: None,
-                    written: false,
-                    same_boot,
-                    own: *own,
-                };
-                seen.entry(*nonce).or_insert(one);
+            Entry::Intent { id, nonce, at, boot } => {
+                let attempt = Attempt { intent_at: Some(at), ..Attempt::new(nonce) };
+                let same_boot = boot == self.boot;
+                let open = Open { id, attempt, segment, written: false, same_boot, own };
+                self.open.entry(nonce).or_insert(open);
             }
             Entry::Write { nonce } => {
-                if let Some(one) = seen.get_mut(nonce) {
-                    one.written = true;
+                if let Some(open) = self.open.get_mut(&nonce) {
+                    open.written = true;
                 }
+            }
+            // Says nothing; whatever it is, something was under way.
+            Entry::Result(AttemptResult { id, nonce, http: Http::None, .. }) => {
+                let attempt = Attempt::new(nonce);
+                let open = Open { id, attempt, segment, written: true, same_boot: false, own };
+                self.open.entry(nonce).or_insert(open).written = true;
             }
             Entry::Result(result) => {
                 // An outcome speaks for itself, also where its intent is lost.
-                let one = seen.entry(result.nonce).or_insert_with(|| Seen {
-                    id: result.id.clone(),
-                    attempt: Attempt::new(result.nonce),
-                    retry_in: None,
-                    written: false,
-                    same_boot: false,
-                    own: *own,
-                });
-                one.attempt.http = result.http.clone();
-                one.attempt.dispatched_at = result.dispatched_at;
-                one.attempt.accepted_at = result.accepted_at;
-                one.attempt.words.clone_from(&result.words);
-                one.retry_in = result.retry_in;
+                let open = self.open.remove(&result.nonce);
+                let attempt = open.map_or_else(|| Attempt::new(result.nonce), |o| o.attempt);
+                return Some(outcome(result, attempt));
             }
-            Entry::Handling { id } if !own => drop(handling.insert(id.clone())),
-            Entry::Handled { id } => drop(handling.remove(id)),
+            Entry::Handling { id } if !own => drop(self.handling.insert(id)),
+            Entry::Handled { id } => drop(self.handling.remove(&id)),
             Entry::Handling { .. } => {}
         }
+        None
     }
-    let facts = seen.into_values().map(fact).collect();
-    Replay { facts, strikes: handling.into_iter().collect() }
+
+    /// What has no outcome. `damaged` is the latest segment that cannot be read as a whole: the
+    /// note of a write may be what is lost of it, or of those before.
+    pub fn finish(self, damaged: Option<u64>) -> Left {
+        let facts = self.open.into_values().map(|open| without_outcome(open, damaged)).collect();
+        Left { facts, strikes: self.handling.into_iter().collect() }
+    }
 }
 
-fn fact(seen: Seen) -> WebhookFact {
-    let Seen { id, mut attempt, retry_in, written, same_boot, own } = seen;
-    if attempt.http == Http::None && !own {
-        attempt.http = if same_boot && !written {
-            Http::NotSent(NotSent::Aborted)
-        } else {
-            Http::Ambiguous(Doubt::Crash)
+/// Reads to the end; each fact is handed on. Returns the deliveries that were being handled.
+///
+/// # Errors
+/// When the entries cannot be read.
+pub fn replay(
+    entries: &mut dyn Entries,
+    boot: &str,
+    each: &mut dyn FnMut(WebhookFact),
+) -> Result<Vec<DeliveryId>, LogError> {
+    let mut replay = Replay::new(boot);
+    loop {
+        let batch = entries.next_batch()?;
+        if batch.is_empty() {
+            let left = replay.finish(entries.damaged());
+            left.facts.into_iter().for_each(each);
+            return Ok(left.strikes);
+        }
+        batch.into_iter().filter_map(|read| replay.fold(read)).for_each(&mut *each);
+    }
+}
+
+fn outcome(result: AttemptResult, attempt: Attempt) -> WebhookFact {
+    let AttemptResult { id, http, dispatched_at, accepted_at, words, .. } = result;
+    let attempt = Attempt { http, dispatched_at, accepted_at, words, ..attempt };
+    let retry_in: Option<Duration> = result.retry_in;
+    WebhookFact { retry_in, ..WebhookFact::new(id, attempt) }
+}
+
+/// An intent without a write was certainly not sent if the machine still runs, because a
+/// process that dies takes no written record with it; after a power cut it may have been.
+/// What this very process has under way has no outcome yet.
+fn without_outcome(open: Open, damaged: Option<u64>) -> WebhookFact {
+    let Open { id, mut attempt, segment, written, same_boot, own } = open;
+    if !own {
+        let is_sure = same_boot && !written && Some(segment) > damaged;
+        attempt.http = match is_sure {
+            true => Http::NotSent(NotSent::Aborted),
+            false => Http::Ambiguous(Doubt::Crash),
         };
     }
-    WebhookFact { retry_in, ..WebhookFact::new(id, attempt) }
+    WebhookFact::new(id, attempt)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use domain::Timestamp;
-    use ledger::AttemptResult;
 
     fn id() -> DeliveryId {
         "daily-pack@2026-11-21#7".parse().unwrap()
@@ -111,11 +148,11 @@ mod tests {
     }
 
     fn outcome(entries: &[Entry], own: bool) -> Http {
-        let read: Vec<Read> = entries
-            .iter()
-            .map(|entry| Read { entry: entry.clone(), own, doubtful: false })
-            .collect();
-        replay(&read, "now").facts.remove(0).news.http
+        let mut replay = Replay::new("now");
+        let read = |entry: &Entry| Read { entry: entry.clone(), segment: 1, own };
+        let told = entries.iter().map(read).filter_map(|read| replay.fold(read)).last();
+        let left = replay.finish(None).facts.pop();
+        told.or(left).expect("one attempt").news.http
     }
 
     #[test]
@@ -148,13 +185,45 @@ mod tests {
 
     #[test]
     fn only_what_was_in_hand_is_blamed() {
-        let read = |entry| Read { entry, own: false, doubtful: false };
         let (a, b) = (id(), DeliveryId { index: 8, ..id() });
         let entries = [
-            read(Entry::Handling { id: a.clone() }),
-            read(Entry::Handled { id: a }),
-            read(Entry::Handling { id: b.clone() }),
+            Entry::Handling { id: a.clone() },
+            Entry::Handled { id: a },
+            Entry::Handling { id: b.clone() },
         ];
-        assert_eq!(replay(&entries, "now").strikes, [b]);
+        let mut replay = Replay::new("now");
+        for entry in entries {
+            assert!(replay.fold(Read { entry, segment: 1, own: false }).is_none());
+        }
+        assert_eq!(replay.finish(None).strikes, [b]);
+    }
+
+    #[test]
+    fn memory_holds_what_is_under_way_and_not_what_is_over() {
+        let mut replay = Replay::new("now");
+        for nonce in 1..=1_000 {
+            let intent = Entry::Intent {
+                id: id(),
+                nonce: nonce.into(),
+                at: Timestamp::from_secs(5),
+                boot: "now".to_owned(),
+            };
+            let result = Entry::Result(AttemptResult {
+                id: id(),
+                nonce: nonce.into(),
+                http: Http::NotSent(NotSent::Aborted),
+                dispatched_at: None,
+                accepted_at: None,
+                retry_in: None,
+                words: None,
+            });
+            let write = Entry::Write { nonce: nonce.into() };
+            let entries = if nonce % 100 == 0 { vec![intent] } else { vec![intent, write, result] };
+            for entry in entries {
+                replay.fold(Read { entry, segment: 1, own: false });
+            }
+        }
+        assert_eq!(replay.open.len(), 10);
+        assert_eq!(replay.finish(None).facts.len(), 10);
     }
 }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use domain::{Clock, RunId, State, SystemClock, Timestamp};
 use ledger::api::{apply_all, for_each};
-use ledger::{Counts, DeliveryView, Filter, Ledger, Model, Phase, places, recovery, store_mark};
+use ledger::{
+    Counts, DeliveryView, Filter, Ledger, Model, Phase, WebhookFact, places, recovery, store_mark,
+};
 use scheduler::kept;
-use sender::journal::{Entry, Read, replay};
+use sender::journal::{Entries, Entry, LogError, Position, Read, Which, replay};
 use sender::{FileJournal, Journal};
 use status::inbox::Tail;
 
@@ -78,18 +80,55 @@ async fn merge(
     journal: &FileJournal,
     id: &RunId,
 ) -> Result<(usize, usize)> {
-    let entries = journal.read(sender::journal::Which::Since(0)).await?;
-    let mut facts = replay(&entries, journal.boot()).facts;
-    facts.retain(|fact| fact.id.run == *id);
+    let mut trace = Trace::default();
+    let entries = journal.read(Which::Since(Position::default()));
+    let mut entries = Traced { entries, trace: &mut trace, run: id };
+    let mut facts = Vec::new();
+    let mut of_run = |fact: WebhookFact| facts.extend(Some(fact).filter(|f| f.id.run == *id));
+    replay(&mut entries, journal.boot(), &mut of_run)?;
+    trace.damaged = entries.damaged().is_some();
     apply_all(target.as_ref(), &facts).await?;
     let applier = parts.applier_over(Arc::clone(target))?;
     let mut tail = Tail::from_start(&inbox_dir(config));
     let replayed = applier.replay(&mut tail, Timestamp::MIN).await?;
-    if let Some(why) = gap(target.as_ref(), id, &entries, journal).await? {
+    if let Some(why) = gap(target.as_ref(), id, &trace, journal).await? {
         let n = recovery::suspect(target.as_ref(), id, None).await?;
         println!("{id}: {n} that were due may have gone without a trace in the journal: {why}");
     }
     Ok((facts.len(), replayed.facts))
+}
+
+/// What a journal says of itself while it is read.
+#[derive(Default)]
+struct Trace {
+    /// It speaks of the run.
+    of_run: bool,
+    /// The machine's start when its latest intent was noted.
+    last_boot: Option<String>,
+    damaged: bool,
+}
+
+struct Traced<'a> {
+    entries: Box<dyn Entries>,
+    trace: &'a mut Trace,
+    run: &'a RunId,
+}
+
+impl Entries for Traced<'_> {
+    fn next_batch(&mut self) -> Result<Vec<Read>, LogError> {
+        let batch = self.entries.next_batch()?;
+        for read in &batch {
+            if let Entry::Intent { id, boot, .. } = &read.entry {
+                self.trace.of_run |= id.run == *self.run;
+                self.trace.last_boot = Some(boot.clone());
+            }
+        }
+        Ok(batch)
+    }
+
+    fn damaged(&self) -> Option<u64> {
+        self.entries.damaged()
+    }
 }
 
 /// Why the journal may not know all that was sent. A ledger on this disk is its own note, so the
@@ -97,14 +136,9 @@ async fn merge(
 async fn gap(
     ledger: &dyn Ledger,
     id: &RunId,
-    entries: &[Read],
+    trace: &Trace,
     journal: &FileJournal,
 ) -> Result<Option<&'static str>> {
-    let boots = entries.iter().rev().filter_map(|read| match &read.entry {
-        Entry::Intent { id: of, boot, .. } => Some((of.run == *id, boot)),
-        _ => None,
-    });
-    let boots: Vec<(bool, &String)> = boots.collect();
     let mut unknown = 0usize;
     let look = |delivery: &DeliveryView| {
         unknown += delivery.facts.attempts.iter().filter(|a| a.intent_at.is_none()).count();
@@ -113,12 +147,12 @@ async fn gap(
     let run = ledger.run(id).await?;
     let opened = run.is_some_and(|run| run.header.window.opens <= SystemClock.now());
     Ok(match () {
-        () if entries.iter().any(|read| read.doubtful) => Some("it is damaged"),
+        () if trace.damaged => Some("it is damaged"),
         () if unknown > 0 => Some("statuses speak of attempts that it does not know"),
-        () if opened && !boots.iter().any(|(ours, _)| *ours) => {
+        () if opened && !trace.of_run => {
             Some("it says nothing of this run, whose window has opened")
         }
-        () if boots.first().is_some_and(|(_, boot)| **boot != journal.boot()) => {
+        () if trace.last_boot.as_deref().is_some_and(|boot| boot != journal.boot()) => {
             Some("the machine was restarted since its last line")
         }
         () => None,
