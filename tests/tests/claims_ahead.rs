@@ -58,7 +58,8 @@ async fn what_waits_too_long_for_a_worker_goes_back_and_is_claimed_anew() {
     stage.plan().await;
     let stop = CancellationToken::new();
     let lane = Hangs::new(&stage.lane);
-    let mut backend = LaneBackend::start(ledger.clone(), lane, &OPTIONS, &stop);
+    let mut backend =
+        LaneBackend::start(ledger.clone(), lane, &OPTIONS, &stop, &CancellationToken::new());
     let mut held = Vec::new();
     for _ in 0..WORKERS {
         held.push(backend.next().await.expect("a claim"));

@@ -92,12 +92,14 @@ pub struct LaneBackend {
 }
 
 impl LaneBackend {
-    /// Starts the claim loop, which ends with `stop`; needs a tokio runtime.
+    /// Starts the claim loop, which ends with `stop`; needs a tokio runtime. One that ends
+    /// otherwise, because it panicked, cancels `lost`.
     pub fn start(
         ledger: Arc<dyn Ledger>,
         lane: Arc<dyn Lane>,
         options: &LaneOptions,
         stop: &CancellationToken,
+        lost: &CancellationToken,
     ) -> Self {
         let (push, pushed) = mpsc::unbounded_channel();
         let ahead = Arc::new(Ahead::default());
@@ -111,7 +113,12 @@ impl LaneBackend {
             ahead: Arc::clone(&ahead),
             push,
         };
-        let claimer = Some(tokio::spawn(claimer.run(stop.clone())));
+        let lost = lost.clone().drop_guard();
+        let claiming = stop.clone();
+        let claimer = Some(tokio::spawn(async move {
+            claimer.run(claiming).await;
+            lost.disarm();
+        }));
         LaneBackend { ahead, pushed, stop, claimer }
     }
 

@@ -13,8 +13,16 @@ use crate::backend::{Job, LaneBackend, LaneOptions};
 use crate::settle::SettleLayer;
 use crate::{BoxError, Lane};
 
+/// A lane, or all of them, ended without being asked to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct LanesEnded(pub String);
+
 /// Runs every lane until `stop`, then lets deliveries under way finish, at most `grace`.
 /// Claims that no worker took go back. `boot` makes worker names unique per process start.
+///
+/// # Errors
+/// When a lane ended before; the others are stopped in order then.
 pub async fn run_lanes(
     ledger: Arc<dyn Ledger>,
     lanes: Vec<Arc<dyn Lane>>,
@@ -22,18 +30,20 @@ pub async fn run_lanes(
     boot: &str,
     stop: CancellationToken,
     grace: Duration,
-) {
+) -> Result<(), LanesEnded> {
+    let (asked, stop, lost) = (stop.clone(), stop.child_token(), CancellationToken::new());
     let mut monitor = Monitor::new();
     for lane in lanes {
-        let (ledger, options, claiming) = (Arc::clone(&ledger), options.clone(), stop.clone());
+        let (ledger, options) = (Arc::clone(&ledger), options.clone());
+        let (claiming, lost) = (stop.clone(), lost.clone());
         let name = format!("{}-{boot}", lane.number());
         monitor = monitor.register(move |_restart| {
-            let backend =
-                LaneBackend::start(Arc::clone(&ledger), Arc::clone(&lane), &options, &claiming);
-            let lane = Arc::clone(&lane);
+            let (lane, ledger) = (Arc::clone(&lane), Arc::clone(&ledger));
+            let (of_lane, of_ledger) = (Arc::clone(&lane), Arc::clone(&ledger));
+            let backend = LaneBackend::start(of_ledger, of_lane, &options, &claiming, &lost);
             WorkerBuilder::new(name.as_str())
                 .backend(backend)
-                .layer(SettleLayer { ledger: Arc::clone(&ledger) })
+                .layer(SettleLayer { ledger })
                 .catch_panic()
                 .timeout(options.timeout)
                 .concurrency(options.concurrency.max(1))
@@ -45,14 +55,26 @@ pub async fn run_lanes(
         stopped.cancelled().await;
         Ok(())
     };
+    let mut early = None;
     tokio::select! {
-        ended = monitor.run_with_signal(signal) => if let Err(error) = ended {
-            tracing::error!(error = %error, "lanes stopped early: {error}");
-        },
+        ended = monitor.run_with_signal(signal) => {
+            early = ended.err().map(|error| error.to_string());
+        }
         // apalis 1.0 waits for the jobs' own timeout, whatever its shutdown timeout is.
         () = over(&stop, grace) => {
             tracing::warn!("deliveries under way did not end within {grace:?}; what became of them is told by webhooks, or by the next start");
         }
+        () = async {
+            lost.cancelled().await;
+            stop.cancel();
+            std::future::pending().await
+        } => {}
+    }
+    match early {
+        Some(cause) => Err(LanesEnded(cause)),
+        None if lost.is_cancelled() => Err(LanesEnded("a claim loop panicked".to_owned())),
+        None if !asked.is_cancelled() => Err(LanesEnded("the workers returned".to_owned())),
+        None => Ok(()),
     }
 }
 

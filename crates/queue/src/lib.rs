@@ -10,7 +10,7 @@ mod lanes;
 mod settle;
 
 pub use backend::{Job, LaneBackend, LaneOptions};
-pub use lanes::{deliver, run_lanes};
+pub use lanes::{LanesEnded, deliver, run_lanes};
 
 use std::sync::Arc;
 use std::time::Duration;

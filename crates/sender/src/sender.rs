@@ -10,7 +10,7 @@ use domain::{BusinessNumber, Clock, NumberId, Timestamp};
 use ledger::halts::{self, Halt, Thing};
 use ledger::{Ledger, Phase};
 use quality::{Breaker, PairRate, Streaks};
-use queue::{Lane, LaneOptions, run_lanes};
+use queue::{Lane, LaneOptions, LanesEnded, run_lanes};
 use rand::rngs::StdRng;
 use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
@@ -162,7 +162,12 @@ pub struct Running {
 
 impl Sender {
     /// Sends until `stop`; then waits for what is under way, at most the grace.
-    pub async fn run(self, stop: CancellationToken) {
+    ///
+    /// # Errors
+    /// When a lane, or what keeps them honest, ended before; everything else is stopped in
+    /// order then.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), LanesEnded> {
+        let stop = stop.child_token();
         let lane_options = LaneOptions {
             concurrency: self.options.concurrency,
             timeout: self.options.handling_timeout,
@@ -173,10 +178,22 @@ impl Sender {
         running.settle_the_past(&stop).await;
         let lanes = running.lanes.clone();
         let done = CancellationToken::new();
-        let keeping = tokio::spawn(running.keep(stop.clone(), done.clone()));
-        run_lanes(ledger, lanes, lane_options, &boot, stop, grace).await;
-        done.cancel();
-        let _ = keeping.await; // it ends with the same stop
+        let mut keeping = tokio::spawn(running.keep(stop.clone(), done.clone()));
+        let lanes = run_lanes(ledger, lanes, lane_options, &boot, stop.clone(), grace);
+        tokio::pin!(lanes);
+        tokio::select! {
+            ended = &mut lanes => {
+                done.cancel();
+                let _ = keeping.await; // it ends with the same stop
+                ended
+            }
+            kept = &mut keeping => {
+                stop.cancel();
+                let _ = lanes.await; // this one was asked to
+                let cause = kept.err().map_or("returned".to_owned(), |error| error.to_string());
+                Err(LanesEnded(format!("keeping lanes and joining recoveries: {cause}")))
+            }
+        }
     }
 
     /// Makes the lanes without running them.

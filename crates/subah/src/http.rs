@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use anyhow::Context;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -18,8 +19,11 @@ use domain::{Clock, Timestamp};
 use ledger::Ledger;
 use telemetry::Metrics;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
+use crate::config::Limits;
 use crate::exit::Unavailable;
+use crate::supervise::{Running, Supervisor};
 use crate::wire::Parts;
 
 /// A claim loop turns at least twice a second; this long without a turn is a wedge.
@@ -38,11 +42,30 @@ pub async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Unavail
     })
 }
 
+/// A server that the supervisor runs: it has one listener, so it begins once.
+pub fn supervised(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) -> impl FnMut() -> Running + Send + 'static {
+    let mut listener = Some(listener);
+    move || {
+        let (listener, router) = (listener.take(), router.clone());
+        let (limits, stop) = (limits.clone(), stop.clone());
+        Box::pin(async move {
+            serve(listener.context("it has served before")?, router, limits, stop).await;
+            Ok(())
+        })
+    }
+}
+
 struct Watched {
     metrics: Arc<Metrics>,
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
     progress: Arc<AtomicI64>,
+    supervisor: Supervisor,
 }
 
 /// The routes for the people who watch.
@@ -52,6 +75,7 @@ pub fn watch(parts: &Parts) -> Router {
         ledger: Arc::clone(&parts.ledger),
         clock: Arc::clone(&parts.clock),
         progress: Arc::clone(&parts.progress),
+        supervisor: parts.supervisor.clone(),
     };
     Router::new()
         .route("/metrics", get(metrics))
@@ -64,10 +88,13 @@ async fn metrics(State(watched): State<Arc<Watched>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, EXPOSITION)], watched.metrics.encode())
 }
 
-/// Alive: the claim loops turn.
+/// Alive: every loop runs, and the claim loops turn.
 async fn healthz(State(watched): State<Arc<Watched>>) -> impl IntoResponse {
     let stalled = since_progress(&watched.progress, watched.clock.now());
-    if stalled < STALL {
+    let down = watched.supervisor.down();
+    if !down.is_empty() {
+        (StatusCode::SERVICE_UNAVAILABLE, down.join("\n") + "\n")
+    } else if stalled < STALL {
         (StatusCode::OK, "ok\n".to_owned())
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, format!("the claim loops stand still for {stalled:?}\n"))
@@ -76,7 +103,7 @@ async fn healthz(State(watched): State<Arc<Watched>>) -> impl IntoResponse {
 
 /// Ready: the store answers.
 async fn readyz(State(watched): State<Arc<Watched>>) -> impl IntoResponse {
-    match tokio::time::timeout(READY, watched.ledger.runs()).await {
+    match tokio::time::timeout(READY, watched.ledger.active_runs()).await {
         Ok(Ok(_)) => (StatusCode::OK, "ok\n".to_owned()),
         Ok(Err(error)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n".to_owned()),

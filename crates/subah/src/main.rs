@@ -15,6 +15,7 @@ mod private_redis;
 mod rehearsal;
 mod sampler;
 mod store;
+mod supervise;
 mod token;
 mod wire;
 

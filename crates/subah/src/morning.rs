@@ -1,9 +1,10 @@
 //! One run from sealed to closed, in this process: senders, receiver, applier, sweeper.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::Context;
 use domain::{RunId, State};
 use indicatif::{ProgressBar, ProgressStyle};
 use ledger::{Counts, Ledger, LedgerError, Phase, Run};
@@ -12,6 +13,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::http;
+use crate::supervise::{Loop, Running};
 use crate::wire::Parts;
 
 /// How often a foreground run looks where it stands.
@@ -19,6 +22,9 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// After the deadline, statuses that have not come for this long are left to `serve`.
 const QUIET: Duration = Duration::from_secs(60);
+
+/// Begins a loop from the parts.
+type Make = fn(&Parts, CancellationToken) -> Running;
 
 /// The loops of a process that sends and listens.
 pub struct Loops {
@@ -31,44 +37,73 @@ pub struct Loops {
 }
 
 impl Loops {
-    /// Starts those that the process has the parts for. `listener` takes webhooks; without
-    /// an inbox of our own, statuses are left to the process that has it.
-    pub fn start(parts: &Parts, listener: Option<TcpListener>) -> Result<Self> {
+    /// Starts those that the process has the parts for, each under the supervisor. `listener`
+    /// takes webhooks; without an inbox of our own, statuses are left to the process that has it.
+    pub fn start(parts: &Arc<Parts>, listener: Option<TcpListener>) -> Self {
         let (stop_sending, stop_listening) = (CancellationToken::new(), CancellationToken::new());
-        let sender = match &parts.journal {
-            Some(journal) => Some(tokio::spawn(parts.sender(journal)?.run(stop_sending.clone()))),
-            None => None,
+        let supervisor = &parts.supervisor;
+        let sender = parts.journal.as_ref().map(|journal| {
+            let (parts, journal, stop) =
+                (Arc::clone(parts), Arc::clone(journal), stop_sending.clone());
+            supervisor.run(Loop::Sender, stop_sending.clone(), move || {
+                let (sender, stop) = (parts.sender(&journal), stop.clone());
+                Box::pin(async move { Ok(sender?.run(stop).await?) })
+            })
+        });
+        let mut listening = Vec::new();
+        let mut watch = |which: Loop, make: Make| {
+            let (parts, stop) = (Arc::clone(parts), stop_listening.clone());
+            let begin = move || make(&parts, stop.clone());
+            listening.push(supervisor.run(which, stop_listening.clone(), begin));
         };
-        let mut listening = vec![tokio::spawn(parts.sweeper().run(stop_listening.clone()))];
-        if let Some(keeper) = parts.token_keeper() {
-            listening.push(tokio::spawn(keeper.run(stop_listening.clone())));
+        watch(Loop::Sweeper, |parts, stop| {
+            let sweeper = parts.sweeper();
+            Box::pin(async move {
+                sweeper.run(stop).await;
+                Ok(())
+            })
+        });
+        if parts.token_keeper().is_some() {
+            watch(Loop::TokenKeeper, |parts, stop| {
+                let keeper = parts.token_keeper();
+                Box::pin(async move {
+                    keeper.context("the token is gone")?.run(stop).await;
+                    Ok(())
+                })
+            });
         }
-        if let Some(inbox) = &parts.inbox {
-            let (applier, stop) = (parts.applier()?, stop_listening.clone());
-            let mut tail = Tail::resume(inbox);
-            listening.push(tokio::spawn(async move {
-                applier.remember().await;
-                applier.run(&mut tail, stop).await;
-            }));
-            listening.push(tokio::spawn(parts.merger(inbox)?.run(stop_listening.clone())));
-            if let Some(listener) = listener {
-                let (router, stop) = (parts.receiver(inbox), stop_listening.clone());
-                listening.push(tokio::spawn(crate::http::serve(
-                    listener,
-                    router,
-                    parts.limits.clone(),
-                    stop,
-                )));
-            }
+        if parts.inbox.is_some() {
+            watch(Loop::Applier, |parts, stop| {
+                let tail = parts.inbox.as_ref().map(Tail::resume);
+                let applier = parts.applier();
+                Box::pin(async move {
+                    let (applier, mut tail) = (applier?, tail.context("there is no inbox")?);
+                    applier.remember().await;
+                    applier.run(&mut tail, stop).await;
+                    Ok(())
+                })
+            });
+            watch(Loop::Merger, |parts, stop| {
+                let merger = parts.inbox.as_ref().map(|inbox| parts.merger(inbox));
+                Box::pin(async move {
+                    merger.context("there is no inbox")??.run(stop).await;
+                    Ok(())
+                })
+            });
         }
-        Ok(Loops { stop_sending, stop_listening, sender, listening })
+        if let (Some(inbox), Some(listener)) = (&parts.inbox, listener) {
+            let (router, limits) = (parts.receiver(inbox), parts.limits.clone());
+            let serve = http::supervised(listener, router, limits, stop_listening.clone());
+            listening.push(supervisor.run(Loop::Receiver, stop_listening.clone(), serve));
+        }
+        Loops { stop_sending, stop_listening, sender, listening }
     }
 
     /// Stops in order: no new sends, what is under way, then the listeners.
     pub async fn stop(self) {
         self.stop_sending.cancel();
         if let Some(sender) = self.sender {
-            let _ = sender.await; // a panic was logged where it happened
+            let _ = sender.await; // the supervisor does not panic
         }
         self.stop_listening.cancel();
         for task in self.listening {
@@ -202,10 +237,19 @@ pub async fn interrupted() {
     });
 }
 
+/// Waits until this process must not go on: the ledger is not its own to write to any more, or a
+/// loop has ended that it cannot do without.
+pub async fn hindered(parts: &Parts) -> anyhow::Error {
+    tokio::select! {
+        error = superseded(parts.ledger.as_ref()) => error.into(),
+        ended = parts.supervisor.failed() => ended.into(),
+    }
+}
+
 /// Waits until the ledger is not ours to write to any more: a newer version of this program
 /// writes to it and knows what this one would lose, or its file was taken away. A store that does
 /// not answer is asked again.
-pub async fn superseded(ledger: &dyn Ledger) -> LedgerError {
+async fn superseded(ledger: &dyn Ledger) -> LedgerError {
     loop {
         tokio::time::sleep(SCHEMA_LOOK).await;
         use LedgerError::{Gone, Newer, Schema};

@@ -7,6 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, bail};
 use chrono::NaiveDate;
 use domain::campaign::Category;
@@ -25,7 +27,7 @@ use crate::cli::{Engine, RehearsalArgs, ReportFormat, Role};
 use crate::config::secrets::Credentials;
 use crate::config::{Config, Store};
 use crate::exit::{Answer, Unavailable};
-use crate::morning::{Ended, Loops, Until, follow, interrupted};
+use crate::morning::{Ended, Loops, Until, follow, hindered, interrupted};
 use crate::private_redis::PrivateRedis;
 use crate::wire::Parts;
 use crate::{html, output};
@@ -72,12 +74,23 @@ pub async fn rehearse(
     ledger::store_mark::settle_new(parts.ledger.as_ref()).await?;
     plan(&config, &parts, &snapshot, &run, window).await?;
 
-    let loops = Loops::start(&parts, Some(receiver))?;
-    let ended = follow(&parts, &run, Until::Closed, interrupted()).await;
+    let parts = Arc::new(parts);
+    let loops = Loops::start(&parts, Some(receiver));
+    let mut hindrance = None;
+    let stopped = async {
+        tokio::select! {
+            () = interrupted() => {}
+            error = hindered(&parts) => hindrance = Some(error),
+        }
+    };
+    let ended = follow(&parts, &run, Until::Closed, stopped).await;
     if ended == Ended::Over {
         drain(&simulator).await;
     }
     loops.stop().await; // the applier reads the inbox to its end first
+    if let Some(error) = hindrance {
+        return Err(error);
+    }
     if ended == Ended::Interrupted {
         bail!("interrupted before the window closed");
     }

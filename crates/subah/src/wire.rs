@@ -30,6 +30,7 @@ use crate::config::secrets::{CredentialFiles, Credentials};
 use crate::config::{Config, Limits, Store};
 use crate::exit::Unavailable;
 use crate::store;
+use crate::supervise::Supervisor;
 use crate::token::TokenKeeper;
 
 /// Everything that the loops of one process share.
@@ -38,6 +39,7 @@ pub struct Parts {
     pub api: CloudApi,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
+    pub supervisor: Supervisor,
     /// `None` without the role, or while another process has it or sends: statuses are left
     /// to that.
     pub inbox: Option<Inbox>,
@@ -107,6 +109,7 @@ impl Parts {
             journal: journal.map(Arc::new),
             host: config.host.clone(),
             sweep_every: Duration::from_secs(1),
+            supervisor: Supervisor::new(Arc::clone(&metrics)),
             ledger,
             api,
             clock,

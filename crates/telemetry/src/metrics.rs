@@ -91,6 +91,7 @@ pub struct Metrics {
     pub ledger_errors: IntCounter,
     pub ledger_count_mismatch: IntGauge,
     pub loop_success: GaugeVec,
+    pub loop_ends: IntCounterVec,
     pub start: Gauge,
     build: IntGaugeVec,
 }
@@ -289,6 +290,12 @@ impl Metrics {
                 r,
                 "subah_loop_last_success_timestamp_seconds",
                 "When a loop last did its work",
+                &["loop"],
+            ),
+            loop_ends: counters(
+                r,
+                "subah_loop_ends_total",
+                "Loops that ended without being asked to, by panic or by themselves",
                 &["loop"],
             ),
             start: register(

@@ -397,8 +397,13 @@ async fn send(sender: Sender, ledger: Arc<dyn Ledger>, options: Options, life: A
     let lane_options =
         LaneOptions { concurrency: options.concurrency, timeout: options.handling_timeout };
     for lane in lanes {
-        let backend =
-            LaneBackend::start(Arc::clone(&ledger), Arc::clone(&lane), &lane_options, &life.stop);
+        let backend = LaneBackend::start(
+            Arc::clone(&ledger),
+            Arc::clone(&lane),
+            &lane_options,
+            &life.stop,
+            &Default::default(),
+        );
         tokio::spawn(work(backend, lane, Arc::clone(&ledger), options.handling_timeout));
     }
 }

@@ -102,7 +102,13 @@ fn serve(mut conn: Connection, inbox: &Receiver<Job>) {
     while let Ok(first) = inbox.recv() {
         let group: Vec<Job> =
             std::iter::once(first).chain(inbox.try_iter().take(GROUP_MAX - 1)).collect();
-        run_group(&mut conn, &mut cache, group);
+        let run = std::panic::AssertUnwindSafe(|| run_group(&mut conn, &mut cache, group));
+        if std::panic::catch_unwind(run).is_err() {
+            // Its transaction is undone and its callers are told; what was remembered may be
+            // of it.
+            tracing::error!("a write to the ledger panicked: its group is undone");
+            cache = Cache::default();
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, bail};
 use chrono::NaiveDate;
 use domain::{Clock, RunId, State, Timestamp, Window};
@@ -14,7 +16,7 @@ use crate::config::secrets::Credentials;
 use crate::config::{Config, parse_time};
 use crate::exit::{Answer, Unavailable, WrongUse};
 use crate::files::{self, Files};
-use crate::morning::{Ended, Loops, Until, follow, interrupted, superseded};
+use crate::morning::{Ended, Loops, Until, follow, hindered, interrupted};
 use crate::wire::Parts;
 use crate::{clocks, http, output, store, wire};
 
@@ -24,7 +26,8 @@ pub async fn run(config: &Config, args: &RunArgs) -> Result<Answer> {
     if args.stop {
         return stop(config, &id).await;
     }
-    let parts = Parts::new(config, Credentials::load(&config.credentials)?, &Role::ALL).await?;
+    let parts =
+        Arc::new(Parts::new(config, Credentials::load(&config.credentials)?, &Role::ALL).await?);
     let now = parts.ledger.now().await?;
     let zone = config.daily.window.zone;
     tracing::info!(run = %id, "run {id}: it is {} in {zone}", now.rfc3339(zone));
@@ -178,7 +181,12 @@ fn warn_of_capacity(snapshot: &Snapshot, id: &RunId, window: Window, now: Timest
     }
 }
 
-async fn send(config: &Config, parts: &Parts, run: &Run, format: ReportFormat) -> Result<Answer> {
+async fn send(
+    config: &Config,
+    parts: &Arc<Parts>,
+    run: &Run,
+    format: ReportFormat,
+) -> Result<Answer> {
     let id = &run.header.id;
     if parts.journal.is_none() {
         // Two senders would each use a number's whole rate; the one that runs takes it up.
@@ -190,17 +198,17 @@ async fn send(config: &Config, parts: &Parts, run: &Run, format: ReportFormat) -
         None => None, // a receiver of its own runs beside us
     };
     wire::note_holder(config, "run");
-    let loops = Loops::start(parts, listener)?;
-    let mut newer = None;
+    let loops = Loops::start(parts, listener);
+    let mut hindrance = None;
     let stopped = async {
         tokio::select! {
             () = interrupted() => {}
-            error = superseded(parts.ledger.as_ref()) => newer = Some(error),
+            error = hindered(parts) => hindrance = Some(error),
         }
     };
     let ended = follow(parts, id, Until::Settled, stopped).await;
     loops.stop().await;
-    if let Some(error) = newer {
+    if let Some(error) = hindrance {
         return Err(error).context("nothing more is sent from here");
     }
     if ended == Ended::Interrupted {

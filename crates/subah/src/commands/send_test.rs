@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, bail};
 use cloud_api::messages::template_message;
 use domain::campaign::CampaignId;
@@ -80,7 +82,8 @@ pub async fn run(config: &Config, args: &SendTestArgs) -> Result<Answer> {
 }
 
 async fn send(config: &Config, snapshot: &Snapshot, id: &RunId, window: Window) -> Result<Answer> {
-    let parts = Parts::new(config, Credentials::load(&config.credentials)?, &Role::ALL).await?;
+    let parts =
+        Arc::new(Parts::new(config, Credentials::load(&config.credentials)?, &Role::ALL).await?);
     // Whatever can fail comes before the plan: a test that did not begin leaves nothing behind.
     let listener = match (&parts.journal, &parts.inbox) {
         (Some(_), Some(_)) => Some(http::bind(config.receiver, "receiver.listen").await?),
@@ -93,10 +96,7 @@ async fn send(config: &Config, snapshot: &Snapshot, id: &RunId, window: Window) 
     }
     let run = planned.run;
     // Another subah that is running here sends it; without one we do.
-    let loops = match &parts.journal {
-        None => None,
-        Some(_) => Some(Loops::start(&parts, listener)?),
-    };
+    let loops = parts.journal.as_ref().map(|_| Loops::start(&parts, listener));
     output::hint(&format!("{id}: waiting for its status, two minutes at most"));
     let ended = follow(&parts, id, Until::Settled, interrupted()).await;
     if let Some(loops) = loops {

@@ -17,8 +17,9 @@ use crate::config::Config;
 use crate::config::Limits;
 use crate::config::secrets::Credentials;
 use crate::exit::{Answer, Unavailable};
-use crate::morning::{Loops, interrupted, superseded};
+use crate::morning::{Loops, hindered, interrupted};
 use crate::sampler::Sampler;
+use crate::supervise::{Loop, Running};
 use crate::wire::Parts;
 use crate::{http, notify, wire};
 
@@ -40,22 +41,21 @@ pub async fn run(config: &Config, roles: &[Role]) -> Result<Answer> {
     };
     let stop = CancellationToken::new();
 
-    let watching =
-        tokio::spawn(http::serve(watch, http::watch(&parts), Limits::default(), stop.clone()));
-    let sampler = Sampler {
-        ledger: Arc::clone(&parts.ledger),
-        clock: Arc::clone(&parts.clock),
-        metrics: Arc::clone(&parts.metrics),
-        campaign: config.campaign.id.clone(),
-    };
-    let sampling = tokio::spawn(sampler.run(stop.clone()));
-    let (progress, clock) = (Arc::clone(&parts.progress), Arc::clone(&parts.clock));
-    if !has(Role::Sender) {
-        // Only claim loops show progress; without them the runtime itself is watched.
-        tokio::spawn(notify::pulse(Arc::clone(&progress), Arc::clone(&clock)));
+    let (parts, config) = (Arc::new(parts), Arc::new(config.clone()));
+    let supervisor = &parts.supervisor;
+    let mut watching = Vec::new();
+    let serve_watch = http::supervised(watch, http::watch(&parts), Limits::default(), stop.clone());
+    watching.push(supervisor.run(Loop::Watch, stop.clone(), serve_watch));
+    watching.push(supervisor.run(Loop::Sampler, stop.clone(), sampler(&parts, &config, &stop)));
+    watching.push(supervisor.run(Loop::Watchdog, stop.clone(), watchdog(&parts, roles, &stop)));
+    if has(Role::Scheduler) {
+        watching.push(supervisor.run(
+            Loop::Scheduler,
+            stop.clone(),
+            scheduler(&parts, &config, &stop),
+        ));
     }
-    let feeding = tokio::spawn(notify::feed_watchdog(progress, clock, stop.clone()));
-    let loops = Loops::start(&parts, receiver)?;
+    let loops = Loops::start(&parts, receiver);
     notify::ready("up; the loops begin");
     let names: Vec<String> = roles.iter().map(|role| format!("{role:?}").to_lowercase()).collect();
     tracing::info!(
@@ -66,28 +66,89 @@ pub async fn run(config: &Config, roles: &[Role]) -> Result<Answer> {
         config.metrics
     );
 
-    let planning = async {
-        match has(Role::Scheduler) {
-            true => mornings(config, &parts).await,
-            false => std::future::pending().await,
-        }
-    };
-    let newer = tokio::select! {
+    let hindered = tokio::select! {
         () = interrupted() => None,
-        () = planning => None,
-        error = superseded(parts.ledger.as_ref()) => Some(error),
+        error = hindered(&parts) => Some(error),
     };
     tracing::info!("stopping: deliveries under way finish, the rest stays in the ledger");
     notify::stopping();
     loops.stop().await;
     stop.cancel();
-    for task in [watching, sampling, feeding] {
+    for task in watching {
         let _ = task.await;
     }
     tracing::info!("stopped");
-    match newer {
+    match hindered {
         Some(error) => Err(error).context("nothing more is sent from here"),
         None => Ok(Answer::Yes),
+    }
+}
+
+fn sampler(
+    parts: &Arc<Parts>,
+    config: &Arc<Config>,
+    stop: &CancellationToken,
+) -> impl FnMut() -> Running + Send + 'static {
+    let (parts, config, stop) = (Arc::clone(parts), Arc::clone(config), stop.clone());
+    move || {
+        let sampler = Sampler {
+            ledger: Arc::clone(&parts.ledger),
+            clock: Arc::clone(&parts.clock),
+            metrics: Arc::clone(&parts.metrics),
+            campaign: config.campaign.id.clone(),
+        };
+        let stop = stop.clone();
+        Box::pin(async move {
+            sampler.run(stop).await;
+            Ok(())
+        })
+    }
+}
+
+fn watchdog(
+    parts: &Arc<Parts>,
+    roles: &[Role],
+    stop: &CancellationToken,
+) -> impl FnMut() -> Running + Send + 'static {
+    // Only claim loops show progress; without them the runtime itself is watched.
+    let pulses = !roles.contains(&Role::Sender);
+    let (parts, stop) = (Arc::clone(parts), stop.clone());
+    move || {
+        let (progress, clock) = (Arc::clone(&parts.progress), Arc::clone(&parts.clock));
+        let (supervisor, stop) = (parts.supervisor.clone(), stop.clone());
+        Box::pin(async move {
+            let pulse = async {
+                match pulses {
+                    true => notify::pulse(Arc::clone(&progress), Arc::clone(&clock)).await,
+                    false => std::future::pending().await,
+                }
+            };
+            let feed =
+                notify::feed_watchdog(Arc::clone(&progress), Arc::clone(&clock), supervisor, stop);
+            tokio::select! {
+                () = pulse => {}
+                () = feed => {}
+            }
+            Ok(())
+        })
+    }
+}
+
+fn scheduler(
+    parts: &Arc<Parts>,
+    config: &Arc<Config>,
+    stop: &CancellationToken,
+) -> impl FnMut() -> Running + Send + 'static {
+    let (parts, config, stop) = (Arc::clone(parts), Arc::clone(config), stop.clone());
+    move || {
+        let (parts, config, stop) = (Arc::clone(&parts), Arc::clone(&config), stop.clone());
+        Box::pin(async move {
+            tokio::select! {
+                () = mornings(&config, &parts) => {}
+                () = stop.cancelled() => {}
+            }
+            Ok(())
+        })
     }
 }
 
