@@ -17,17 +17,22 @@ const WORKERS: usize = 4;
 const OPTIONS: LaneOptions =
     LaneOptions { concurrency: WORKERS, timeout: Duration::from_secs(3_600) };
 
-/// Whatever it is given never ends.
+/// Whatever it is given never ends; it may have no room, but a panic.
 struct Hangs {
     number: NumberId,
+    panics: bool,
     started: AtomicUsize,
     wake: Arc<Notify>,
 }
 
 impl Hangs {
     fn new(number: &NumberId) -> Arc<Self> {
+        Self::with(number, false)
+    }
+
+    fn with(number: &NumberId, panics: bool) -> Arc<Self> {
         let (number, wake) = (number.clone(), Arc::default());
-        Arc::new(Hangs { number, started: AtomicUsize::new(0), wake })
+        Arc::new(Hangs { number, panics, started: AtomicUsize::new(0), wake })
     }
 }
 
@@ -38,6 +43,7 @@ impl Lane for Hangs {
     }
 
     fn room(&self) -> Room {
+        assert!(!self.panics, "on purpose");
         Room::UpTo(100)
     }
 
@@ -89,9 +95,23 @@ async fn no_more_are_handled_at_once_than_there_are_workers_and_the_rest_goes_ba
         stop.cancel();
     };
     let begun = tokio::time::Instant::now();
-    tokio::join!(run, watch);
+    let (ended, ()) = tokio::join!(run, watch);
+    assert_eq!(ended, Ok(()), "it was asked to");
     assert!(begun.elapsed() < Duration::from_secs(3), "the grace is over");
     assert_eq!(lane.started.load(Ordering::SeqCst), WORKERS);
     let counts = stage.counts().await;
     assert_eq!(counts.get(State::Leased), WORKERS as u64, "those that hang");
+}
+
+/// The others are stopped in order, and whoever runs them is told.
+#[tokio::test(start_paused = true)]
+async fn a_claim_loop_that_panics_ends_all_lanes_aloud() {
+    let ledger = Arc::new(Model::new(Arc::new(SystemClock)));
+    let stage = Stage::new(ledger.as_ref(), "panics", 4).await;
+    let other = NumberId::try_new("other").unwrap();
+    let lanes: Vec<Arc<dyn Lane>> = vec![Hangs::new(&stage.lane), Hangs::with(&other, true)];
+    let (stop, grace) = (CancellationToken::new(), Duration::from_secs(1));
+    let ended = queue::run_lanes(ledger.clone(), lanes, OPTIONS, "boot", stop.clone(), grace).await;
+    assert_eq!(ended, Err(queue::LanesEnded("a claim loop panicked".to_owned())));
+    assert!(!stop.is_cancelled(), "the stop is its caller's");
 }

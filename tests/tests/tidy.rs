@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("segment-log", &[]),
     ("cloud-api", &["domain", "templates"]),
     ("ledger", &["domain"]),
-    ("queue", &["domain", "ledger"]),
+    ("queue", &["domain", "ledger", "telemetry"]),
     ("scheduler", &["domain", "templates", "ledger", "cloud-api"]),
     (
         "sender",

@@ -7,12 +7,12 @@ use domain::RunId;
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The store did not answer, or not in time. Repeat.
-    #[error("{doing}: the {engine} store is unavailable")]
+    #[error("{doing}: the {engine} store is unavailable: {cause}")]
     Unavailable {
         engine: &'static str,
         doing: &'static str,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        /// What the store, or the way to it, said: the whole chain.
+        cause: String,
     },
     /// The disk below the store is full. Nothing was changed; free space and repeat.
     #[error("{doing}: the disk below the {engine} store is full")]
@@ -54,4 +54,41 @@ pub enum LedgerError {
         "the {engine} store has schema {found}, this program reads schema {wanted}: use the matching version"
     )]
     Schema { engine: &'static str, found: String, wanted: u32 },
+}
+
+impl LedgerError {
+    /// The store did not answer: names what was being done, and every cause down to the first.
+    pub fn unavailable(
+        engine: &'static str,
+        doing: &'static str,
+        error: &dyn std::error::Error,
+    ) -> Self {
+        let mut cause = error.to_string();
+        let mut next = error.source();
+        while let Some(error) = next {
+            let text = error.to_string();
+            if !cause.ends_with(&text) {
+                cause = format!("{cause}: {text}"); // some repeat what is below them
+            }
+            next = error.source();
+        }
+        LedgerError::Unavailable { engine, doing, cause }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("read the reply")]
+    struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn a_cause_is_told_down_to_the_first() {
+        let io = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
+        let error = LedgerError::unavailable("redis", "claim", &Outer(io));
+        let told = "claim: the redis store is unavailable: read the reply: connection refused";
+        assert_eq!(error.to_string(), told);
+    }
 }

@@ -573,12 +573,12 @@ fn script(text: &str) -> Script {
 }
 
 fn failed(doing: &'static str, source: redis::RedisError) -> LedgerError {
-    LedgerError::Unavailable { engine: "redis", doing, source: Box::new(source) }
+    LedgerError::unavailable("redis", doing, &source)
 }
 
 fn unexpected(doing: &'static str, script: &str, n: usize) -> LedgerError {
-    let source = format!("{script} returned {n} values, expected more");
-    LedgerError::Unavailable { engine: "redis", doing, source: source.into() }
+    let cause = format!("{script} returned {n} values, expected more");
+    LedgerError::Unavailable { engine: "redis", doing, cause }
 }
 
 /// The two scores of a record, one of them empty.

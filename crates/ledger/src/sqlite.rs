@@ -155,7 +155,7 @@ fn failed(doing: &'static str, source: rusqlite::Error) -> LedgerError {
     if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) {
         return LedgerError::Full { engine: "sqlite", doing };
     }
-    LedgerError::Unavailable { engine: "sqlite", doing, source: Box::new(source) }
+    LedgerError::unavailable("sqlite", doing, &source)
 }
 
 #[async_trait]

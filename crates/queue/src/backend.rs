@@ -21,6 +21,7 @@ use apalis_core::task::Task;
 use apalis_core::task::task_id::RandomId;
 use apalis_core::worker::context::WorkerContext;
 use ledger::{Claim, Claimed, Ledger, LedgerError, Release};
+use telemetry::Fault;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -229,7 +230,8 @@ impl Claimer {
     }
 
     async fn claim_until(&self, stop: &CancellationToken) {
-        let mut wanted = 1;
+        let (mut wanted, mut fault) = (1, Fault::default());
+        let number = self.lane.number();
         loop {
             give_back(self.ledger.as_ref(), self.ahead.stale()).await;
             let slots = tokio::select! {
@@ -244,12 +246,18 @@ impl Claimer {
             let Ok(slots) = slots else { return };
             // A claim is never cut short: what it leased is either pushed or given back.
             let pause = match self.round(slots).await {
-                Ok(pause) => pause,
+                Ok(pause) => {
+                    if let Some(met) = fault.over() {
+                        tracing::info!(lane = %number, "claims from lane {number} work again; {met} had failed");
+                    }
+                    pause
+                }
                 // Said once, by whoever takes part in the recovery.
                 Err(LedgerError::Fenced { .. }) => STORE_PAUSE,
                 Err(error) => {
-                    let number = self.lane.number();
-                    tracing::warn!(lane = %number, error = %error, "claim from lane {number}: {error}");
+                    if fault.met(&error.to_string()) {
+                        tracing::warn!(lane = %number, error = %error, "claim from lane {number}: {error}");
+                    }
                     STORE_PAUSE
                 }
             };

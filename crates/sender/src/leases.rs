@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use domain::NumberId;
 use ledger::lanes::{Lanes, Owner};
 use ledger::{LedgerError, cell, lanes, members};
+use telemetry::Fault;
 use tokio_util::sync::CancellationToken;
 
 use crate::recovery::member;
@@ -24,17 +25,22 @@ const KNOWN_AFTER: Duration = Duration::from_millis(1_500);
 /// Beats until `stop`.
 pub(crate) async fn keep_lanes(shared: &Shared, wanted: &[NumberId], stop: &CancellationToken) {
     let owner = &shared.host;
-    let mut pause = BEAT;
+    let (mut pause, mut fault) = (BEAT, Fault::default());
     while !stop.is_cancelled() {
         match beat(shared, wanted).await {
             Ok(lanes) => {
                 // Counted from before the call: a slow answer must not lengthen the lease.
                 shared.gate.hold(&lanes.mine, lanes.asked + TTL - MARGIN);
+                if let Some(met) = fault.over() {
+                    tracing::info!("lanes of {owner} are renewed again; {met} tries had failed");
+                }
                 pause = if lanes.mine.is_empty() { BEAT / 4 } else { BEAT };
             }
             Err(error) => {
                 shared.metrics.ledger_errors.inc();
-                tracing::warn!(error = %error, "lanes of {owner} were not renewed: {error}");
+                if fault.met(&error.to_string()) {
+                    tracing::warn!(error = %error, "lanes of {owner} were not renewed: {error}");
+                }
             }
         }
         tokio::select! {

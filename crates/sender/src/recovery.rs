@@ -9,6 +9,7 @@ use ledger::api::apply_all;
 use ledger::recovery::{Progress, Recoverer};
 use ledger::{Amendment, Applied, Change, LedgerError, WebhookFact, members, places, store_mark};
 use segment_log::{LogError, Position};
+use telemetry::Fault;
 use tokio_util::sync::CancellationToken;
 
 use crate::journal::{Replay, Which};
@@ -196,11 +197,19 @@ pub(crate) async fn recover(shared: &Shared, stop: &CancellationToken) {
     if let Some(note) = shared.journal.note() {
         recoverer = recoverer.noting(note);
     }
-    let mut said: Option<Progress> = None;
+    let (mut said, mut fault) = (None, Fault::default());
     while !stop.is_cancelled() {
         match recover_once(shared, &mut recoverer).await {
-            Ok(progress) => say(shared, progress, &mut said),
-            Err(error) => tracing::warn!(error = %error, "recovery waits: {error}"),
+            Ok(progress) => {
+                if let Some(met) = fault.over() {
+                    tracing::info!("recovery goes on; {met} looks at the store had failed");
+                }
+                say(shared, progress, &mut said);
+            }
+            Err(error) if fault.met(&error.to_string()) => {
+                tracing::warn!(error = %error, "recovery waits: {error}");
+            }
+            Err(_) => {} // said
         }
         tokio::select! {
             biased;
@@ -274,6 +283,5 @@ async fn recover_once(
 }
 
 fn unreadable(error: LogError) -> LedgerError {
-    let source = Box::new(error);
-    LedgerError::Unavailable { engine: "journal", doing: "merge the journal", source }
+    LedgerError::unavailable("journal", "merge the journal", &error)
 }

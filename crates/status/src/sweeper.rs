@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::{Clock, State, StepWatch};
 use ledger::{Ledger, LedgerError, Phase, Run, lanes};
-use telemetry::Metrics;
+use telemetry::{Fault, Metrics};
 use tokio_util::sync::CancellationToken;
 
 /// Records in one ledger call.
@@ -22,16 +22,21 @@ pub struct Sweeper {
 
 impl Sweeper {
     pub async fn run(self, stop: CancellationToken) {
-        let mut watch = StepWatch::default();
+        let (mut watch, mut fault) = (StepWatch::default(), Fault::default());
         loop {
             match self.steady_round(&mut watch).await {
                 Ok(()) => {
+                    if let Some(met) = fault.over() {
+                        tracing::info!("sweeps work again; {met} had failed");
+                    }
                     let now = self.clock.now().secs_f64();
                     self.metrics.loop_success.with_label_values(&["sweeper"]).set(now);
                 }
                 Err(error) => {
                     self.metrics.ledger_errors.inc();
-                    tracing::warn!(error = %error, "sweep: {error}");
+                    if fault.met(&error.to_string()) {
+                        tracing::warn!(error = %error, "sweep: {error}");
+                    }
                 }
             }
             tokio::select! {

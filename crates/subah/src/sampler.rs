@@ -8,7 +8,7 @@ use std::time::Duration;
 use domain::campaign::CampaignId;
 use domain::{Clock, RunId, State, Timestamp};
 use ledger::{Counts, Ledger, LedgerError, Phase, Run, lanes};
-use telemetry::Metrics;
+use telemetry::{Fault, Metrics};
 use tokio_util::sync::CancellationToken;
 
 const EVERY: Duration = Duration::from_secs(2);
@@ -39,16 +39,21 @@ struct Seen {
 
 impl Sampler {
     pub async fn run(self, stop: CancellationToken) {
-        let mut seen = Seen::default();
+        let (mut seen, mut fault) = (Seen::default(), Fault::default());
         loop {
             match self.sample(&mut seen).await {
                 Ok(()) => {
+                    if let Some(met) = fault.over() {
+                        tracing::info!("metrics follow the ledger again; {met} reads had failed");
+                    }
                     let now = self.clock.now().secs_f64();
                     self.metrics.loop_success.with_label_values(&["sampler"]).set(now);
                 }
                 Err(error) => {
                     self.metrics.ledger_errors.inc();
-                    tracing::warn!(error = %error, "metrics are not read from the ledger: {error}");
+                    if fault.met(&error.to_string()) {
+                        tracing::warn!(error = %error, "metrics are not read from the ledger: {error}");
+                    }
                 }
             }
             tokio::select! {

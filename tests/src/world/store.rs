@@ -209,7 +209,7 @@ impl Link {
 }
 
 fn lost(doing: &'static str) -> LedgerError {
-    LedgerError::Unavailable { engine: "simulated", doing, source: "simulated outage".into() }
+    LedgerError::Unavailable { engine: "simulated", doing, cause: "simulated outage".to_owned() }
 }
 
 #[async_trait]

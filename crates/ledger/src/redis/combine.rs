@@ -113,9 +113,9 @@ impl Combiner {
 
 /// The same error for one more who waited.
 fn again(error: &LedgerError) -> LedgerError {
-    let (doing, source) = match error {
-        LedgerError::Unavailable { doing, source, .. } => (*doing, source.to_string()),
+    let (doing, cause) = match error {
+        LedgerError::Unavailable { doing, cause, .. } => (*doing, cause.clone()),
         other => ("change deliveries", other.to_string()),
     };
-    LedgerError::Unavailable { engine: "redis", doing, source: source.into() }
+    LedgerError::Unavailable { engine: "redis", doing, cause }
 }

@@ -238,8 +238,8 @@ impl Redis {
             .await
             .map_err(|e| failed(doing, e))?;
         if have < self.replicas {
-            let source = format!("{have} of {} replicas have it", self.replicas).into();
-            return Err(LedgerError::Unavailable { engine: "redis", doing, source });
+            let cause = format!("{have} of {} replicas have it", self.replicas);
+            return Err(LedgerError::Unavailable { engine: "redis", doing, cause });
         }
         Ok(())
     }

@@ -93,8 +93,8 @@ impl Drop for Writer {
 }
 
 fn undone(doing: &'static str) -> LedgerError {
-    let source = "the group of writes that this one was in was undone, or too many are waiting";
-    LedgerError::Unavailable { engine: "sqlite", doing, source: source.into() }
+    let cause = "the group of writes that this one was in was undone, or too many are waiting";
+    LedgerError::Unavailable { engine: "sqlite", doing, cause: cause.to_owned() }
 }
 
 fn serve(mut conn: Connection, inbox: &Receiver<Job>) {
