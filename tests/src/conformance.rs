@@ -5,6 +5,7 @@
 
 pub mod discard;
 mod more;
+mod purge;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -193,6 +194,7 @@ pub async fn run(ledger: &dyn Ledger) {
     the_end_of_the_window_names_every_end(ledger).await;
     listings_filter_and_page(ledger).await;
     discard::run(ledger).await;
+    purge::run(ledger).await;
     more::run(ledger).await;
 }
 

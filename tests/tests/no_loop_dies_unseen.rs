@@ -115,6 +115,11 @@ fn a_watchdog_is_begun_again() {
 }
 
 #[test]
+fn a_keeper_of_ages_is_begun_again() {
+    is_begun_again("retention");
+}
+
+#[test]
 fn a_sender_that_dies_ends_the_process_in_order() {
     ends_the_process_in_order("sender");
 }

@@ -14,6 +14,7 @@ pub mod hash;
 pub mod number;
 pub mod person;
 pub mod recipient;
+pub mod retention;
 pub mod run;
 pub mod state;
 pub mod text;

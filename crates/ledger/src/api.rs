@@ -6,13 +6,17 @@ mod run;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::NaiveDate;
 use domain::{DeliveryId, NumberId, RunId, State, Timestamp};
 
 pub use self::delivery::{
     Amended, Amendment, Applied, AttemptResult, Change, Claim, Claimed, Counts, DeliveryView,
     Filter, IntentAnswer, IntentRequest, Note, Release, RetryIn, Swept, WebhookFact,
 };
-pub use self::run::{Begun, Discarded, Phase, PlanChunk, PlanRow, Run, RunHeader, WhyKept};
+pub use self::run::{
+    Begun, Discarded, Phase, PlanChunk, PlanRow, Purged, Run, RunHeader, WhyKept, is_purgeable,
+    maybe_recoverable_since,
+};
 use crate::error::LedgerError;
 
 pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
@@ -60,10 +64,19 @@ pub trait Ledger: Send + Sync {
     /// date can be planned anew; only before its window opens.
     async fn discard(&self, run: &RunId) -> Result<Discarded>;
 
+    /// Removes a run that is closed and not recoverable any more, at most `limit` of its
+    /// deliveries in one call. News of them is news of unknown deliveries then.
+    async fn purge(&self, run: &RunId, limit: usize) -> Result<Purged>;
+
     async fn run(&self, run: &RunId) -> Result<Option<Run>>;
 
-    /// All runs, oldest first.
-    async fn runs(&self) -> Result<Vec<Run>>;
+    /// Runs of this civil date and later, oldest first; reads no others.
+    async fn runs_since(&self, date: NaiveDate) -> Result<Vec<Run>>;
+
+    /// All runs, oldest first: for people. Loops ask for those of the last days.
+    async fn runs(&self) -> Result<Vec<Run>> {
+        self.runs_since(NaiveDate::MIN).await
+    }
 
     /// Runs that are not closed: what loops look at many times a minute.
     async fn active_runs(&self) -> Result<Vec<Run>>;

@@ -9,8 +9,8 @@ use domain::{DeliveryId, Facts, NumberId, RunId, State, Timestamp};
 
 use crate::api::{
     Amended, Amendment, Applied, AttemptResult, Begun, Claim, Claimed, Counts, Discarded,
-    IntentAnswer, IntentRequest, Phase, PlanChunk, Release, Result, Run, RunHeader, Swept,
-    WebhookFact, WhyKept,
+    IntentAnswer, IntentRequest, Phase, PlanChunk, Purged, Release, Result, Run, RunHeader, Swept,
+    WebhookFact, WhyKept, is_purgeable,
 };
 use crate::error::LedgerError;
 use crate::record::{Message, Record};
@@ -23,6 +23,8 @@ pub trait Rows {
     fn put_run(&mut self, run: &Run) -> Result<()>;
     /// Removes the run and all that belongs to it.
     fn remove_run(&mut self, id: &RunId) -> Result<()>;
+    /// Removes at most `limit` deliveries; true when there may be more.
+    fn remove_deliveries(&mut self, id: &RunId, limit: usize) -> Result<bool>;
     fn counts(&mut self, run: &RunId) -> Result<Counts>;
     /// Ids of runs whose phase is open.
     fn open_runs(&mut self) -> Result<Vec<RunId>>;
@@ -134,6 +136,18 @@ pub fn discard(rows: &mut impl Rows, id: &RunId, now: Timestamp) -> Result<Disca
     }
     rows.remove_run(id)?;
     Ok(Discarded::Done)
+}
+
+pub fn purge(rows: &mut impl Rows, id: &RunId, limit: usize, now: Timestamp) -> Result<Purged> {
+    match rows.run(id)? {
+        None => Ok(Purged::Unknown),
+        Some(run) if !is_purgeable(&run, now) => Ok(Purged::Kept),
+        Some(_) if rows.remove_deliveries(id, limit)? => Ok(Purged::More),
+        Some(_) => {
+            rows.remove_run(id)?;
+            Ok(Purged::Done)
+        }
+    }
 }
 
 /// Before the window opens nothing is due, so no sender has had anything in hand, and a

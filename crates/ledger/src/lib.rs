@@ -29,7 +29,8 @@ pub mod transition;
 pub use api::{
     Amended, Amendment, Applied, AttemptResult, Begun, Change, Claim, Claimed, Counts,
     DeliveryView, Discarded, Filter, Health, IntentAnswer, IntentRequest, Ledger, Note, Phase,
-    PlanChunk, PlanRow, Release, RetryIn, Run, RunHeader, Swept, WebhookFact, WhyKept,
+    PlanChunk, PlanRow, Purged, Release, RetryIn, Run, RunHeader, Swept, WebhookFact, WhyKept,
+    is_purgeable, maybe_recoverable_since,
 };
 pub use core::why_kept;
 pub use error::LedgerError;

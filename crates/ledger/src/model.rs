@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
+use chrono::NaiveDate;
 use domain::{Clock, DeliveryId, NumberId, RunId, State, Timestamp};
 
 use crate::api::{
     Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Discarded,
-    Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run,
-    RunHeader, Swept, WebhookFact,
+    Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Purged, Release, Result,
+    Run, RunHeader, Swept, WebhookFact,
 };
 use crate::core::{self, Rows};
 use crate::error::LedgerError;
@@ -206,6 +207,13 @@ impl Rows for Tables {
         Ok(())
     }
 
+    fn remove_deliveries(&mut self, id: &RunId, limit: usize) -> Result<bool> {
+        let table = self.table(id)?;
+        let gone: Vec<u32> = table.rows.keys().take(limit).copied().collect();
+        gone.iter().for_each(|index| drop(table.rows.remove(index)));
+        Ok(gone.len() == limit)
+    }
+
     fn counts(&mut self, run: &RunId) -> Result<Counts> {
         Ok(self.table(run)?.counts.clone())
     }
@@ -362,13 +370,19 @@ impl Ledger for Model {
         core::discard(&mut *self.tables(), run, self.clock.now())
     }
 
+    async fn purge(&self, run: &RunId, limit: usize) -> Result<Purged> {
+        self.call(|tables, now| core::purge(tables, run, limit, now))
+    }
+
     async fn run(&self, run: &RunId) -> Result<Option<Run>> {
         self.call(|tables, _| tables.run(run))
     }
 
-    async fn runs(&self) -> Result<Vec<Run>> {
-        let runs = |tables: &mut Tables, _| tables.runs.values().map(|t| t.run.clone()).collect();
-        let mut runs: Vec<Run> = self.call(runs);
+    async fn runs_since(&self, date: NaiveDate) -> Result<Vec<Run>> {
+        let since =
+            |(id, table): (&RunId, &RunTable)| (id.date() >= date).then(|| table.run.clone());
+        let mut runs: Vec<Run> =
+            self.call(|tables, _| tables.runs.iter().filter_map(since).collect());
         runs.sort_by_key(|run| run.header.window.opens);
         Ok(runs)
     }

@@ -14,7 +14,7 @@ use domain::hash::stable64;
 use domain::{OnAmbiguous, RunId, State, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Amendment, Change, Filter, Ledger, Note, Phase, Result};
+use crate::api::{Amendment, Change, Filter, Ledger, Note, Phase, Result, maybe_recoverable_since};
 use crate::{members, store_mark};
 
 /// How long a missing member holds up a run that may resend on evidence.
@@ -217,7 +217,11 @@ const ASK_EVERY: Duration = Duration::from_secs(2);
 
 async fn recent(ledger: &dyn Ledger) -> Result<Vec<RunId>> {
     let now = ledger.now().await?;
-    let runs = ledger.runs().await?.into_iter().filter(|run| run.is_recoverable(now));
+    let runs = ledger
+        .runs_since(maybe_recoverable_since(now))
+        .await?
+        .into_iter()
+        .filter(|run| run.is_recoverable(now));
     Ok(runs.map(|run| run.header.id.clone()).collect())
 }
 

@@ -25,7 +25,7 @@ use domain::{Clock, NumberId, RunId, SystemClock, Timestamp};
 use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, RedisResult, Script};
 
-use crate::api::{Claimed, Ledger, Phase, Result, Run, RunHeader};
+use crate::api::{Claimed, Ledger, Phase, Result, Run, RunHeader, maybe_recoverable_since};
 use crate::core::{must_end_waiting, new_claim, readable_run, sooner};
 use crate::error::LedgerError;
 use crate::record::{Message, Record, Schedule, checked_body, encode, parse_header, unsealed};
@@ -328,6 +328,14 @@ impl Redis {
 
     async fn all_ids(&self) -> Result<Vec<RunId>> {
         self.ids(self.keys.runs()).await
+    }
+
+    /// Ids of runs that may be recoverable.
+    async fn recent_ids(&self) -> Result<Vec<RunId>> {
+        let mut ids = self.all_ids().await?;
+        let since = maybe_recoverable_since(self.reckoned());
+        ids.retain(|id| id.date() >= since);
+        Ok(ids)
     }
 
     async fn ids(&self, key: String) -> Result<Vec<RunId>> {

@@ -13,14 +13,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::NaiveDate;
 use domain::{Clock, NumberId, RunId, State, Timestamp};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::api::{
     Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Discarded,
-    Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run,
-    RunHeader, Swept, WebhookFact,
+    Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Purged, Release, Result,
+    Run, RunHeader, Swept, WebhookFact,
 };
 use crate::core::{self, Rows};
 use crate::error::LedgerError;
@@ -200,17 +201,25 @@ impl Ledger for Sqlite {
         self.write("discard run", move |rows| core::discard(rows, &run, clock.now())).await
     }
 
+    async fn purge(&self, run: &RunId, limit: usize) -> Result<Purged> {
+        let (run, clock) = (run.clone(), Arc::clone(&self.clock));
+        self.write("purge run", move |rows| core::purge(rows, &run, limit, clock.now())).await
+    }
+
     async fn run(&self, run: &RunId) -> Result<Option<Run>> {
         let run = run.clone();
         self.write("read run", move |rows| rows.run(&run)).await
     }
 
-    async fn runs(&self) -> Result<Vec<Run>> {
-        self.write("list runs", move |rows| rows.runs("")).await
+    async fn runs_since(&self, date: NaiveDate) -> Result<Vec<Run>> {
+        self.write("list runs", move |rows| rows.runs_since("", date)).await
     }
 
     async fn active_runs(&self) -> Result<Vec<Run>> {
-        self.write("list runs", move |rows| rows.runs("WHERE phase != 'closed'")).await
+        self.write("list runs", move |rows| {
+            rows.runs_since("WHERE phase != 'closed'", NaiveDate::MIN)
+        })
+        .await
     }
 
     async fn claim(&self, lane: &NumberId, k: usize) -> Result<Claimed> {

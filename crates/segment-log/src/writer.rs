@@ -177,6 +177,11 @@ impl Writer {
         self.shared.segment().end()
     }
 
+    /// Bytes of all segments, and how many they may be.
+    pub fn fill(&self) -> (u64, u64) {
+        (self.shared.bytes.load(Ordering::Relaxed), self.shared.bytes_max)
+    }
+
     /// The end of what is on the disk for sure.
     pub fn synced(&self) -> Position {
         *self.shared.synced.lock().expect("no panic while held")

@@ -56,6 +56,11 @@ impl Inbox {
         self.0.synced()
     }
 
+    /// Bytes that it holds, and its quota.
+    pub fn fill(&self) -> (u64, u64) {
+        self.0.fill()
+    }
+
     pub fn dir(&self) -> &Path {
         self.0.dir()
     }

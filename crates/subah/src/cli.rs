@@ -416,6 +416,26 @@ pub enum Runs {
     /// Throw a sealed plan away and plan the date from the present files; only before its
     /// window opens
     Replan(RunAct),
+    /// Write a run's facts, without texts and addresses, as gzipped NDJSON with a checksum
+    Export {
+        /// today, 2026-11-21 or daily-pack@2026-11-21
+        run: String,
+        /// Instead of `exports` in the state folder
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+    /// Export and purge closed runs that are older than their age; the daemon does it by itself
+    Purge {
+        /// Days after a run's close, instead of `retention.deliveries_days`
+        #[arg(long, value_parser = clap::value_parser!(u32).range(9..=3_650))]
+        older_than_days: Option<u32>,
+        /// Kept in the state folder's audit file
+        #[arg(long)]
+        reason: String,
+        /// Do it
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 /// An act on a run. Without `--yes` it only says what would happen.

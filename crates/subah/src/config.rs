@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use chrono::NaiveTime;
 use cloud_api::Options as CloudApi;
+use domain::retention::Retention;
 use domain::{BusinessNumber, Evidence, OnAmbiguous, Policy, WindowSpec};
 use scheduler::Campaign;
 use scheduler::daily::Daily;
@@ -94,6 +95,7 @@ pub struct Config {
     pub daily: Daily,
     /// Share of addressed recipients to be delivered by the deadline.
     pub sla_target: f64,
+    pub retention: Retention,
 }
 
 impl Config {
@@ -152,6 +154,7 @@ impl Config {
         let (sender, policy) = read_sender(&mut root.section("sender"), &cloud_api);
         let numbers = read_numbers(root);
         let recipients = read_recipients(&mut root.section("recipients"));
+        let retention = read_retention(&mut root.section("retention"));
         let lint = read_lint(&mut root.section("lint"));
         let mut section = root.section("campaign");
         let sla_target = section.number("sla_target", 0.99, 0.0..=1.0);
@@ -175,6 +178,7 @@ impl Config {
             campaign,
             daily,
             sla_target,
+            retention,
         }
     }
 
@@ -400,6 +404,16 @@ fn read_lint(section: &mut Section) -> Lint {
         section.problem("allow", &format!("{rule:?}"), &format!("rules: {}", RULES.join(", ")));
     }
     Lint { allow }
+}
+
+/// Days; what may still have to be merged is never let go of.
+fn read_retention(section: &mut Section) -> Retention {
+    let days = |n: u32| secs(u64::from(n) * 24 * 3_600);
+    let default = Retention::default();
+    let in_days = |span: Duration| u32::try_from(span.as_secs() / (24 * 3_600)).unwrap_or(0);
+    let deliveries = section.integer("deliveries_days", in_days(default.deliveries), 9..=3_650);
+    let content = section.integer("content_days", in_days(default.content), 9..=3_650);
+    Retention { deliveries: days(deliveries), content: days(content) }
 }
 
 fn read_window(section: &mut Section) -> Daily {

@@ -1,5 +1,6 @@
 //! Parse, run, exit. Everything else is in the rooms beside.
 
+mod archive;
 mod cli;
 mod clocks;
 mod commands;
@@ -7,6 +8,7 @@ mod exit;
 mod files;
 mod html;
 mod http;
+mod keeping;
 mod morning;
 mod notify;
 mod output;

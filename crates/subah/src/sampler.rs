@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use domain::campaign::CampaignId;
 use domain::{Clock, RunId, State, Timestamp};
-use ledger::{Counts, Ledger, LedgerError, Phase, Run, lanes};
+use ledger::{Counts, Ledger, LedgerError, Phase, Run, lanes, maybe_recoverable_since};
+use status::inbox::Inbox;
 use telemetry::{Fault, Metrics};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,7 @@ pub struct Sampler {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub campaign: CampaignId,
+    pub inbox: Option<Inbox>,
 }
 
 /// What the last round saw.
@@ -41,6 +43,11 @@ impl Sampler {
     pub async fn run(self, stop: CancellationToken) {
         let (mut seen, mut fault) = (Seen::default(), Fault::default());
         loop {
+            if let Some((bytes, max)) = self.inbox.as_ref().map(Inbox::fill) {
+                let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+                self.metrics.inbox_bytes.set(gauge(bytes));
+                self.metrics.inbox_bytes_max.set(gauge(max));
+            }
             match self.sample(&mut seen).await {
                 Ok(()) => {
                     if let Some(met) = fault.over() {
@@ -70,7 +77,10 @@ impl Sampler {
         let active = self.ledger.active_runs().await?.into_iter().rfind(ours);
         let seen = match &seen.latest {
             Some(id) => self.ledger.run(id).await?,
-            None => self.ledger.runs().await?.into_iter().rfind(ours),
+            None => {
+                let since = maybe_recoverable_since(self.clock.now());
+                self.ledger.runs_since(since).await?.into_iter().rfind(ours)
+            }
         };
         Ok([active, seen].into_iter().flatten().max_by_key(|run| run.header.window.opens))
     }

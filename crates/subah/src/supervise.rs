@@ -45,10 +45,11 @@ pub enum Loop {
     TokenKeeper,
     Watch,
     Watchdog,
+    Retention,
 }
 
 impl Loop {
-    pub const ALL: [Loop; 10] = [
+    pub const ALL: [Loop; 11] = [
         Loop::Sender,
         Loop::Receiver,
         Loop::Applier,
@@ -59,6 +60,7 @@ impl Loop {
         Loop::TokenKeeper,
         Loop::Watch,
         Loop::Watchdog,
+        Loop::Retention,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -73,6 +75,7 @@ impl Loop {
             Loop::TokenKeeper => "token_keeper",
             Loop::Watch => "watch",
             Loop::Watchdog => "watchdog",
+            Loop::Retention => "retention",
         }
     }
 
@@ -88,7 +91,8 @@ impl Loop {
             | Loop::Scheduler
             | Loop::Sampler
             | Loop::TokenKeeper
-            | Loop::Watchdog => OnEnd::Restart,
+            | Loop::Watchdog
+            | Loop::Retention => OnEnd::Restart,
         }
     }
 }

@@ -92,6 +92,8 @@ pub struct Metrics {
     pub ledger_count_mismatch: IntGauge,
     pub loop_success: GaugeVec,
     pub loop_ends: IntCounterVec,
+    pub inbox_bytes: IntGauge,
+    pub inbox_bytes_max: IntGauge,
     pub start: Gauge,
     build: IntGaugeVec,
 }
@@ -291,6 +293,17 @@ impl Metrics {
                 "subah_loop_last_success_timestamp_seconds",
                 "When a loop last did its work",
                 &["loop"],
+            ),
+            inbox_bytes: register(
+                r,
+                IntGauge::new("subah_inbox_bytes", "Webhook bodies that are kept on the disk"),
+            ),
+            inbox_bytes_max: register(
+                r,
+                IntGauge::new(
+                    "subah_inbox_bytes_max",
+                    "Quota of the inbox: beyond it Meta is told to come again; 0 without a receiver",
+                ),
             ),
             loop_ends: counters(
                 r,

@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::NaiveDate;
 use domain::{Clock, DeliveryId, NumberId, RunId, State, Timestamp};
 use ledger::model::Memory;
 use ledger::{
     Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Discarded,
     Filter, Health, IntentAnswer, IntentRequest, Ledger, LedgerError, Model, Phase, PlanChunk,
-    Release, Run, RunHeader, Swept, WebhookFact,
+    Purged, Release, Run, RunHeader, Swept, WebhookFact,
 };
 use rand::RngExt;
 use tokio::time::Instant;
@@ -250,8 +251,12 @@ impl Ledger for Link {
         self.call("run", Gap::Short, self.model.run(run)).await
     }
 
-    async fn runs(&self) -> Result<Vec<Run>> {
-        self.call("runs", Gap::Short, self.model.runs()).await
+    async fn runs_since(&self, date: NaiveDate) -> Result<Vec<Run>> {
+        self.call("runs", Gap::Short, self.model.runs_since(date)).await
+    }
+
+    async fn purge(&self, run: &RunId, limit: usize) -> Result<Purged> {
+        self.call("purge", Gap::Short, self.model.purge(run, limit)).await
     }
 
     async fn active_runs(&self) -> Result<Vec<Run>> {

@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
+use chrono::NaiveDate;
 use domain::facts::Ended;
-use domain::{NumberId, Policy, RunId, Timestamp, Window};
+use domain::{NumberId, Policy, RunId, Timestamp, Window, retention};
 use serde::{Deserialize, Serialize};
 
 use crate::record::Message;
-
-/// How long after its close a run may still be recovered: as long as webhooks are kept.
-const RECOVERABLE: Duration = Duration::from_secs(8 * 24 * 3_600);
 
 /// What is fixed about a run when its planning begins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -121,7 +118,7 @@ impl Run {
 
     /// Whether what hosts know about it may still have to be merged.
     pub fn is_recoverable(&self, now: Timestamp) -> bool {
-        self.close_at() + RECOVERABLE > now
+        self.close_at() + retention::NEWS > now
     }
 
     /// When undecided attempts become `Unknown`.
@@ -198,4 +195,28 @@ impl fmt::Display for WhyKept {
             WhyKept::Fenced => "the store may have forgotten what was sent",
         })
     }
+}
+
+/// Answer to [`Ledger::purge`](super::Ledger::purge).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purged {
+    /// Nothing of it is left.
+    Done,
+    /// There is more of it: call again.
+    More,
+    /// It is not closed, or hosts may still have to merge what they know of it.
+    Kept,
+    /// There is no such run.
+    Unknown,
+}
+
+/// Whether a run may be purged: it is over, and no journal or inbox speaks of it any more.
+pub fn is_purgeable(run: &Run, now: Timestamp) -> bool {
+    run.phase == Phase::Closed && !run.is_recoverable(now)
+}
+
+/// Runs before this date are not recoverable any more: nobody looks at them each second. A run
+/// may close days after its date, when a person reopened it.
+pub fn maybe_recoverable_since(now: Timestamp) -> NaiveDate {
+    (now - retention::NEWS * 2).to_utc().date_naive()
 }

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::NaiveDate;
 use domain::{NumberId, RunId, State, Timestamp};
 use redis::AsyncCommands;
 
 use super::{Found, PAGE, Redis, SCHEMA, failed, preflight, scores, swap};
 use crate::api::{
     Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Discarded,
-    Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Release, Result, Run,
-    RunHeader, Swept, WebhookFact, WhyKept,
+    Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Purged, Release, Result,
+    Run, RunHeader, Swept, WebhookFact, WhyKept, is_purgeable,
 };
 use crate::core::{amend_one, new_record, note, reopened, unplanned_from, why_kept};
 use crate::error::LedgerError;
@@ -113,12 +114,9 @@ impl Ledger for Redis {
             return Ok(Discarded::Kept(why));
         }
         let header = &found.run.header;
-        let mut call = self.scripts.discard.key(self.keys.meta(id));
-        call.key(self.keys.counts(id)).key(self.keys.records(id)).key(self.keys.messages(id));
-        call.key(self.keys.bodies(id)).key(self.keys.look(id)).key(self.keys.witnesses(id));
-        call.key(self.keys.damaged(id));
-        for lane in 0..header.lanes.len() {
-            call.key(self.keys.due(id, u16::try_from(lane).unwrap_or(u16::MAX)));
+        let mut call = self.scripts.discard.prepare_invoke();
+        for key in self.keys.of_run(id, header.lanes.len()) {
+            call.key(key);
         }
         call.key(self.keys.cell(store_mark::CELL));
         call.arg(self.test_time()).arg(self.header_text(&found.run));
@@ -134,12 +132,34 @@ impl Ledger for Redis {
         Ok(Discarded::Done)
     }
 
+    async fn purge(&self, id: &RunId, _: usize) -> Result<Purged> {
+        let doing = "purge run";
+        let Some(run) = self.run(id).await? else { return Ok(Purged::Unknown) };
+        if !is_purgeable(&run, self.now().await?) {
+            return Ok(Purged::Kept);
+        }
+        let purge = |e| failed(doing, e);
+        let mut con = self.con();
+        let mut keys = self.keys.of_run(id, run.header.lanes.len());
+        // The run itself goes last: who dies before purges the rest again. UNLINK frees memory
+        // aside, however much there is.
+        let meta = keys.remove(0);
+        let () = con.unlink(keys).await.map_err(purge)?;
+        let () = con.unlink(meta).await.map_err(purge)?;
+        let () = con.srem(self.keys.runs(), id.as_str()).await.map_err(purge)?;
+        let () = con.srem(self.keys.active(), id.as_str()).await.map_err(purge)?;
+        self.with_cache(|cache| cache.forget(id));
+        Ok(Purged::Done)
+    }
+
     async fn run(&self, id: &RunId) -> Result<Option<Run>> {
         Ok(self.run_script("read run", id, "read", "").await?.map(|found| found.run))
     }
 
-    async fn runs(&self) -> Result<Vec<Run>> {
-        self.read_runs(self.all_ids().await?).await
+    async fn runs_since(&self, date: NaiveDate) -> Result<Vec<Run>> {
+        let mut ids = self.all_ids().await?;
+        ids.retain(|id| id.date() >= date);
+        self.read_runs(ids).await
     }
 
     async fn active_runs(&self) -> Result<Vec<Run>> {
@@ -389,7 +409,7 @@ impl Ledger for Redis {
 
     async fn fenced_runs(&self) -> Result<Vec<RunId>> {
         let mut fenced = Vec::new();
-        for id in self.all_ids().await? {
+        for id in self.recent_ids().await? {
             let found = match self.run_script("look for fenced runs", &id, "read", "").await {
                 Err(LedgerError::Corrupt { .. }) => continue, // it cannot be sent from at all
                 found => found?,
@@ -403,7 +423,7 @@ impl Ledger for Redis {
     }
 
     async fn lift_fence(&self, incarnation: &str) -> Result<()> {
-        for id in self.all_ids().await? {
+        for id in self.recent_ids().await? {
             match self.run_script("let sending go on", &id, "lift", incarnation).await {
                 Err(LedgerError::Corrupt { .. }) => {}
                 lifted => drop(lifted?),

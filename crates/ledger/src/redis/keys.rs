@@ -80,6 +80,22 @@ impl Keys {
         self.of(run, "x")
     }
 
+    /// Every key of a run, its meta hash first.
+    pub fn of_run(&self, run: &RunId, lanes: usize) -> Vec<String> {
+        let due = (0..lanes).map(|lane| self.due(run, u16::try_from(lane).unwrap_or(u16::MAX)));
+        let keys = [
+            self.meta(run),
+            self.counts(run),
+            self.records(run),
+            self.messages(run),
+            self.bodies(run),
+            self.look(run),
+            self.witnesses(run),
+            self.damaged(run),
+        ];
+        keys.into_iter().chain(due).collect()
+    }
+
     pub fn cell(&self, name: &str) -> String {
         format!("{}:cell:{name}", self.prefix)
     }

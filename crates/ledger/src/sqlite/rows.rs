@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use domain::{RunId, State, Timestamp};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
@@ -38,8 +39,9 @@ impl<'a> SqlRows<'a> {
     }
 
     /// Runs, oldest first; `filter` is a WHERE clause of ours, or empty.
-    pub fn runs(&mut self, filter: &str) -> Result<Vec<Run>> {
-        let ids = self.run_ids(filter)?;
+    pub fn runs_since(&mut self, filter: &str, date: NaiveDate) -> Result<Vec<Run>> {
+        let mut ids = self.run_ids(filter)?;
+        ids.retain(|id| id.date() >= date);
         let mut runs = Vec::with_capacity(ids.len());
         for id in ids {
             runs.extend(readable_run(self.run(&id))?);
@@ -269,6 +271,15 @@ impl Rows for SqlRows<'_> {
             self.change("remove run", sql, [key])?;
         }
         Ok(())
+    }
+
+    fn remove_deliveries(&mut self, id: &RunId, limit: usize) -> Result<bool> {
+        let key = self.key(id)?;
+        let sql = "DELETE FROM deliveries WHERE run = ?1 AND idx IN
+                   (SELECT idx FROM deliveries WHERE run = ?1 ORDER BY idx LIMIT ?2)";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let gone = self.change("purge run", sql, params![key, limit])?;
+        Ok(i64::try_from(gone).is_ok_and(|gone| gone == limit))
     }
 
     fn counts(&mut self, run: &RunId) -> Result<Counts> {

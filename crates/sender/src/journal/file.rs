@@ -2,9 +2,9 @@
 //! start.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::retention;
 use segment_log::{LogError, Options, Position, Reader, Writer};
 
 use super::{Entries, Entry, Journal, Read, Sync, Which};
@@ -12,8 +12,6 @@ use super::{Entries, Entry, Journal, Read, Sync, Which};
 const NAME: &str = "journal";
 /// Segment and byte before which everything is in the ledger.
 const MERGED_FILE: &str = "merged";
-/// As long as Meta repeats its webhooks, and a day more.
-const KEPT: Duration = Duration::from_secs(8 * 24 * 3_600);
 /// Far above a day of a million deliveries; a bound all the same.
 const BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
 /// Names the machine's start; `SUBAH_BOOT_ID` does where /proc/sys is hidden.
@@ -39,7 +37,7 @@ impl FileJournal {
         let first = writer.synced().segment;
         let journal = FileJournal { dir: dir.to_owned(), writer, first, boot: boot.to_owned() };
         let merged = journal.merged_before();
-        Reader::new(dir, NAME, merged).forget_before(merged, KEPT)?;
+        Reader::new(dir, NAME, merged).forget_before(merged, retention::NEWS)?;
         Ok(journal)
     }
 
@@ -159,7 +157,7 @@ impl Journal for FileJournal {
         std::fs::write(&temporary, format!("{segment} {offset}\n"))
             .and_then(|()| std::fs::rename(&temporary, &path))
             .map_err(|source| LogError::Io { doing: "note in", name: NAME, path, source })?;
-        Reader::new(&self.dir, NAME, place).forget_before(place, KEPT)
+        Reader::new(&self.dir, NAME, place).forget_before(place, retention::NEWS)
     }
 
     fn note(&self) -> Option<PathBuf> {

@@ -3,9 +3,8 @@
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use domain::Timestamp;
+use domain::{Timestamp, retention};
 use ledger::WebhookFact;
 use segment_log::{Reader, Sync};
 use serde::{Deserialize, Serialize};
@@ -13,8 +12,6 @@ use tokio::sync::Notify;
 
 use super::{Inbox, LogError, NAME, Position, Record};
 
-/// Meta repeats for up to 7 days; a day more for the ledger to be put right from.
-const KEPT: Duration = Duration::from_secs(8 * 24 * 3_600);
 /// Where the position is kept.
 const POSITION_FILE: &str = "applied";
 const PARKED_FILE: &str = "parked.ndjson";
@@ -134,7 +131,7 @@ impl Source for Tail {
                 source,
             },
         )?;
-        self.reader.forget_before(self.reader.position, KEPT)
+        self.reader.forget_before(self.reader.position, retention::NEWS)
     }
 
     /// Named by its hash, so repeats do not pile up.

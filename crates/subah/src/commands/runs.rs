@@ -1,7 +1,11 @@
-//! `runs list|show|pause|resume|cancel|replan`.
+//! `runs list|show|pause|resume|cancel|replan|export|purge`.
+
+use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use domain::State;
+use domain::retention::Retention;
 use ledger::{Discarded, Ledger, Phase, Run, why_kept};
 use scheduler::Plan;
 
@@ -12,7 +16,7 @@ use crate::config::secrets::Credentials;
 use crate::exit::{Answer, WrongUse};
 use crate::files::Files;
 use crate::wire::Parts;
-use crate::{output, store};
+use crate::{archive, keeping, output, store};
 
 pub async fn run(config: &Config, command: &Runs) -> Result<Answer> {
     if !store::exists(config) {
@@ -44,7 +48,64 @@ pub async fn run(config: &Config, command: &Runs) -> Result<Answer> {
         Runs::Resume(act) => change(config, ledger, act, Phase::Open).await,
         Runs::Cancel(act) => change(config, ledger, act, Phase::Cancelled).await,
         Runs::Replan(act) => replan(config, ledger, act).await,
+        Runs::Export { run, dir } => export(config, ledger, run, dir.as_deref()).await,
+        Runs::Purge { older_than_days, reason, yes } => {
+            purge(config, ledger, *older_than_days, reason, *yes).await
+        }
     }
+}
+
+async fn export(
+    config: &Config,
+    ledger: &dyn Ledger,
+    run: &str,
+    dir: Option<&Path>,
+) -> Result<Answer> {
+    let Some(run) = find_run(config, ledger, run).await? else {
+        return not_started(config, run);
+    };
+    let dir = dir.map_or_else(|| config.state_dir.join("exports"), Path::to_owned);
+    let done = archive::export(ledger, &run, &dir).await?;
+    println!(
+        "{}: {} deliveries in {}, sha256 {:.12}…",
+        run.header.id,
+        done.deliveries,
+        done.path.display(),
+        done.sha256
+    );
+    Ok(Answer::Yes)
+}
+
+/// What the daemon does each night, now or for another age.
+async fn purge(
+    config: &Config,
+    ledger: &dyn Ledger,
+    older_than_days: Option<u32>,
+    reason: &str,
+    yes: bool,
+) -> Result<Answer> {
+    if reason.trim().is_empty() {
+        bail!(WrongUse("--reason is empty: say why, for whoever asks tomorrow".to_owned()));
+    }
+    let age = older_than_days.map(|days| Duration::from_secs(u64::from(days) * 24 * 3_600));
+    let deliveries = age.unwrap_or(config.retention.deliveries);
+    let retention = Retention { deliveries, ..config.retention };
+    let runs = keeping::old_runs(ledger, retention, ledger.now().await?).await?;
+    let exports = config.state_dir.join("exports");
+    for run in &runs {
+        let (id, total) = (&run.header.id, run.header.total);
+        if !yes {
+            println!("{id}: {total} deliveries would be exported and purged; --yes does it");
+            continue;
+        }
+        output::record(config, "did", &format!("run {id} is exported and purged: {reason}"))?;
+        let n = keeping::let_go(ledger, run, &exports).await?;
+        println!("{id}: {n} deliveries are in {} and no more in the ledger", exports.display());
+    }
+    if runs.is_empty() {
+        println!("no closed run is older than {} days", deliveries.as_secs() / (24 * 3_600));
+    }
+    Ok(Answer::Yes)
 }
 
 const COLUMNS: [&str; 8] =

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use chrono::NaiveDate;
 use domain::Clock;
-use ledger::Phase;
+use ledger::{Phase, maybe_recoverable_since};
 use scheduler::daily::Due;
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +21,7 @@ use crate::morning::{Loops, hindered, interrupted};
 use crate::sampler::Sampler;
 use crate::supervise::{Loop, Running};
 use crate::wire::Parts;
-use crate::{http, notify, wire};
+use crate::{http, keeping, notify, wire};
 
 /// The daily loop looks at least this often: clocks are set and files arrive meanwhile.
 const LOOK_MAX: Duration = Duration::from_secs(20);
@@ -49,6 +49,8 @@ pub async fn run(config: &Config, roles: &[Role]) -> Result<Answer> {
     watching.push(supervisor.run(Loop::Sampler, stop.clone(), sampler(&parts, &config, &stop)));
     watching.push(supervisor.run(Loop::Watchdog, stop.clone(), watchdog(&parts, roles, &stop)));
     if has(Role::Scheduler) {
+        let keep = retention(&parts, &config, &stop);
+        watching.push(supervisor.run(Loop::Retention, stop.clone(), keep));
         watching.push(supervisor.run(
             Loop::Scheduler,
             stop.clone(),
@@ -96,6 +98,7 @@ fn sampler(
             clock: Arc::clone(&parts.clock),
             metrics: Arc::clone(&parts.metrics),
             campaign: config.campaign.id.clone(),
+            inbox: parts.inbox.clone(),
         };
         let stop = stop.clone();
         Box::pin(async move {
@@ -129,6 +132,21 @@ fn watchdog(
                 () = pulse => {}
                 () = feed => {}
             }
+            Ok(())
+        })
+    }
+}
+
+fn retention(
+    parts: &Arc<Parts>,
+    config: &Arc<Config>,
+    stop: &CancellationToken,
+) -> impl FnMut() -> Running + Send + 'static {
+    let (parts, config, stop) = (Arc::clone(parts), Arc::clone(config), stop.clone());
+    move || {
+        let (parts, config, stop) = (Arc::clone(&parts), Arc::clone(&config), stop.clone());
+        Box::pin(async move {
+            keeping::run(&config, &parts, stop).await;
             Ok(())
         })
     }
@@ -212,9 +230,11 @@ async fn mornings(config: &Config, parts: &Parts) {
 /// Does what is due now; returns how long to sleep.
 async fn morning(config: &Config, parts: &Parts) -> Result<Duration> {
     let prefix = format!("{}@", config.campaign.id);
+    // Whatever is older needs nothing any more.
+    let since = maybe_recoverable_since(parts.clock.now());
     let done: HashSet<NaiveDate> = parts
         .ledger
-        .runs()
+        .runs_since(since)
         .await?
         .iter()
         .filter(|run| run.phase != Phase::Planning)

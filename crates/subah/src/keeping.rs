@@ -1,0 +1,197 @@
+//! Lets go of what is older than its age, so that memory, disk and start-up do not grow with
+//! history: runs are exported and purged from the ledger, then contents and snapshots go.
+//!
+//! Invariants: nothing is let go of around a window; a run is purged only when its export is on
+//! the disk; one run that cannot be exported costs that run.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use chrono::NaiveDate;
+use domain::retention::Retention;
+use domain::{Clock, DeliveryId, RunId, Timestamp};
+use ledger::api::find;
+use ledger::{Ledger, Purged, Run, is_purgeable, maybe_recoverable_since};
+use scheduler::daily::Daily;
+use tokio_util::sync::CancellationToken;
+
+use crate::archive;
+use crate::config::Config;
+use crate::wire::Parts;
+
+/// How often something may be old enough.
+const EVERY: Duration = Duration::from_secs(3_600);
+/// Before another look while a window is near.
+const LOOK: Duration = Duration::from_secs(300);
+/// So long before the plan and after the last possible send nothing is let go of.
+const AROUND: Duration = Duration::from_secs(1_800);
+/// Deliveries that leave the ledger in one call: a writer waits for no more than that.
+const CHUNK: usize = 2_000;
+
+/// Once an hour, away from windows, until `stop`.
+pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
+    loop {
+        let pause = match is_quiet(&config.daily, parts.clock.now()) {
+            true => {
+                round(config, parts).await;
+                EVERY
+            }
+            false => LOOK,
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Whether no window is near: neither today's, nor the last one of yesterday.
+pub fn is_quiet(daily: &Daily, now: Timestamp) -> bool {
+    let today = daily.window.date_at(now);
+    let dates = [today.pred_opt(), Some(today), today.succ_opt()];
+    dates.into_iter().flatten().filter_map(|date| daily.window.on(date)).all(|window| {
+        let begins = window.opens - daily.plan_lead - AROUND;
+        let ends = daily.latest_start(&window) + AROUND;
+        now < begins || now > ends
+    })
+}
+
+async fn round(config: &Config, parts: &Parts) {
+    let (ledger, now) = (parts.ledger.as_ref(), parts.clock.now());
+    match old_runs(ledger, config.retention, now).await {
+        Err(error) => tracing::warn!(error = %error, "look for old runs: {error:#}"),
+        Ok(runs) => {
+            for run in runs {
+                let id = &run.header.id;
+                match let_go(ledger, &run, &config.state_dir.join("exports")).await {
+                    Ok(n) => {
+                        tracing::info!(run = %id, "run {id} is exported and purged: {n} deliveries");
+                    }
+                    Err(error) => {
+                        tracing::error!(run = %id, error = format!("{error:#}"), "run {id} stays: {error:#}");
+                    }
+                }
+            }
+        }
+    }
+    if let Err(error) = let_files_go(config, ledger, now).await {
+        tracing::error!(error = format!("{error:#}"), "old contents stay: {error:#}");
+    }
+}
+
+/// Runs that are over, not recoverable, and older than their age; a run that cannot be read is
+/// named by `subah check`.
+pub async fn old_runs(
+    ledger: &dyn Ledger,
+    retention: Retention,
+    now: Timestamp,
+) -> Result<Vec<Run>> {
+    let mut old = Vec::new();
+    let last = (now - retention.deliveries).to_utc().date_naive();
+    for id in ledger.run_ids().await?.into_iter().filter(|id| id.date() <= last) {
+        let Ok(Some(run)) = ledger.run(&id).await else { continue };
+        if is_purgeable(&run, now) && run.close_at() + retention.deliveries < now {
+            old.push(run);
+        }
+    }
+    Ok(old)
+}
+
+/// Exports a run, then purges it; returns its deliveries.
+///
+/// # Errors
+/// When the export fails: nothing is purged then. When the ledger does not answer: what is left
+/// is purged the next time.
+pub async fn let_go(ledger: &dyn Ledger, run: &Run, exports: &Path) -> Result<u64> {
+    let id = &run.header.id;
+    // A purge that was interrupted goes on: it begins with the first, after the export.
+    let first = find(ledger, &DeliveryId { run: id.clone(), index: 0 }).await?;
+    let checksum = exports.join(format!("{id}.ndjson.gz.sha256"));
+    let deliveries = match first.is_none() && checksum.exists() {
+        true => u64::from(run.header.total),
+        false => archive::export(ledger, run, exports).await?.deliveries,
+    };
+    loop {
+        match ledger.purge(id, CHUNK).await.context("purge it")? {
+            Purged::More => tokio::task::yield_now().await,
+            Purged::Done | Purged::Unknown => return Ok(deliveries),
+            Purged::Kept => anyhow::bail!("it is open again"),
+        }
+    }
+}
+
+/// Contents by the date in their name; snapshots by their age, unless a run of the last days is
+/// planned from them.
+async fn let_files_go(config: &Config, ledger: &dyn Ledger, now: Timestamp) -> Result<()> {
+    let last = (now - config.retention.content).to_utc().date_naive();
+    let is_old = |name: &str| {
+        let date = name.get(..10).and_then(|date| date.parse::<NaiveDate>().ok());
+        date.is_some_and(|date| date < last)
+    };
+    remove(&config.state_dir.join("content"), |name, _| is_old(name))?;
+    let runs = ledger.runs_since(last.min(maybe_recoverable_since(now))).await?;
+    let used: HashSet<&str> = runs.iter().map(|run| run.header.snapshot.as_str()).collect();
+    let oldest = (now - config.retention.content).micros().max(0).unsigned_abs();
+    let oldest = SystemTime::UNIX_EPOCH + Duration::from_micros(oldest);
+    remove(&config.state_dir.join("snapshots"), |name, written| {
+        let of_run = name.strip_suffix(".header.json").and_then(|id| id.parse::<RunId>().ok());
+        match of_run {
+            Some(id) => id.date() < last,
+            None => {
+                let hash = name.split('.').next().unwrap_or(name);
+                written < oldest && !used.contains(hash)
+            }
+        }
+    })
+}
+
+/// Removes the files of a folder that `goes` names; a folder that is not there has none.
+fn remove(dir: &Path, goes: impl Fn(&str, SystemTime) -> bool) -> Result<()> {
+    let doing = || format!("tidy {}", dir.display());
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.with_context(doing)?,
+    };
+    for entry in entries {
+        let entry = entry.with_context(doing)?;
+        let found = entry.metadata().with_context(doing)?;
+        let written = found.modified().with_context(doing)?;
+        if found.is_file() && goes(&entry.file_name().to_string_lossy(), written) {
+            std::fs::remove_file(entry.path()).with_context(doing)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_let_go_of_around_a_window() {
+        let text = std::fs::read_to_string(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../deploy/config.default.toml"
+        ));
+        let config = Config::parse(Path::new("config.default.toml"), &text.unwrap()).unwrap();
+        let at = |text: &str| -> Timestamp {
+            chrono::DateTime::parse_from_rfc3339(&format!("2026-11-21T{text}:00+05:30"))
+                .unwrap()
+                .into()
+        };
+        for (time, quiet) in [
+            ("03:00", true),
+            ("04:58", true),
+            ("05:10", false),
+            ("06:00", false),
+            ("06:55", false),
+            ("07:05", true),
+            ("23:59", true),
+        ] {
+            assert_eq!(is_quiet(&config.daily, at(time)), quiet, "{time}");
+        }
+    }
+}
