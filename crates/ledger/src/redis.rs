@@ -7,6 +7,7 @@
 //! answer carries it, and limits are checked inside Lua.
 
 mod calls;
+mod claim;
 mod combine;
 mod damage;
 mod generation;
@@ -21,19 +22,19 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::{Clock, NumberId, RunId, SystemClock, Timestamp};
+use domain::{Clock, RunId, SystemClock, Timestamp};
 use redis::aio::ConnectionManager;
-use redis::{AsyncCommands, RedisResult, Script};
+use redis::{AsyncCommands, Script};
 
-use crate::api::{Claimed, Ledger, Phase, Result, Run, RunHeader, maybe_recoverable_since};
-use crate::core::{must_end_waiting, new_claim, readable_run, sooner};
+use crate::api::{Ledger, Phase, Result, Run, RunHeader, maybe_recoverable_since};
+use crate::core::{must_end_waiting, readable_run};
 use crate::error::LedgerError;
-use crate::record::{Message, Record, Schedule, checked_body, encode, parse_header, unsealed};
+use crate::record::{Record, Schedule, checked_body, encode, parse_header};
 use crate::redis::combine::Combiner;
 use crate::redis::keys::Keys;
 use crate::redis::link::Link;
 use crate::store_mark;
-use crate::transition::{self, Witness};
+use crate::transition::Witness;
 
 /// Bumped when a key's shape changes.
 const SCHEMA: u32 = 3;
@@ -402,105 +403,6 @@ impl Redis {
         Ok(body)
     }
 
-    /// What a lane of a run has due; leases it.
-    async fn claim_from(
-        &self,
-        id: &RunId,
-        lane: &NumberId,
-        k: usize,
-        claimed: &mut Claimed,
-    ) -> Result<()> {
-        let Some(mut run) = readable_run(self.remembered(id).await)? else { return Ok(()) };
-        let Some(at) = run.header.lane_of(lane) else { return Ok(()) };
-        let peeked = self.peek(id, at, k - claimed.claims.len()).await?;
-        if self.with_cache(|cache| cache.is_other_plan(id, &peeked.begun_at)) {
-            claimed.next_due = Some(peeked.now); // the next claim reads its header
-            return Ok(());
-        }
-        (run.phase, run.until) = (peeked.phase.unwrap_or(Phase::Closed), peeked.until);
-        claimed.now = peeked.now;
-        let (mut swaps, mut leased) = (Vec::new(), Vec::new());
-        // Of a run that is not open nothing is told.
-        let mut next = sooner(claimed.next_due, peeked.next, &run, peeked.now);
-        for row in peeked.rows {
-            let mut record = match Record::parse(&run.header, row.index, &row.record) {
-                Err(LedgerError::Corrupt { why, .. }) => {
-                    self.replace_damaged(&run, row.index, &row.record, &why).await?;
-                    continue;
-                }
-                read => read?,
-            };
-            let before = record.clone();
-            if !transition::claim(&mut record, &run, peeked.now) {
-                next = sooner(next, Some(row.due_at), &run, peeked.now);
-                continue;
-            }
-            let message: Message = match unsealed(id, || "message".to_owned(), &row.message) {
-                Ok(message) => message,
-                Err(error) => {
-                    self.quarantine(&run, &row, before, None, error).await?;
-                    continue;
-                }
-            };
-            let body = match self.body(id, &message.body).await {
-                Ok(body) => body,
-                Err(error) => {
-                    self.quarantine(&run, &row, before, Some(&message.body), error).await?;
-                    continue;
-                }
-            };
-            let guards = swap::Guards::default();
-            swaps.push(swap::Swap::new(&run, row.index, row.record, before.state, &record, guards));
-            leased.push((row.index, record, message, body, row.due_at));
-        }
-        let verdicts = self.swap(id, Phase::Open, swap::Fence::Checked, &swaps).await?;
-        if verdicts.contains(&swap::Verdict::Fenced) {
-            return Err(LedgerError::Fenced { engine: "redis", run: id.clone() });
-        }
-        for (verdict, (index, record, message, body, due_at)) in verdicts.into_iter().zip(leased) {
-            if verdict == swap::Verdict::Done {
-                claimed.claims.push(new_claim(&run, lane, index, &record, message, body));
-            } else {
-                next = sooner(next, Some(due_at), &run, peeked.now);
-            }
-        }
-        claimed.next_due = next;
-        Ok(())
-    }
-
-    /// # Errors
-    /// [`LedgerError::Fenced`] when the run is open and may not be sent from.
-    async fn peek(&self, id: &RunId, lane: u16, k: usize) -> Result<Peeked> {
-        let mut con = self.con();
-        let mut call = self.scripts.peek.key(self.keys.meta(id));
-        call.key(self.keys.due(id, lane)).key(self.keys.records(id)).key(self.keys.messages(id));
-        call.key(self.keys.cell(store_mark::CELL));
-        let answer: RedisResult<Vec<Vec<u8>>> =
-            call.arg(self.test_time()).arg(self.seen(id)).arg(k).invoke_async(&mut con).await;
-        let answer = answer.map_err(|e| failed("claim deliveries", e))?;
-        let text = |at: usize| String::from_utf8_lossy(answer.get(at).map_or(&[], Vec::as_slice));
-        let Some(rows) = answer.get(7..) else {
-            return Err(unexpected("claim deliveries", "peek.lua", answer.len()));
-        };
-        let (phase, now, fenced, until, next) = (text(0), text(1), text(2), text(3), text(4));
-        let begun_at = text(5).into_owned();
-        let (phase, now) = (Phase::parse(&phase), self.heard(&now));
-        self.saw(id, &text(6), fenced == "1");
-        if fenced == "1" && phase == Some(Phase::Open) {
-            return Err(LedgerError::Fenced { engine: "redis", run: id.clone() });
-        }
-        let instant = |text: &str| text.parse().ok().map(Timestamp::from_micros);
-        let until = instant(&until);
-        self.with_cache(|cache| cache.until.insert(id.clone(), until));
-        let row = |row: &[Vec<u8>]| {
-            let [index, due_at] = [&row[0], &row[1]].map(|text| String::from_utf8_lossy(text));
-            let (index, due_at) = index.parse().ok().zip(instant(&due_at))?;
-            Some(DueRow { index, due_at, record: row[2].clone(), message: row[3].clone() })
-        };
-        let rows = rows.chunks_exact(4).filter_map(row).collect();
-        Ok(Peeked { phase, now, until, begun_at, next: instant(&next), rows })
-    }
-
     async fn witnesses(&self, id: &RunId) -> Result<HashMap<u16, Witness>> {
         let mut con = self.con();
         let found: HashMap<String, i64> = con
@@ -555,25 +457,6 @@ struct Found {
     /// Sends are refused: see [`LedgerError::Fenced`].
     fenced: bool,
     run: Run,
-}
-
-/// What a lane of a run has due.
-struct Peeked {
-    phase: Option<Phase>,
-    now: Timestamp,
-    until: Option<Timestamp>,
-    begun_at: String,
-    /// When the first of those that are not in `rows` is due.
-    next: Option<Timestamp>,
-    /// What is due, earliest first.
-    rows: Vec<DueRow>,
-}
-
-struct DueRow {
-    index: u32,
-    due_at: Timestamp,
-    record: Vec<u8>,
-    message: Vec<u8>,
 }
 
 fn script(text: &str) -> Script {

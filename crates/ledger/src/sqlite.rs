@@ -5,6 +5,7 @@
 //! thread, so they see every answered write; long listings use a connection of their own.
 
 mod cache;
+mod reads;
 mod rows;
 mod writer;
 

@@ -9,6 +9,7 @@ mod halted;
 mod matcher;
 mod opt_out;
 mod place;
+mod read;
 #[cfg(test)]
 mod tests;
 
@@ -19,13 +20,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cloud_api::error_codes::{meaning, reported};
-use cloud_api::webhooks::{self, Event, Status, StatusReport};
-use domain::callback::{Callback, CallbackKey, Proof};
-use domain::failure::ReportedFailure;
-use domain::{Attempt, Backoff, Clock, Failure, NumberId, RunId, Timestamp};
+use domain::callback::CallbackKey;
+use domain::{Backoff, Clock, Failure, NumberId, RunId, Timestamp};
 use ledger::api::apply_all;
-use ledger::{Applied, Ledger, LedgerError, RetryIn, WebhookFact, store_mark};
+use ledger::{Applied, Ledger, LedgerError, WebhookFact, store_mark};
 use rand::rngs::StdRng;
 use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
@@ -293,138 +291,6 @@ impl Applier {
         }
     }
 
-    /// Reads one body. Unreadable ones, and those with an odd part, are kept by `keeper`, if
-    /// there is one.
-    fn read(&self, record: &Record, batch: &mut Batch, keeper: Option<&dyn Source>) {
-        let events = match webhooks::read(&record.body) {
-            Ok(events) => events,
-            Err(error) => {
-                self.metrics.webhooks.with_label_values(&["unreadable"]).inc();
-                tracing::error!("{error}; kept in poison/, see `subah webhooks poison`");
-                if let Some(keeper) = keeper {
-                    keeper.poison(record);
-                }
-                return;
-            }
-        };
-        let received_at = self.by_the_store(record.received_at);
-        let mut is_odd = false;
-        for event in events {
-            self.metrics.webhook_events.with_label_values(&[kind(&event)]).inc();
-            match event {
-                Event::Status(report) => self.read_status(report, received_at, batch),
-                Event::Inbound(message) => {
-                    batch.stops.extend(opt_out::in_reply(&message, received_at));
-                }
-                Event::Preference(preference) => {
-                    batch.stops.extend(opt_out::in_preference(&preference, received_at));
-                }
-                Event::Error { number, error } => {
-                    let of = number.as_ref().map_or("-", |number| number.as_str());
-                    let code = error.code.unwrap_or_default();
-                    tracing::warn!(
-                        number.id = of,
-                        code,
-                        "a webhook reports an error of number {of}: {} {}",
-                        error.code.map_or("no code", meaning),
-                        error.words
-                    );
-                }
-                Event::Template(news) | Event::Account(news) => {
-                    tracing::warn!("{news}; {}", news.scrubbed());
-                }
-                Event::Odd { why } => {
-                    is_odd = true;
-                    tracing::error!(
-                        "a webhook holds a part that cannot be read: {why}; kept in poison/"
-                    );
-                }
-                _ => {}
-            }
-        }
-        if let Some(keeper) = keeper.filter(|_| is_odd) {
-            self.metrics.webhooks.with_label_values(&["unreadable"]).inc();
-            keeper.poison(record);
-        }
-    }
-
-    fn read_status(&self, report: StatusReport, received_at: Timestamp, batch: &mut Batch) {
-        let status = label(&report.status);
-        let count = |verdict: &str| {
-            self.metrics.status_reports.with_label_values(&[status, verdict]).inc();
-        };
-        if !report.is_of_a_message() {
-            return count("not_about_us");
-        }
-        if let Some(general) = halted::general(&report, received_at, &self.numbers) {
-            batch.general.push(general);
-        }
-        let Some(text) = &report.callback else {
-            let nameless = Callback { delivery: nobody(), nonce: 0.into() };
-            if let Some(labelled) = self.fact(nameless, Proof::Ours, &report, received_at) {
-                batch.unnamed.push(Unnamed { wamid: report.wamid, labelled });
-            }
-            return;
-        };
-        match self.callback(text) {
-            Some((callback, proof)) => {
-                batch.facts.extend(self.fact(callback, proof, &report, received_at));
-            }
-            None => count("foreign"),
-        }
-    }
-
-    fn fact(
-        &self,
-        callback: Callback,
-        proof: Proof,
-        report: &StatusReport,
-        received_at: Timestamp,
-    ) -> Option<Labelled> {
-        let at = report.at.unwrap_or(received_at);
-        self.metrics.webhook_lag.observe(received_at.since(at).as_secs_f64());
-        let mut news = Attempt::new(callback.nonce);
-        let mut failed = None;
-        match report.status {
-            Status::Sent => news.sent_at = Some(at),
-            Status::Delivered => news.delivered_at = Some(at),
-            Status::Read | Status::Played => news.read_at = Some(at),
-            Status::Failed => {
-                let error = report.errors.first();
-                let failure = reported(error.and_then(|error| error.code));
-                let words = error.map(|error| error.words.clone()).unwrap_or_default();
-                news.failed = Some(ReportedFailure { at, failure });
-                news.words = Some(words.clone()).filter(|words| !words.is_empty());
-                failed = Some((failure, words));
-            }
-            Status::Other(_) => {
-                self.metrics.status_reports.with_label_values(&["other", "noted"]).inc();
-                return None;
-            }
-        }
-        let retry = news.failed.map(|_| {
-            let mut rng = self.rng.lock().expect("no panic while held");
-            RetryIn {
-                first: self.backoff.delay(1, &mut *rng),
-                factor: self.backoff.factor as u32,
-                max: self.backoff.max,
-            }
-        });
-        let fact = WebhookFact {
-            retry,
-            number: report.number.clone(),
-            received_at: Some(received_at),
-            is_first_tag: proof == Proof::First,
-            ..WebhookFact::new(callback.delivery, news)
-        };
-        Some(Labelled { fact, status: label(&report.status), failure: failed })
-    }
-
-    /// The callback by any key; `None` when none fits.
-    fn callback(&self, text: &str) -> Option<(Callback, Proof)> {
-        self.callback_keys.iter().find_map(|key| Callback::decode(text, key).ok())
-    }
-
     /// Applies what a batch says: STOPs first, because they must hold at once. Returns facts
     /// whose delivery is not in the ledger, and how many facts there were.
     async fn apply_batch(&self, batch: Batch) -> Result<Told, LedgerError> {
@@ -514,37 +380,5 @@ impl Applier {
             self.metrics.status_reports.with_label_values(&[labelled.status, name]).inc();
         }
         Ok(told)
-    }
-}
-
-/// Stands in for the delivery of a status until its message id is found.
-fn nobody() -> domain::DeliveryId {
-    domain::DeliveryId { run: "none@1970-01-01".parse().expect("a run id"), index: 0 }
-}
-
-/// The label of an event in metrics.
-fn kind(event: &Event) -> &'static str {
-    match event {
-        Event::Status(_) => "status",
-        Event::Inbound(_) => "inbound",
-        Event::Echo { .. } => "echo",
-        Event::Call { .. } => "call",
-        Event::Preference(_) => "preference",
-        Event::Group { .. } => "group",
-        Event::Error { .. } => "error",
-        Event::Template(_) => "template",
-        Event::Account(_) => "account",
-        Event::Other { .. } => "other",
-        Event::Odd { .. } => "odd",
-    }
-}
-
-fn label(status: &Status) -> &'static str {
-    match status {
-        Status::Sent => "sent",
-        Status::Delivered => "delivered",
-        Status::Read | Status::Played => "read",
-        Status::Failed => "failed",
-        Status::Other(_) => "other",
     }
 }

@@ -4,7 +4,8 @@
 use domain::State;
 use redis::{AsyncCommands, RedisResult};
 
-use super::{DueRow, Redis, failed};
+use super::claim::DueRow;
+use super::{Redis, failed};
 use crate::api::{Result, Run};
 use crate::core::say_damaged;
 use crate::error::LedgerError;

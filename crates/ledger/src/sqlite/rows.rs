@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 use domain::{RunId, State, Timestamp};
-use rusqlite::types::{Value, ValueRef};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use crate::api::{Counts, DeliveryView, Filter, Phase, Result, Run, RunHeader};
+use crate::api::{Counts, Phase, Result, Run, RunHeader};
 use crate::core::{Rows, readable_run};
 use crate::error::LedgerError;
-use crate::model::view_stored;
 use crate::record::{
     Message, Record, Schedule, checked_body, encode, parse_header, sealed, unsealed,
 };
@@ -56,76 +55,6 @@ impl<'a> SqlRows<'a> {
         Ok(found.unwrap_or(0))
     }
 
-    pub fn recount(&mut self, run: &RunId) -> Result<Counts> {
-        let sql = "SELECT state, count(*) FROM deliveries WHERE run = ?1 GROUP BY state";
-        self.tally("recount deliveries", run, sql)
-    }
-
-    /// Sets the counters to a recount; changes that are not written yet are in that already.
-    pub fn count_anew(&mut self, run: &RunId) -> Result<()> {
-        let counted = self.recount(run)?;
-        let held = self.counts(run)?;
-        let key = self.key(run)?;
-        for state in State::ALL {
-            let by = i64::try_from(counted.get(state)).unwrap_or(0)
-                - i64::try_from(held.get(state)).unwrap_or(0);
-            self.count(key, state, by);
-        }
-        Ok(())
-    }
-
-    /// What SQLite itself finds wrong with the file.
-    pub fn damage(&self) -> Result<Vec<String>> {
-        let found: Vec<String> =
-            self.all("check the file", "PRAGMA quick_check(5)", [], |row| row.get(0))?;
-        Ok(found
-            .into_iter()
-            .filter(|line| line != "ok")
-            .map(|line| format!("damaged: {line}"))
-            .collect())
-    }
-
-    pub fn list(
-        &mut self,
-        run: &RunId,
-        filter: &Filter,
-        after: Option<u32>,
-        limit: usize,
-    ) -> Result<Vec<DeliveryView>> {
-        let (key, header) = self.header(run)?;
-        let mut sql =
-            String::from("SELECT idx, record, message FROM deliveries WHERE run = ?1 AND idx > ?2");
-        let mut values = vec![Value::from(key), Value::from(after.map_or(-1, i64::from))];
-        if !filter.states.is_empty() {
-            let names: Vec<String> = filter.states.iter().map(|s| format!("'{s}'")).collect();
-            sql.push_str(&format!(" AND state IN ({})", names.join(",")));
-        }
-        if let Some(lane) = &filter.lane {
-            let at = header.lanes.iter().position(|l| l == lane).map_or(-1, |at| at as i64);
-            values.push(Value::from(at));
-            sql.push_str(" AND lane = ?3");
-        }
-        sql.push_str(&format!(" ORDER BY idx LIMIT {limit}"));
-        let columns = |row: &Row<'_>| Ok((row.get(0)?, bytes(row, 1)?, bytes(row, 2)?));
-        let rows: Vec<(u32, Vec<u8>, Vec<u8>)> =
-            self.all("list deliveries", &sql, rusqlite::params_from_iter(values), columns)?;
-        rows.iter()
-            .map(|(index, record, message)| view_stored(&header, *index, record, message))
-            .collect()
-    }
-
-    fn tally(&mut self, doing: &'static str, run: &RunId, sql: &str) -> Result<Counts> {
-        let (key, _) = self.header(run)?;
-        let columns = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
-        let mut counts = Counts::default();
-        for (state, n) in self.all(doing, sql, [key], columns)? {
-            if let Some(state) = State::parse(&state) {
-                counts.set(state, n.max(0).unsigned_abs());
-            }
-        }
-        Ok(counts)
-    }
-
     /// Writes the counters' changes; the last step before the commit.
     pub fn flush(&mut self) -> Result<()> {
         let sql = "INSERT INTO counts (run, state, n) VALUES (?1, ?2, ?3)
@@ -138,7 +67,7 @@ impl<'a> SqlRows<'a> {
         Ok(())
     }
 
-    fn header(&mut self, id: &RunId) -> Result<(i64, Arc<RunHeader>)> {
+    pub(super) fn header(&mut self, id: &RunId) -> Result<(i64, Arc<RunHeader>)> {
         if let Some((key, header)) = self.cache.headers.get(id) {
             return Ok((*key, Arc::clone(header)));
         }
@@ -151,11 +80,11 @@ impl<'a> SqlRows<'a> {
         Ok((key, header))
     }
 
-    fn key(&mut self, id: &RunId) -> Result<i64> {
+    pub(super) fn key(&mut self, id: &RunId) -> Result<i64> {
         Ok(self.header(id)?.0)
     }
 
-    fn one<T>(
+    pub(super) fn one<T>(
         &self,
         doing: &'static str,
         sql: &str,
@@ -166,7 +95,7 @@ impl<'a> SqlRows<'a> {
         statement.query_row(params, columns).optional().map_err(|e| failed(doing, e))
     }
 
-    fn all<T>(
+    pub(super) fn all<T>(
         &self,
         doing: &'static str,
         sql: &str,
@@ -196,7 +125,7 @@ impl<'a> SqlRows<'a> {
         statement.execute(params).map_err(|e| failed(doing, e))
     }
 
-    fn count(&mut self, key: i64, state: State, by: i64) {
+    pub(super) fn count(&mut self, key: i64, state: State, by: i64) {
         *self.cache.counts.entry((key, state)).or_default() += by;
     }
 }
@@ -482,7 +411,7 @@ impl Rows for SqlRows<'_> {
 }
 
 /// A text as its bytes: one that is damaged need not be UTF-8.
-fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
+pub(super) fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
     Ok(match row.get_ref(column)? {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.to_vec(),
         _ => Vec::new(),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use cloud_api::error_codes::NO_CODE;
+use domain::callback::Callback;
 use domain::clock::ManualClock;
 use domain::{
     Address, DeliveryId, Http, Nonce, Phone, Policy, RecipientId, State, Timestamp, Window,

@@ -97,7 +97,16 @@ fn once(contender: Contender, case: Case, round: u32, samples: &Samples) -> Resu
         }
         Contender::Peer(peer) => {
             name = peer.name();
-            theirs(peer, case, &server, &sink)?
+            // A worker of somebody else's that ends by itself costs its figure, not the page.
+            match theirs(peer, case, &server, &sink) {
+                Ok(late) if late.len() == case.n as usize => late,
+                ended => {
+                    let why =
+                        ended.map_or_else(|e| format!("{e:#}"), |l| format!("{} came", l.len()));
+                    eprintln!("{name} has no figure in this round of {}: {why}", case.name);
+                    return Ok(());
+                }
+            }
         }
     };
     ensure!(late.len() == case.n as usize, "{name}: {} of {} came", late.len(), case.n);

@@ -1,0 +1,182 @@
+//! The command line of runs, numbers, the ledger, recoveries, webhooks, tests and simulations.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use url::Url;
+
+use super::{Faults, FormatArg, span};
+
+#[derive(Subcommand)]
+pub enum Runs {
+    /// Every run that the ledger holds
+    List {
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// One run: today, 2026-11-21 or daily-pack@2026-11-21
+    Show {
+        run: String,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// Nothing more is begun until it is resumed; what is under way finishes
+    Pause(RunAct),
+    /// Goes on with a paused run
+    Resume(RunAct),
+    /// What is still to be sent is never sent
+    Cancel(RunAct),
+    /// Throw a sealed plan away and plan the date from the present files; only before its
+    /// window opens
+    Replan(RunAct),
+    /// Write a run's facts, without texts and addresses, as gzipped NDJSON with a checksum
+    Export {
+        /// today, 2026-11-21 or daily-pack@2026-11-21
+        run: String,
+        /// Instead of `exports` in the state folder
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+    /// Export and purge closed runs that are older than their age; the daemon does it by itself
+    Purge {
+        /// Days after a run's close, instead of `retention.deliveries_days`
+        #[arg(long, value_parser = clap::value_parser!(u32).range(9..=3_650))]
+        older_than_days: Option<u32>,
+        /// Kept in the state folder's audit file
+        #[arg(long)]
+        reason: String,
+        /// Do it
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// An act on a run. Without `--yes` it only says what would happen.
+#[derive(Args)]
+pub struct RunAct {
+    /// today, 2026-11-21 or daily-pack@2026-11-21
+    pub run: String,
+    /// Kept in the state folder's audit file
+    #[arg(long)]
+    pub reason: String,
+    /// Do it
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Args)]
+pub struct RestoreArgs {
+    pub from: PathBuf,
+    /// The lost host sent nothing after the backup: you know that
+    #[arg(long)]
+    pub nothing_was_sent: bool,
+    /// Do it; without it only what would happen is said
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Subcommand)]
+pub enum NumbersCommand {
+    /// Try what is stopped again at once: numbers, translations, the account
+    Probe,
+}
+
+#[derive(Subcommand)]
+pub enum LedgerCommand {
+    /// Read every run, delivery, message and body, and recount; exit 1 names what is damaged
+    Verify,
+    /// Give damaged deliveries what this host's journal and inbox know of them
+    Repair {
+        /// Do it; without it only what is damaged is said
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Args)]
+pub struct RecoverArgs {
+    /// A host that will not come back: go on without its journal and inbox
+    #[arg(long, value_name = "HOST", requires = "reason")]
+    pub without: Option<String>,
+    /// Kept with the decision
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// The store itself lost nothing (same disk, appendfsync always), so no delivery is
+    /// suspected of having been sent by the lost host without the store's knowledge
+    #[arg(long, requires = "without")]
+    pub store_intact: bool,
+    /// Make the run of a date again that the ledger has lost, from what this host's disk keeps
+    #[arg(long, value_name = "DATE", conflicts_with = "without")]
+    pub rebuild: Option<String>,
+    /// Do it; without it only what would happen is said
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Subcommand)]
+pub enum Webhooks {
+    /// Say in words what webhook bodies hold, one line a file; no signature is needed
+    Read {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// List bodies that could not be read, and why
+    Poison {
+        /// Merge those that can be read by now, and remove them
+        #[arg(long)]
+        replay: bool,
+    },
+    /// Merge all bodies that are kept (8 days) into the ledger once more; repeats do no harm
+    Replay {
+        /// Only those received since this civil date
+        #[arg(long, value_name = "DATE")]
+        since: Option<String>,
+    },
+}
+
+#[derive(Args)]
+pub struct SendTestArgs {
+    /// Who gets it: a recipient of the list, by id or phone number
+    #[arg(long, value_name = "ID|PHONE")]
+    pub to: String,
+    /// Whose content: today, tomorrow or 2026-11-21
+    #[arg(long, default_value = "today")]
+    pub date: String,
+    /// Send it; without it only what would be sent is shown
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Args)]
+pub struct SimulateArgs {
+    /// Loopback address to serve
+    #[arg(long, default_value = "127.0.0.1:9099")]
+    pub listen: SocketAddr,
+    /// Where to send status webhooks, on loopback
+    #[arg(long, value_name = "URL")]
+    pub webhook: Option<Url>,
+    /// File with the app secret that signs them
+    #[arg(long, value_name = "FILE")]
+    pub app_secret_file: Option<PathBuf>,
+    /// File with the one access token that is taken, read at each request [default: any]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t = Faults::None)]
+    pub faults: Faults,
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Translations that templates have, e.g. en,hi; others are refused [default: all]
+    #[arg(long, value_delimiter = ',')]
+    pub languages: Vec<String>,
+    /// Messages a second that each number takes
+    #[arg(long, default_value_t = 80)]
+    pub throughput: u32,
+    /// Median time to answer a send
+    #[arg(long, default_value = "60ms", value_parser = span)]
+    pub latency: Duration,
+    /// Divide the far side's spans (webhook delays, pair period) by this
+    #[arg(long, default_value_t = 1.0)]
+    pub compress: f64,
+}
