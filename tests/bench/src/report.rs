@@ -56,7 +56,7 @@ const MEASURES: [(&str, &str, &str); 9] = [
     (
         "rest",
         "At rest",
-        "`subah serve` with 2,000 recipients whose window opens in an hour. Cold start is from the process's start until it is ready.",
+        "`subah serve` with 2,000 recipients whose window opens in an hour. Cold start is from the process's start until it is ready; *after* a journal, beside what an earlier sender has written and settled.",
     ),
 ];
 
