@@ -26,12 +26,12 @@ impl Daemon {
     }
 
     /// The line of the log that tells of the death.
-    fn hears_of(&self, name: &str) -> String {
+    fn hears_of(&self, name: &str, cause: &str) -> String {
         let wanted = format!("the {name} ended by itself");
         let line = until("the death being said", || {
             self.log().lines().find(|line| line.contains(&wanted)).map(str::to_owned)
         });
-        assert!(line.contains("it panicked: a test ends"), "{line}");
+        assert!(line.contains(cause), "{line}");
         line
     }
 
@@ -47,17 +47,19 @@ impl Daemon {
     }
 }
 
+/// `fails` is a loop, or a place in the sender where a task of its own panics.
 fn serve(install: &Install, fails: &str) -> Running {
     let log = File::options().append(true).create(true).open(install.path("serve.log")).unwrap();
     let mut command = install.command(&["serve"]);
-    command.env("SUBAH_FAIL_LOOP", fails).env("WATCHDOG_USEC", "400000");
+    let variable = if fails.starts_with("panic-") { "SUBAH_FAILPOINT" } else { "SUBAH_FAIL_LOOP" };
+    command.env(variable, fails).env("WATCHDOG_USEC", "400000");
     command.env("NOTIFY_SOCKET", install.path("nobody.sock"));
     Running(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
 }
 
 fn is_begun_again(name: &str) {
     let daemon = Daemon::start(name);
-    let line = daemon.hears_of(name);
+    let line = daemon.hears_of(name, "it panicked: a test ends");
     assert!(line.contains("started again"), "{line}");
     let (code, text) = until("its health being whole again", || {
         daemon.install.get("/healthz").filter(|(code, _)| *code == 200)
@@ -71,7 +73,11 @@ fn is_begun_again(name: &str) {
 
 fn ends_the_process_in_order(name: &str) {
     let mut daemon = Daemon::start(name);
-    let line = daemon.hears_of(name);
+    let line = daemon.hears_of(name, "it panicked: a test ends");
+    goes_on_in_another_process(&mut daemon, &line);
+}
+
+fn goes_on_in_another_process(daemon: &mut Daemon, line: &str) {
     assert!(line.contains("this process ends in order"), "{line}");
     assert_ne!(daemon.running.wait(), 0, "systemd starts another one");
     assert!(daemon.log().contains("stopped"), "in order");
@@ -132,4 +138,12 @@ fn a_receiver_that_dies_ends_the_process_in_order() {
 #[test]
 fn a_watch_that_dies_ends_the_process_in_order() {
     ends_the_process_in_order("watch");
+}
+
+/// What keeps lanes, renewing their leases, must not go on without them.
+#[test]
+fn a_claim_loop_that_dies_takes_its_sender_along() {
+    let mut daemon = Daemon::start("panic-claims:8");
+    let line = daemon.hears_of("sender", "a claim loop panicked");
+    goes_on_in_another_process(&mut daemon, &line);
 }

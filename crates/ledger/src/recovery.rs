@@ -217,11 +217,12 @@ const ASK_EVERY: Duration = Duration::from_secs(2);
 
 async fn recent(ledger: &dyn Ledger) -> Result<Vec<RunId>> {
     let now = ledger.now().await?;
-    let runs = ledger
-        .runs_since(maybe_recoverable_since(now))
-        .await?
-        .into_iter()
-        .filter(|run| run.is_recoverable(now));
+    let mut runs = ledger.runs_since(maybe_recoverable_since(now)).await?;
+    let known: BTreeSet<RunId> = runs.iter().map(|run| run.header.id.clone()).collect();
+    // An old one that a person reopened is recovered too.
+    let active = ledger.active_runs().await?.into_iter();
+    runs.extend(active.filter(|run| !known.contains(&run.header.id)));
+    let runs = runs.into_iter().filter(|run| run.is_recoverable(now));
     Ok(runs.map(|run| run.header.id.clone()).collect())
 }
 

@@ -16,7 +16,7 @@ mod link;
 mod preflight;
 mod swap;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -93,6 +93,7 @@ struct Scripts {
     swap: Script,
     cell: Script,
     discard: Script,
+    purge: Script,
     quarantine: Script,
     recount: Script,
     incarnation: Script,
@@ -173,6 +174,7 @@ impl Redis {
             swap: script(include_str!("lua/swap.lua")),
             cell: script(include_str!("lua/cell.lua")),
             discard: script(include_str!("lua/discard.lua")),
+            purge: script(include_str!("lua/purge.lua")),
             quarantine: script(include_str!("lua/quarantine.lua")),
             recount: script(include_str!("lua/recount.lua")),
             incarnation: script(include_str!("lua/incarnation.lua")),
@@ -331,11 +333,12 @@ impl Redis {
         self.ids(self.keys.runs()).await
     }
 
-    /// Ids of runs that may be recoverable.
+    /// Ids of runs that may be recoverable: those of the last days, and those that are open.
     async fn recent_ids(&self) -> Result<Vec<RunId>> {
+        let active: HashSet<RunId> = self.active_ids().await?.into_iter().collect();
         let mut ids = self.all_ids().await?;
         let since = maybe_recoverable_since(self.reckoned());
-        ids.retain(|id| id.date() >= since);
+        ids.retain(|id| id.date() >= since || active.contains(id));
         Ok(ids)
     }
 

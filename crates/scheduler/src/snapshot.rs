@@ -19,12 +19,18 @@ use crate::intake::persons::{Denied, Persons, Said};
 use crate::plan::Campaign;
 
 /// One recipient with what they are to get.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Row {
     pub recipient: Recipient,
     /// Their own [`Content`] as JSON: see [`KeptContent`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Box<RawValue>>,
+}
+
+impl std::fmt::Debug for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Row({})", self.recipient.id)
+    }
 }
 
 impl From<Recipient> for Row {

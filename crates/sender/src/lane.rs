@@ -14,6 +14,7 @@ use queue::{BoxError, Lane, Room};
 use templates::{Header, Media, TemplateCall};
 use tokio::sync::Notify;
 
+use crate::failpoint;
 use crate::gate::Entry;
 use crate::monotonic;
 use crate::sender::Shared;
@@ -192,6 +193,7 @@ impl Lane for NumberLane {
     }
 
     fn room(&self) -> Room {
+        failpoint::pass("panic-claims");
         let waiting = self.waiting.load(Ordering::SeqCst);
         let room = match self.with_breaker(|breaker| breaker.state(monotonic())) {
             BreakerState::Open => Room::Wait(AHEAD),

@@ -27,6 +27,8 @@ const NOTE: Duration = Duration::from_secs(1);
 pub(crate) async fn settle_the_past(shared: &Shared, stop: &CancellationToken) {
     let journal = shared.journal.as_ref();
     let Some(from) = first_unmerged(shared, stop).await else { return };
+    // Whatever ends this early, the next start reads from the same place.
+    let past = shared.unsettled.take(|| from);
     let mut entries = journal.read(Which::Since(from));
     let mut replay = Replay::new(journal.boot());
     let mut given = 0;
@@ -62,6 +64,7 @@ pub(crate) async fn settle_the_past(shared: &Shared, stop: &CancellationToken) {
             tracing::warn!(error = %error, "a strike was not counted: {error}");
         }
     }
+    shared.unsettled.settle(&past);
     note_place(shared, journal.end()).await;
 }
 
@@ -78,16 +81,20 @@ async fn give(shared: &Shared, facts: &[WebhookFact], stop: &CancellationToken) 
     true
 }
 
-/// Notes, in the ledger and beside the journal, that everything before the place is in the ledger.
-async fn note_place(shared: &Shared, place: Position) {
+/// Notes, in the ledger and then beside the journal, that everything before the place is in the
+/// ledger: the note here is never ahead of the ledger's own. False: not noted, asked again.
+async fn note_place(shared: &Shared, place: Position) -> bool {
     let Position { segment, offset } = place;
     let noted = places::write(shared.ledger.as_ref(), &name(shared), (segment, offset)).await;
     if let Err(error) = noted {
         tracing::warn!(error = %error, "the journal's place is not in the ledger: {error}");
+        return false;
     }
     if let Err(error) = shared.journal.merged(place) {
         tracing::warn!(error = %error, "{error}");
+        return false;
     }
+    true
 }
 
 /// What the ledger knows this journal by.
@@ -106,8 +113,7 @@ pub(crate) async fn note_places(shared: &Shared, stop: &CancellationToken) {
             () = tokio::time::sleep(NOTE) => {}
         }
         let place = shared.unsettled.before(|| shared.journal.end());
-        if place > noted {
-            note_place(shared, place).await;
+        if place > noted && note_place(shared, place).await {
             noted = place;
         }
     }
@@ -128,6 +134,15 @@ async fn first_unmerged(shared: &Shared, stop: &CancellationToken) -> Option<Pos
                         "the store has {} of this host's journal: was it emptied, or put back? The journal is merged once more",
                         if held.is_some() { "forgotten the latest" } else { "nothing" }
                     );
+                    // Other hosts may know what it forgot, too. One that cannot forget, but was put
+                    // back as a file, has one host.
+                    if shared.options.ledger_forgets
+                        && let Err(error) = store_mark::doubt(shared.ledger.as_ref()).await
+                    {
+                        tracing::warn!(error = %error, "the store's forgetting is not noted yet: {error}");
+                        tokio::time::sleep(LOOK).await;
+                        continue;
+                    }
                 }
                 return Some(ours.min(theirs));
             }

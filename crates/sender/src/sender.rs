@@ -183,6 +183,7 @@ impl Sender {
         tokio::pin!(lanes);
         tokio::select! {
             ended = &mut lanes => {
+                stop.cancel(); // lanes that ended by themselves: nothing is kept for them
                 done.cancel();
                 let _ = keeping.await; // it ends with the same stop
                 ended

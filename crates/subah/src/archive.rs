@@ -1,18 +1,19 @@
 //! What is kept of a run that leaves the ledger: its facts as gzipped NDJSON, with a checksum.
 //!
-//! Invariants: texts, addresses and names are not in it; a file that is there is whole, and its
-//! checksum is beside it before anything is purged.
+//! Invariants: texts, addresses and names are not in it, and message ids, which hold a number, as
+//! hashes only; a file that is there is whole, and its checksum is beside it, on the disk, before
+//! anything is purged.
 
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use domain::hash::HashWriter;
+use domain::hash::{HashWriter, sha256_hex};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ledger::api::for_each;
 use ledger::{DeliveryView, Filter, Ledger, Run};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// An export that is on the disk.
 pub struct Export {
@@ -59,16 +60,36 @@ pub async fn export(ledger: &dyn Ledger, run: &Run, dir: &Path) -> Result<Export
     let sha256 = sha256(file.path()).with_context(doing)?;
     file.persist(&path).with_context(doing)?;
     write_checksum(&path, &sha256).with_context(doing)?;
+    // The names are on the disk too.
+    std::fs::File::open(dir).and_then(|dir| dir.sync_all()).with_context(doing)?;
     Ok(Export { path, deliveries, sha256 })
 }
 
-fn line(delivery: &DeliveryView) -> serde_json::Value {
+fn line(delivery: &DeliveryView) -> Value {
+    let mut facts = serde_json::to_value(&delivery.facts).expect("facts are plain data");
+    hash_message_ids(&mut facts);
     let recipient = delivery.message.as_ref().map(|message| message.recipient.as_str());
     json!({
         "index": delivery.id.index, "recipient_id": recipient, "number": delivery.lane.as_str(),
-        "state": delivery.state.as_str(), "due_at": delivery.due_at, "facts": delivery.facts,
+        "state": delivery.state.as_str(), "due_at": delivery.due_at, "facts": facts,
         "damage": delivery.damage, "notes": delivery.notes,
     })
+}
+
+/// Meta's message ids hold the recipient's number, readable for everybody.
+fn hash_message_ids(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(id) if name == "wamid" => *id = sha256_hex(id.as_bytes()),
+                    other => hash_message_ids(other),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(hash_message_ids),
+        _ => {}
+    }
 }
 
 fn sha256(path: &Path) -> std::io::Result<String> {
@@ -85,4 +106,20 @@ fn write_checksum(path: &Path, sha256: &str) -> std::io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(format!("{}.sha256", path.display()))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_id_is_kept_as_a_hash() {
+        let mut facts = json!({"attempts": [{"http": {"accepted": {"wamid": "wamid.OTE5OA=="}}}]});
+        hash_message_ids(&mut facts);
+        let text = facts.to_string();
+        assert!(
+            !text.contains("OTE5OA") && text.contains(&sha256_hex(b"wamid.OTE5OA==")),
+            "{text}"
+        );
+    }
 }

@@ -31,20 +31,35 @@ pub async fn doubt(config: &Config, parts: &Parts) -> Option<String> {
     let path = config.state_dir.join("clock.json");
     let expected = noted(&path).and_then(|noted| noted.expected(uptime()?));
     note(&path, here);
-    let graph = parts.api.server_time().await;
-    let store = parts.ledger.now().await.ok();
-    let others =
-        [("Meta", graph), ("the store", store.filter(|_| parts.ledger.engine() == "redis"))];
+    let others = others(parts).await;
     let asked = others.iter().any(|(_, at)| at.is_some());
     let own = ("its own last reading", expected.filter(|_| !asked));
     let mut all = others.into_iter().chain([own]);
-    all.find_map(|(who, at)| {
-        let at = at?;
-        let apart = here.since(at).max(at.since(here));
-        let which = if here > at { "ahead of" } else { "behind" };
-        (apart > APART_MAX)
-            .then(|| format!("this host's clock is {:.0} s {which} {who}", apart.as_secs_f64()))
-    })
+    all.find_map(|(who, at)| apart(here, who, at?))
+}
+
+/// Whether somebody else says that this host's clock is right. Nobody to ask is no yes.
+pub async fn is_confirmed(parts: &Parts) -> bool {
+    let here = parts.clock.now();
+    let mut said = others(parts).await.into_iter().filter_map(|(who, at)| Some((who, at?)));
+    let mut asked = false;
+    said.all(|(who, at)| {
+        asked = true;
+        apart(here, who, at).is_none()
+    }) && asked
+}
+
+async fn others(parts: &Parts) -> [(&'static str, Option<Timestamp>); 2] {
+    let graph = parts.api.server_time().await;
+    let store = parts.ledger.now().await.ok();
+    [("Meta", graph), ("the store", store.filter(|_| parts.ledger.engine() == "redis"))]
+}
+
+fn apart(here: Timestamp, who: &str, at: Timestamp) -> Option<String> {
+    let apart = here.since(at).max(at.since(here));
+    let which = if here > at { "ahead of" } else { "behind" };
+    (apart > APART_MAX)
+        .then(|| format!("this host's clock is {:.0} s {which} {who}", apart.as_secs_f64()))
 }
 
 impl Reading {

@@ -1,8 +1,8 @@
 //! Lets go of what is older than its age, so that memory, disk and start-up do not grow with
 //! history: runs are exported and purged from the ledger, then contents and snapshots go.
 //!
-//! Invariants: nothing is let go of around a window; a run is purged only when its export is on
-//! the disk; one run that cannot be exported costs that run.
+//! Invariants: nothing is let go of around a window, or by a clock that nobody confirms; a run is
+//! purged only when its export is on the disk; one run that cannot be exported costs that run.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -15,11 +15,12 @@ use domain::{Clock, DeliveryId, RunId, Timestamp};
 use ledger::api::find;
 use ledger::{Ledger, Purged, Run, is_purgeable, maybe_recoverable_since};
 use scheduler::daily::Daily;
+use scheduler::kept;
 use tokio_util::sync::CancellationToken;
 
-use crate::archive;
 use crate::config::Config;
 use crate::wire::Parts;
+use crate::{archive, clocks};
 
 /// How often something may be old enough.
 const EVERY: Duration = Duration::from_secs(3_600);
@@ -32,19 +33,21 @@ const CHUNK: usize = 2_000;
 
 /// Once an hour, away from windows, until `stop`.
 pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
+    let mut pause = LOOK; // a start is no time for it
     loop {
-        let pause = match is_quiet(&config.daily, parts.clock.now()) {
-            true => {
-                round(config, parts).await;
-                EVERY
-            }
-            false => LOOK,
-        };
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
+        let quiet = is_quiet(&config.daily, parts.clock.now());
+        pause = match quiet && clocks::is_confirmed(parts).await {
+            true => {
+                round(config, parts, &stop).await;
+                EVERY
+            }
+            false => LOOK,
+        };
     }
 }
 
@@ -59,12 +62,15 @@ pub fn is_quiet(daily: &Daily, now: Timestamp) -> bool {
     })
 }
 
-async fn round(config: &Config, parts: &Parts) {
+async fn round(config: &Config, parts: &Parts, stop: &CancellationToken) {
     let (ledger, now) = (parts.ledger.as_ref(), parts.clock.now());
     match old_runs(ledger, config.retention, now).await {
         Err(error) => tracing::warn!(error = %error, "look for old runs: {error:#}"),
         Ok(runs) => {
             for run in runs {
+                if stop.is_cancelled() || !is_quiet(&config.daily, parts.clock.now()) {
+                    return; // the rest goes the next time
+                }
                 let id = &run.header.id;
                 match let_go(ledger, &run, &config.state_dir.join("exports")).await {
                     Ok(n) => {
@@ -133,7 +139,9 @@ async fn let_files_go(config: &Config, ledger: &dyn Ledger, now: Timestamp) -> R
     };
     remove(&config.state_dir.join("content"), |name, _| is_old(name))?;
     let runs = ledger.runs_since(last.min(maybe_recoverable_since(now))).await?;
-    let used: HashSet<&str> = runs.iter().map(|run| run.header.snapshot.as_str()).collect();
+    let mut used: HashSet<String> = runs.iter().map(|run| run.header.snapshot.clone()).collect();
+    // A run that the ledger has lost is made again from its kept header and that snapshot.
+    used.extend(kept_snapshots(&config.state_dir.join("snapshots"), last)?);
     let oldest = (now - config.retention.content).micros().max(0).unsigned_abs();
     let oldest = SystemTime::UNIX_EPOCH + Duration::from_micros(oldest);
     remove(&config.state_dir.join("snapshots"), |name, written| {
@@ -146,6 +154,20 @@ async fn let_files_go(config: &Config, ledger: &dyn Ledger, now: Timestamp) -> R
             }
         }
     })
+}
+
+/// Snapshots that headers name which are kept beside them.
+fn kept_snapshots(dir: &Path, last: NaiveDate) -> Result<Vec<String>> {
+    let mut named = Vec::new();
+    let Ok(entries) = std::fs::read_dir(dir) else { return Ok(named) };
+    for entry in entries {
+        let name = entry.with_context(|| format!("read {}", dir.display()))?.file_name();
+        let name = name.to_string_lossy();
+        let id = name.strip_suffix(".header.json").and_then(|id| id.parse::<RunId>().ok());
+        let Some(id) = id.filter(|id| id.date() >= last) else { continue };
+        named.extend(kept::load(dir, &id)?.map(|header| header.snapshot));
+    }
+    Ok(named)
 }
 
 /// Removes the files of a folder that `goes` names; a folder that is not there has none.

@@ -5,17 +5,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::Clock;
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::{STALL, since_progress};
-use crate::supervise::Supervisor;
-
-/// A loop that cannot be brought up again within this is left to systemd.
-const DOWN_MAX: Duration = Duration::from_secs(60);
 
 pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
@@ -39,20 +35,12 @@ pub fn stopping() {
 pub async fn feed_watchdog(
     progress: Arc<AtomicI64>,
     clock: Arc<dyn Clock>,
-    supervisor: Supervisor,
     stop: CancellationToken,
 ) {
     let Some(period) = sd_notify::watchdog_enabled() else { return stop.cancelled().await };
-    let mut whole_at = Instant::now();
     let every = (period / 2).max(Duration::from_millis(10));
     loop {
-        let down = supervisor.down();
-        if down.is_empty() {
-            whole_at = Instant::now();
-        }
-        if whole_at.elapsed() > DOWN_MAX {
-            tracing::error!("{}: systemd is not told that we live", down.join("; "));
-        } else if since_progress(&progress, clock.now()) < STALL {
+        if since_progress(&progress, clock.now()) < STALL {
             // Off the runtime: the socket blocks when nobody reads it.
             let told = tokio::task::spawn_blocking(|| tell(&[NotifyState::Watchdog]));
             let _ = told.await;

@@ -25,6 +25,9 @@ const UP_AFTER: Duration = Duration::from_secs(1);
 /// … and so long, sound: its next end is a first one again.
 const SOUND_AFTER: Duration = Duration::from_secs(60);
 
+/// A vital loop that cannot be brought up again within this ends the process.
+const DOWN_MAX: Duration = Duration::from_secs(60);
+
 /// What is done when a loop ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnEnd {
@@ -77,6 +80,12 @@ impl Loop {
             Loop::Watchdog => "watchdog",
             Loop::Retention => "retention",
         }
+    }
+
+    /// Without these a morning is not done: the process ends in order when one of them cannot be
+    /// brought up again.
+    pub const fn is_vital(self) -> bool {
+        !matches!(self, Loop::Sampler | Loop::TokenKeeper | Loop::Watchdog | Loop::Retention)
     }
 
     /// Those that hold what cannot be had twice (lanes with deliveries under way, a listener)
@@ -143,7 +152,7 @@ impl Supervisor {
     ) -> JoinHandle<()> {
         let supervisor = self.clone();
         tokio::spawn(async move {
-            let mut pause = PAUSE;
+            let (mut pause, mut down_since) = (PAUSE, Instant::now());
             loop {
                 let begun = Instant::now();
                 let cause = supervisor.once(which, make()).await;
@@ -151,7 +160,11 @@ impl Supervisor {
                     return;
                 }
                 supervisor.note(which, &cause);
-                if which.on_end() == OnEnd::Stop {
+                if begun.elapsed() > UP_AFTER {
+                    down_since = Instant::now();
+                }
+                let is_hopeless = which.is_vital() && down_since.elapsed() > DOWN_MAX;
+                if which.on_end() == OnEnd::Stop || is_hopeless {
                     return supervisor.fail(Ended { name: which.as_str(), cause });
                 }
                 pause = if begun.elapsed() > SOUND_AFTER { PAUSE } else { pause };
@@ -276,6 +289,19 @@ mod tests {
         supervisor.run(Loop::Sender, CancellationToken::new(), fails).await.unwrap();
         let ended = supervisor.failed().await;
         assert_eq!(ended.to_string(), "the sender ended by itself: the lanes are gone");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_vital_loop_that_never_comes_up_ends_the_process_and_another_one_does_not() {
+        let supervisor = Supervisor::new(Arc::new(Metrics::new()));
+        let fails = || -> Running { Box::pin(async { anyhow::bail!("no ledger") }) };
+        let begun = Instant::now();
+        supervisor.run(Loop::Applier, CancellationToken::new(), fails).await.unwrap();
+        assert!(begun.elapsed() > DOWN_MAX);
+        assert_eq!(supervisor.failed().await.to_string(), "the applier ended by itself: no ledger");
+        let sampler = supervisor.run(Loop::Sampler, CancellationToken::new(), fails);
+        tokio::time::sleep(DOWN_MAX * 10).await;
+        assert!(!sampler.is_finished(), "metrics are not worth a morning");
     }
 
     #[tokio::test(start_paused = true)]

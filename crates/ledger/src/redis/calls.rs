@@ -133,23 +133,29 @@ impl Ledger for Redis {
     }
 
     async fn purge(&self, id: &RunId, _: usize) -> Result<Purged> {
-        let doing = "purge run";
-        let Some(run) = self.run(id).await? else { return Ok(Purged::Unknown) };
-        if !is_purgeable(&run, self.now().await?) {
-            return Ok(Purged::Kept);
-        }
-        let purge = |e| failed(doing, e);
+        let purge = |e| failed("purge run", e);
         let mut con = self.con();
-        let mut keys = self.keys.of_run(id, run.header.lanes.len());
-        // The run itself goes last: who dies before purges the rest again. UNLINK frees memory
-        // aside, however much there is.
-        let meta = keys.remove(0);
-        let () = con.unlink(keys).await.map_err(purge)?;
-        let () = con.unlink(meta).await.map_err(purge)?;
+        let purged = match self.run(id).await? {
+            None => Purged::Unknown,
+            Some(run) if !is_purgeable(&run, self.now().await?) => return Ok(Purged::Kept),
+            Some(run) => {
+                let mut call = self.scripts.purge.prepare_invoke();
+                for key in self.keys.of_run(id, run.header.lanes.len()) {
+                    call.key(key);
+                }
+                call.key(self.keys.cell(store_mark::CELL)).arg(self.test_time());
+                let gone: bool = call.invoke_async(&mut con).await.map_err(purge)?;
+                if !gone {
+                    return Ok(Purged::Kept); // opened while we looked
+                }
+                Purged::Done
+            }
+        };
+        // Also of one whose purge died before this.
         let () = con.srem(self.keys.runs(), id.as_str()).await.map_err(purge)?;
         let () = con.srem(self.keys.active(), id.as_str()).await.map_err(purge)?;
         self.with_cache(|cache| cache.forget(id));
-        Ok(Purged::Done)
+        Ok(purged)
     }
 
     async fn run(&self, id: &RunId) -> Result<Option<Run>> {

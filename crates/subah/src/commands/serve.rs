@@ -118,7 +118,7 @@ fn watchdog(
     let (parts, stop) = (Arc::clone(parts), stop.clone());
     move || {
         let (progress, clock) = (Arc::clone(&parts.progress), Arc::clone(&parts.clock));
-        let (supervisor, stop) = (parts.supervisor.clone(), stop.clone());
+        let stop = stop.clone();
         Box::pin(async move {
             let pulse = async {
                 match pulses {
@@ -126,8 +126,7 @@ fn watchdog(
                     false => std::future::pending().await,
                 }
             };
-            let feed =
-                notify::feed_watchdog(Arc::clone(&progress), Arc::clone(&clock), supervisor, stop);
+            let feed = notify::feed_watchdog(Arc::clone(&progress), Arc::clone(&clock), stop);
             tokio::select! {
                 () = pulse => {}
                 () = feed => {}

@@ -8,12 +8,18 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::Content;
 
 /// One row of stored content.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(try_from = "Box<RawValue>")]
 pub struct KeptContent {
     pub recipient_id: RecipientId,
     /// A [`Content`] as JSON.
     pub text: Box<RawValue>,
+}
+
+impl std::fmt::Debug for KeptContent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Content({})", self.recipient_id)
+    }
 }
 
 impl TryFrom<Box<RawValue>> for KeptContent {
