@@ -16,6 +16,7 @@ use ledger::api::find;
 use ledger::{Ledger, Purged, Run, is_purgeable, maybe_recoverable_since};
 use scheduler::daily::Daily;
 use scheduler::kept;
+use telemetry::Fault;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -34,22 +35,29 @@ const CHUNK: usize = 2_000;
 /// Once an hour, away from windows, until `stop`.
 pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
     let mut pause = LOOK; // a start is no time for it
+    let mut fault = Fault::default();
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
-        let quiet = is_quiet(&config.daily, parts.clock.now());
-        pause = match quiet && clocks::is_confirmed(parts).await {
-            true => {
-                round(config, parts, &stop).await;
-                EVERY
-            }
-            false => LOOK,
-        };
+        pause = LOOK;
+        if !is_quiet(&config.daily, parts.clock.now()) {
+            continue;
+        }
+        if clocks::is_confirmed(parts).await {
+            fault.over();
+            round(config, parts, &stop).await;
+            pause = EVERY;
+        } else if fault.met(UNCONFIRMED) {
+            tracing::warn!("{UNCONFIRMED}");
+        }
     }
 }
+
+const UNCONFIRMED: &str =
+    "old runs and contents stay: neither Meta nor the store says that this host's clock is right";
 
 /// Whether no window is near: neither today's, nor the last one of yesterday.
 pub fn is_quiet(daily: &Daily, now: Timestamp) -> bool {
