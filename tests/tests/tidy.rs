@@ -153,6 +153,19 @@ fn the_architecture_page_names_every_crate() {
 }
 
 #[test]
+fn the_architecture_page_answers_questions_with_files_that_are_there() {
+    let page = std::fs::read_to_string(root().join("crates/ARCHITECTURE.md")).unwrap();
+    let (_, table) = page.split_once("## Where is that decided?").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| ") && line.contains(".rs`"));
+    let paths: Vec<&str> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect();
+    assert!(paths.len() >= 20, "{paths:?}");
+    for path in paths {
+        assert!(root().join("crates").join(path).is_file(), "{path} is not there");
+    }
+}
+
+#[test]
 fn every_mutant_finds_its_place_exactly_once() {
     for mutant in tests::mutants::load().unwrap() {
         let text = std::fs::read_to_string(root().join(&mutant.file)).unwrap();
