@@ -25,6 +25,7 @@ pub mod redis;
 pub mod sqlite;
 pub mod store_mark;
 pub mod transition;
+mod view;
 
 pub use api::{
     Amended, Amendment, Applied, AttemptResult, Begun, Change, Claim, Claimed, Counts,

@@ -16,10 +16,10 @@ use crate::api::{
 };
 use crate::core::{amend_one, new_record, note, reopened, unplanned_from, why_kept};
 use crate::error::LedgerError;
-use crate::model::view_stored;
 use crate::record::{Record, encode, sealed};
 use crate::store_mark;
 use crate::transition::{self, Refusal};
+use crate::view::view_stored;
 
 #[async_trait]
 impl Ledger for Redis {

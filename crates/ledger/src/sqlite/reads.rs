@@ -6,8 +6,8 @@ use rusqlite::types::Value;
 
 use crate::api::{Counts, DeliveryView, Filter, Result};
 use crate::core::Rows;
-use crate::model::view_stored;
 use crate::sqlite::rows::{SqlRows, bytes};
+use crate::view::view_stored;
 
 impl SqlRows<'_> {
     pub fn recount(&mut self, run: &RunId) -> Result<Counts> {

@@ -1,0 +1,64 @@
+//! A stored delivery as people and reports see it, whichever engine holds it.
+
+use domain::DeliveryId;
+
+use crate::api::{DeliveryView, Filter, Result, RunHeader};
+use crate::error::LedgerError;
+use crate::record::{Message, Record, unsealed};
+
+/// A stored delivery as people and reports see it.
+pub fn view(
+    header: &RunHeader,
+    index: u32,
+    record: Record,
+    message: Option<Message>,
+) -> DeliveryView {
+    let lane = header.lanes.get(usize::from(record.lane)).or(header.lanes.first());
+    DeliveryView {
+        id: DeliveryId { run: header.id.clone(), index },
+        lane: lane.expect("a header without lanes is not read").clone(),
+        state: record.state,
+        due_at: record.due_at,
+        next_at: record.next_at,
+        facts: record.facts,
+        message,
+        strikes: record.strikes,
+        damage: record.damage,
+        notes: record.notes,
+    }
+}
+
+/// The same of what stands in the store. What cannot be read is shown as damaged; it is
+/// changed by those that write.
+///
+/// # Errors
+/// [`LedgerError::Newer`] only.
+pub fn view_stored(
+    header: &RunHeader,
+    index: u32,
+    record: &[u8],
+    message: &[u8],
+) -> Result<DeliveryView> {
+    let id = &header.id;
+    let mut record = match Record::parse(header, index, record) {
+        Err(LedgerError::Corrupt { why, .. }) => {
+            Record::in_place_of(record, None, &format!("record: {why}"), header)
+        }
+        read => read?,
+    };
+    let message = match unsealed::<Message>(id, || "message".to_owned(), message) {
+        Err(LedgerError::Corrupt { why, .. }) => {
+            record.damage.get_or_insert(format!("message: {why}"));
+            None
+        }
+        read => Some(read?),
+    };
+    Ok(view(header, index, record, message))
+}
+
+impl Filter {
+    pub fn admits(&self, view: &DeliveryView) -> bool {
+        (self.states.is_empty() || self.states.contains(&view.state))
+            && self.lane.as_ref().is_none_or(|lane| *lane == view.lane)
+    }
+}
