@@ -44,7 +44,11 @@ impl Server {
         };
         mode(dir.path(), 0o755);
         let binary = dir.path().join("subah");
-        fs::copy(tests::subah_path(), &binary).unwrap();
+        // By another process: a child that a test beside this one forks would hold our open file,
+        // and a file that is open for writing cannot be run.
+        let copied =
+            std::process::Command::new("cp").arg(tests::subah_path()).arg(&binary).status();
+        assert!(copied.unwrap().success());
         mode(&binary, 0o755);
         let config = dir.path().join("subah.toml");
         let template = "\n[campaign.template]\nname = \"daily_pack\"\nbody_parameters = [\"first_name\", \"headline\"]\n";
