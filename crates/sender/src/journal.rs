@@ -11,7 +11,7 @@ mod file;
 mod replay;
 
 pub use file::{FileJournal, decode};
-pub use replay::{Left, Replay, replay};
+pub use replay::{Facts, Left, Replay};
 
 use std::path::PathBuf;
 
@@ -59,6 +59,16 @@ pub trait Entries: Send {
     /// The latest segment of which something could not be read, once all are read. What was
     /// written after an entry of it, or before, may be lost: without an outcome it may have gone.
     fn damaged(&self) -> Option<u64>;
+}
+
+impl Entries for Box<dyn Entries> {
+    fn next_batch(&mut self) -> Result<Vec<Read>, LogError> {
+        (**self).next_batch()
+    }
+
+    fn damaged(&self) -> Option<u64> {
+        (**self).damaged()
+    }
 }
 
 pub use segment_log::{LogError, Position, Sync};

@@ -12,7 +12,7 @@ use segment_log::{LogError, Position};
 use telemetry::Fault;
 use tokio_util::sync::CancellationToken;
 
-use crate::journal::{Replay, Which};
+use crate::journal::{Facts, Which};
 use crate::monotonic;
 use crate::sender::Shared;
 
@@ -29,35 +29,27 @@ pub(crate) async fn settle_the_past(shared: &Shared, stop: &CancellationToken) {
     let Some(from) = first_unmerged(shared, stop).await else { return };
     // Whatever ends this early, the next start reads from the same place.
     let past = shared.unsettled.take(|| from);
-    let mut entries = journal.read(Which::Since(from));
-    let mut replay = Replay::new(journal.boot());
+    let mut facts = Facts::new(journal.read(Which::Since(from)), journal.boot());
     let mut given = 0;
     loop {
-        let batch = match entries.next_batch() {
-            Ok(batch) => batch,
+        match facts.next_batch() {
+            Ok(None) => break,
+            Ok(Some(batch)) => {
+                given += batch.len();
+                if !give(shared, &batch, stop).await {
+                    return;
+                }
+            }
             Err(error) => {
                 tracing::error!(error = %error, "what earlier processes left behind cannot be read; their attempts without an answer become doubtful: {error}");
                 return;
             }
-        };
-        if batch.is_empty() {
-            break;
         }
-        let facts: Vec<_> = batch.into_iter().filter_map(|read| replay.fold(read)).collect();
-        given += facts.len();
-        if !give(shared, &facts, stop).await {
-            return;
-        }
-    }
-    let left = replay.finish(entries.damaged());
-    given += left.facts.len();
-    if !give(shared, &left.facts, stop).await {
-        return;
     }
     if given > 0 {
         tracing::info!("{given} attempts of earlier processes are given to the ledger");
     }
-    for id in left.strikes {
+    for id in facts.strikes {
         tracing::warn!(delivery.id = %id, "delivery {id} was being handled when its process died");
         let strike = [Amendment { id, change: Change::Strike, note: None }];
         if let Err(error) = shared.ledger.amend(&strike).await {
@@ -269,27 +261,15 @@ async fn recover_once(
     let Some(job) = recoverer.due(ledger).await? else { return Ok(None) };
     let mut strangers = BTreeSet::new();
     if let Some(runs) = &job.merge {
-        let mut entries = shared.journal.read(Which::All);
-        let mut replay = Replay::new(shared.journal.boot());
+        let mut facts = Facts::new(shared.journal.read(Which::All), shared.journal.boot());
         let mut merged = 0;
-        loop {
-            let batch = entries.next_batch().map_err(unreadable)?;
-            let is_last = batch.is_empty();
-            let mut facts: Vec<_> = match is_last {
-                false => batch.into_iter().filter_map(|read| replay.fold(read)).collect(),
-                true => {
-                    std::mem::replace(&mut replay, Replay::new("")).finish(entries.damaged()).facts
-                }
-            };
-            facts.retain(|fact| runs.contains(&fact.id.run));
-            merged += facts.len();
-            for (fact, applied) in facts.iter().zip(apply_all(ledger, &facts).await?) {
+        while let Some(mut batch) = facts.next_batch().map_err(unreadable)? {
+            batch.retain(|fact| runs.contains(&fact.id.run));
+            merged += batch.len();
+            for (fact, applied) in batch.iter().zip(apply_all(ledger, &batch).await?) {
                 if applied == Applied::Unknown {
                     strangers.insert(fact.id.run.clone());
                 }
-            }
-            if is_last {
-                break;
             }
         }
         tracing::info!("{merged} attempts are merged into the store's new incarnation");

@@ -41,12 +41,9 @@ pub async fn doubt(config: &Config, parts: &Parts) -> Option<String> {
 /// Whether somebody else says that this host's clock is right. Nobody to ask is no yes.
 pub async fn is_confirmed(parts: &Parts) -> bool {
     let here = parts.clock.now();
-    let mut said = others(parts).await.into_iter().filter_map(|(who, at)| Some((who, at?)));
-    let mut asked = false;
-    said.all(|(who, at)| {
-        asked = true;
-        apart(here, who, at).is_none()
-    }) && asked
+    let others = others(parts).await.into_iter();
+    let said: Vec<_> = others.filter_map(|(who, at)| Some(apart(here, who, at?))).collect();
+    !said.is_empty() && said.iter().all(Option::is_none)
 }
 
 async fn others(parts: &Parts) -> [(&'static str, Option<Timestamp>); 2] {

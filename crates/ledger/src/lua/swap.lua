@@ -12,9 +12,8 @@
 local knows = generation(ARGV[2])
 local meta = redis.call('HMGET', KEYS[1], 'phase', 'incarnation')
 local phase = meta[1] or ''
-local is_fenced = meta[2] ~= incarnation()
-local fenced = ARGV[4] == '1' and is_fenced
-local answer = {phase, now_text, '', is_fenced and '1' or '0'}
+local fenced = ARGV[4] == '1' and meta[2] ~= incarnation()
+local answer = {phase, now_text, '', fenced and '1' or '0'}
 local changed = false
 local counts = {}
 for at = 5, #ARGV, 12 do

@@ -228,7 +228,7 @@ mod tests {
     /// A write's note may lie behind the damage: what has no outcome may have gone.
     #[tokio::test]
     async fn a_damaged_segment_speaks_of_nothing_after_the_damage() {
-        use crate::journal::replay;
+        use crate::journal::Facts;
         use domain::Http;
         use domain::facts::{Doubt, NotSent};
 
@@ -241,9 +241,8 @@ mod tests {
         drop(first);
         let outcomes = || async {
             let second = FileJournal::open(dir.path(), "b").unwrap();
-            let mut facts = Vec::new();
-            let mut read = second.read(Which::Since(Position::default()));
-            replay(read.as_mut(), "b", &mut |fact| facts.push(fact)).unwrap();
+            let read = second.read(Which::Since(Position::default()));
+            let mut facts = Facts::new(read, "b").all(|_| true).unwrap();
             facts.sort_by_key(|fact| fact.news.nonce);
             facts.into_iter().map(|fact| fact.news.http).collect::<Vec<_>>()
         };

@@ -86,24 +86,55 @@ impl Replay {
     }
 }
 
-/// Reads to the end; each fact is handed on. Returns the deliveries that were being handled.
-///
-/// # Errors
-/// When the entries cannot be read.
-pub fn replay(
-    entries: &mut dyn Entries,
-    boot: &str,
-    each: &mut dyn FnMut(WebhookFact),
-) -> Result<Vec<DeliveryId>, LogError> {
-    let mut replay = Replay::new(boot);
-    loop {
-        let batch = entries.next_batch()?;
+/// The facts of a journal, some at a time; those without an outcome come last.
+pub struct Facts<E> {
+    entries: E,
+    /// Until the last entry is read.
+    replay: Option<Replay>,
+    /// Deliveries that were being handled; known once there are no more facts.
+    pub strikes: Vec<DeliveryId>,
+}
+
+impl<E: Entries> Facts<E> {
+    pub fn new(entries: E, boot: &str) -> Self {
+        Facts { entries, replay: Some(Replay::new(boot)), strikes: Vec::new() }
+    }
+
+    /// `None` when there are no more.
+    ///
+    /// # Errors
+    /// When the entries cannot be read.
+    pub fn next_batch(&mut self) -> Result<Option<Vec<WebhookFact>>, LogError> {
+        let Some(mut replay) = self.replay.take() else { return Ok(None) };
+        let batch = self.entries.next_batch()?;
         if batch.is_empty() {
-            let left = replay.finish(entries.damaged());
-            left.facts.into_iter().for_each(each);
-            return Ok(left.strikes);
+            let left = replay.finish(self.entries.damaged());
+            self.strikes = left.strikes;
+            return Ok(Some(left.facts));
         }
-        batch.into_iter().filter_map(|read| replay.fold(read)).for_each(&mut *each);
+        let facts = batch.into_iter().filter_map(|read| replay.fold(read)).collect();
+        self.replay = Some(replay);
+        Ok(Some(facts))
+    }
+
+    /// All of those that are left and `wanted`.
+    ///
+    /// # Errors
+    /// As [`Facts::next_batch`].
+    pub fn all(
+        &mut self,
+        wanted: impl Fn(&WebhookFact) -> bool,
+    ) -> Result<Vec<WebhookFact>, LogError> {
+        let mut all = Vec::new();
+        while let Some(facts) = self.next_batch()? {
+            all.extend(facts.into_iter().filter(&wanted));
+        }
+        Ok(all)
+    }
+
+    /// Whether something could not be read, once there are no more facts.
+    pub fn is_damaged(&self) -> bool {
+        self.entries.damaged().is_some()
     }
 }
 

@@ -6,11 +6,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use domain::{Clock, RunId, State, SystemClock, Timestamp};
 use ledger::api::{apply_all, for_each};
-use ledger::{
-    Counts, DeliveryView, Filter, Ledger, Model, Phase, WebhookFact, places, recovery, store_mark,
-};
+use ledger::{Counts, DeliveryView, Filter, Ledger, Model, Phase, places, recovery, store_mark};
 use scheduler::kept;
-use sender::journal::{Entries, Entry, LogError, Position, Read, Which, replay};
+use sender::journal::{Entries, Entry, Facts, LogError, Position, Read, Which};
 use sender::{FileJournal, Journal};
 use status::inbox::Tail;
 
@@ -82,12 +80,12 @@ async fn merge(
 ) -> Result<(usize, usize)> {
     let mut trace = Trace::default();
     let entries = journal.read(Which::Since(Position::default()));
-    let mut entries = Traced { entries, trace: &mut trace, run: id };
-    let mut facts = Vec::new();
-    let mut of_run = |fact: WebhookFact| facts.extend(Some(fact).filter(|f| f.id.run == *id));
-    replay(&mut entries, journal.boot(), &mut of_run)?;
-    trace.damaged = entries.damaged().is_some();
-    apply_all(target.as_ref(), &facts).await?;
+    let traced = Traced { entries, trace: &mut trace, run: id };
+    let mut facts = Facts::new(traced, journal.boot());
+    let of_run = facts.all(|fact| fact.id.run == *id)?;
+    let damaged = facts.is_damaged();
+    trace.damaged = damaged;
+    apply_all(target.as_ref(), &of_run).await?;
     let applier = parts.applier_over(Arc::clone(target))?;
     let mut tail = Tail::from_start(&inbox_dir(config));
     let replayed = applier.replay(&mut tail, Timestamp::MIN).await?;
@@ -95,7 +93,7 @@ async fn merge(
         let n = recovery::suspect(target.as_ref(), id, None).await?;
         println!("{id}: {n} that were due may have gone without a trace in the journal: {why}");
     }
-    Ok((facts.len(), replayed.facts))
+    Ok((of_run.len(), replayed.facts))
 }
 
 /// What a journal says of itself while it is read.

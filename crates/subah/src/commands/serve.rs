@@ -42,20 +42,18 @@ pub async fn run(config: &Config, roles: &[Role]) -> Result<Answer> {
     let stop = CancellationToken::new();
 
     let (parts, config) = (Arc::new(parts), Arc::new(config.clone()));
-    let supervisor = &parts.supervisor;
-    let mut watching = Vec::new();
     let serve_watch = http::supervised(watch, http::watch(&parts), Limits::default(), stop.clone());
-    watching.push(supervisor.run(Loop::Watch, stop.clone(), serve_watch));
-    watching.push(supervisor.run(Loop::Sampler, stop.clone(), sampler(&parts, &config, &stop)));
-    watching.push(supervisor.run(Loop::Watchdog, stop.clone(), watchdog(&parts, roles, &stop)));
+    let mut watching = vec![parts.supervisor.run(Loop::Watch, stop.clone(), serve_watch)];
+    let mut begin = |which: Loop, make: Make| {
+        let (parts_of, config, of_loop) = (Arc::clone(&parts), Arc::clone(&config), stop.clone());
+        let begin = move || make(Arc::clone(&parts_of), Arc::clone(&config), of_loop.clone());
+        watching.push(parts.supervisor.run(which, stop.clone(), begin));
+    };
+    begin(Loop::Sampler, sampler);
+    begin(Loop::Watchdog, watchdog);
     if has(Role::Scheduler) {
-        let keep = retention(&parts, &config, &stop);
-        watching.push(supervisor.run(Loop::Retention, stop.clone(), keep));
-        watching.push(supervisor.run(
-            Loop::Scheduler,
-            stop.clone(),
-            scheduler(&parts, &config, &stop),
-        ));
+        begin(Loop::Retention, retention);
+        begin(Loop::Scheduler, scheduler);
     }
     let loops = Loops::start(&parts, receiver);
     notify::ready("up; the loops begin");
@@ -86,87 +84,56 @@ pub async fn run(config: &Config, roles: &[Role]) -> Result<Answer> {
     }
 }
 
-fn sampler(
-    parts: &Arc<Parts>,
-    config: &Arc<Config>,
-    stop: &CancellationToken,
-) -> impl FnMut() -> Running + Send + 'static {
-    let (parts, config, stop) = (Arc::clone(parts), Arc::clone(config), stop.clone());
-    move || {
-        let sampler = Sampler {
-            ledger: Arc::clone(&parts.ledger),
-            clock: Arc::clone(&parts.clock),
-            metrics: Arc::clone(&parts.metrics),
-            campaign: config.campaign.id.clone(),
-            inbox: parts.inbox.clone(),
+/// Begins a loop of the daemon.
+type Make = fn(Arc<Parts>, Arc<Config>, CancellationToken) -> Running;
+
+fn sampler(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
+    let sampler = Sampler {
+        ledger: Arc::clone(&parts.ledger),
+        clock: Arc::clone(&parts.clock),
+        metrics: Arc::clone(&parts.metrics),
+        campaign: config.campaign.id.clone(),
+        inbox: parts.inbox.clone(),
+    };
+    Box::pin(async move {
+        sampler.run(stop).await;
+        Ok(())
+    })
+}
+
+fn watchdog(parts: Arc<Parts>, _: Arc<Config>, stop: CancellationToken) -> Running {
+    let (progress, clock) = (Arc::clone(&parts.progress), Arc::clone(&parts.clock));
+    Box::pin(async move {
+        // Only claim loops show progress; without them the runtime itself is watched.
+        let pulse = async {
+            match parts.journal {
+                None => notify::pulse(Arc::clone(&progress), Arc::clone(&clock)).await,
+                Some(_) => std::future::pending().await,
+            }
         };
-        let stop = stop.clone();
-        Box::pin(async move {
-            sampler.run(stop).await;
-            Ok(())
-        })
-    }
+        tokio::select! {
+            () = pulse => {}
+            () = notify::feed_watchdog(Arc::clone(&progress), Arc::clone(&clock), stop) => {}
+        }
+        Ok(())
+    })
 }
 
-fn watchdog(
-    parts: &Arc<Parts>,
-    roles: &[Role],
-    stop: &CancellationToken,
-) -> impl FnMut() -> Running + Send + 'static {
-    // Only claim loops show progress; without them the runtime itself is watched.
-    let pulses = !roles.contains(&Role::Sender);
-    let (parts, stop) = (Arc::clone(parts), stop.clone());
-    move || {
-        let (progress, clock) = (Arc::clone(&parts.progress), Arc::clone(&parts.clock));
-        let stop = stop.clone();
-        Box::pin(async move {
-            let pulse = async {
-                match pulses {
-                    true => notify::pulse(Arc::clone(&progress), Arc::clone(&clock)).await,
-                    false => std::future::pending().await,
-                }
-            };
-            let feed = notify::feed_watchdog(Arc::clone(&progress), Arc::clone(&clock), stop);
-            tokio::select! {
-                () = pulse => {}
-                () = feed => {}
-            }
-            Ok(())
-        })
-    }
+fn retention(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
+    Box::pin(async move {
+        keeping::run(&config, &parts, stop).await;
+        Ok(())
+    })
 }
 
-fn retention(
-    parts: &Arc<Parts>,
-    config: &Arc<Config>,
-    stop: &CancellationToken,
-) -> impl FnMut() -> Running + Send + 'static {
-    let (parts, config, stop) = (Arc::clone(parts), Arc::clone(config), stop.clone());
-    move || {
-        let (parts, config, stop) = (Arc::clone(&parts), Arc::clone(&config), stop.clone());
-        Box::pin(async move {
-            keeping::run(&config, &parts, stop).await;
-            Ok(())
-        })
-    }
-}
-
-fn scheduler(
-    parts: &Arc<Parts>,
-    config: &Arc<Config>,
-    stop: &CancellationToken,
-) -> impl FnMut() -> Running + Send + 'static {
-    let (parts, config, stop) = (Arc::clone(parts), Arc::clone(config), stop.clone());
-    move || {
-        let (parts, config, stop) = (Arc::clone(&parts), Arc::clone(&config), stop.clone());
-        Box::pin(async move {
-            tokio::select! {
-                () = mornings(&config, &parts) => {}
-                () = stop.cancelled() => {}
-            }
-            Ok(())
-        })
-    }
+fn scheduler(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
+    Box::pin(async move {
+        tokio::select! {
+            () = mornings(&config, &parts) => {}
+            () = stop.cancelled() => {}
+        }
+        Ok(())
+    })
 }
 
 /// The parts with the folder's journal and inbox. A foreground `run` that has them is waited

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use domain::{DeliveryId, RunId, State, Timestamp};
 use ledger::api::{apply_all, find, for_each};
-use ledger::{Amendment, Change, Filter, Ledger, LedgerError, WebhookFact};
-use sender::journal::{FileJournal, replay};
+use ledger::{Amendment, Change, Filter, Ledger, LedgerError};
+use sender::journal::{Facts, FileJournal};
 use status::inbox::Tail;
 
 use crate::cli::LedgerCommand;
@@ -185,10 +185,8 @@ async fn repair(config: &Config, ledger: &dyn Ledger, yes: bool) -> Result<Answe
     // Whoever writes finds the damage; a change that no quarantined delivery takes is enough.
     let amend = |id: &DeliveryId| Amendment { id: id.clone(), change: Change::Touch, note: None };
     ledger.amend(&ids.iter().map(amend).collect::<Vec<_>>()).await?;
-    let mut facts = Vec::new();
-    let mut wanted = |fact: WebhookFact| facts.extend(Some(fact).filter(|f| ids.contains(&f.id)));
-    let mut entries = FileJournal::entries(&journal_dir(config));
-    replay(&mut entries, "", &mut wanted).context("read the journal")?;
+    let mut facts = Facts::new(FileJournal::entries(&journal_dir(config)), "");
+    let facts = facts.all(|fact| ids.contains(&fact.id)).context("read the journal")?;
     apply_all(ledger, &facts).await?;
     let parts = Parts::new(config, Credentials::load(&config.credentials)?, &[]).await?;
     parts.applier()?.replay(&mut Tail::from_start(&inbox_dir(config)), Timestamp::MIN).await?;
