@@ -17,8 +17,8 @@ use domain::{
     Window,
 };
 use ledger::{
-    Amendment, AttemptResult, Change, Claim, Claimed, Filter, IntentRequest, Ledger, LedgerError,
-    Message, Phase, PlanChunk, PlanRow, Release, RunHeader, WebhookFact,
+    Amendment, AttemptResult, Change, Claim, Claimed, Envelope, Filter, IntentRequest, Ledger,
+    LedgerError, Phase, PlanChunk, PlanRow, Release, RunHeader, WebhookFact,
 };
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -135,6 +135,15 @@ pub async fn play(ledger: &dyn Ledger, clock: &Arc<ManualClock>, seed: u64) -> V
     player.answers
 }
 
+const CHANGES: [Change; 6] = [
+    Change::Resolve(Resolution::Delivered),
+    Change::Resolve(Resolution::NotDelivered),
+    Change::Resend,
+    Change::Requeue,
+    Change::Strike,
+    Change::Suspect,
+];
+
 impl Player<'_> {
     fn header(&self) -> RunHeader {
         let mut rng = SmallRng::seed_from_u64(self.seed ^ 0x5eed);
@@ -179,7 +188,7 @@ impl Player<'_> {
         let row = |index: u32| PlanRow {
             lane: u16::try_from(index % 2).expect("two lanes"),
             due_at: BEGIN + Duration::from_millis(u64::from(index) * 3_000 + 1_000),
-            message: Message {
+            message: Envelope {
                 recipient: RecipientId::new(format!("r{index}")),
                 to: Address::Phone(Phone::try_new(format!("+9198{index:08}")).expect("E.164")),
                 body: ledger::record::body_hash("body"),
@@ -202,6 +211,24 @@ impl Player<'_> {
         DeliveryId { run: self.run.clone(), index }
     }
 
+    async fn claim(&mut self, lane: usize, k: usize) -> String {
+        match self.ledger.claim(&self.lanes[lane], k).await {
+            Ok(Claimed { claims, next_due, .. }) => {
+                let shown: Vec<String> = claims.iter().map(shown).collect();
+                self.claims.extend(claims);
+                format!("{}; next {next_due:?}", shown.join(", "))
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    async fn swap_cell(&self, expected: usize, new: usize) -> String {
+        let texts = [None, Some("a"), Some("b")];
+        let name = format!("cell-{}", self.seed);
+        let new = texts[new].expect("never none");
+        said(self.ledger.swap_cell(&name, texts[expected], new).await)
+    }
+
     async fn step(&mut self, command: Command) -> String {
         let now = self.clock.now();
         let later = |millis: u64| now + Duration::from_millis(millis);
@@ -210,18 +237,12 @@ impl Player<'_> {
                 self.clock.advance(span);
                 String::new()
             }
-            Command::Claim { lane, k } => match self.ledger.claim(&self.lanes[lane], k).await {
-                Ok(Claimed { claims, next_due, .. }) => {
-                    let shown: Vec<String> = claims.iter().map(shown).collect();
-                    self.claims.extend(claims);
-                    format!("{}; next {next_due:?}", shown.join(", "))
-                }
-                Err(error) => error.to_string(),
-            },
+            Command::Claim { lane, k } => self.claim(lane, k).await,
             Command::Intent { claim, nonce } => {
                 let Some(claim) = self.claims.get(claim) else { return String::new() };
                 let nonce = Nonce::from(nonce);
-                let request = IntentRequest { id: claim.id.clone(), fence: claim.fence, nonce };
+                let request =
+                    IntentRequest { id: claim.id.clone(), lease_token: claim.lease_token, nonce };
                 said(self.ledger.intent(&[request]).await)
             }
             Command::Result { index, nonce, http, retry_in } => {
@@ -238,9 +259,9 @@ impl Player<'_> {
             }
             Command::Release { claim, wait } => {
                 let Some(claim) = self.claims.get(claim) else { return String::new() };
-                let (id, fence) = (claim.id.clone(), claim.fence);
+                let (id, lease_token) = (claim.id.clone(), claim.lease_token);
                 let wait = Duration::from_millis(wait);
-                said(self.ledger.release(&[Release { id, fence, wait }]).await)
+                said(self.ledger.release(&[Release { id, lease_token, wait }]).await)
             }
             Command::Apply { index, nonce, what, retry_in } => {
                 let news = news(nonce, what, now);
@@ -249,14 +270,7 @@ impl Player<'_> {
                 said(self.ledger.apply(&[fact]).await)
             }
             Command::Amend { index, change } => {
-                let change = [
-                    Change::Resolve(Resolution::Delivered),
-                    Change::Resolve(Resolution::NotDelivered),
-                    Change::Resend,
-                    Change::Requeue,
-                    Change::Strike,
-                    Change::Suspect,
-                ][change];
+                let change = CHANGES[change];
                 let amendment = Amendment { id: self.id(index), change, note: None };
                 said(self.ledger.amend(&[amendment]).await)
             }
@@ -268,12 +282,7 @@ impl Player<'_> {
                 let run = self.ledger.reopen(&self.run, later(until_in)).await;
                 said(run.map(|run| (run.phase, run.stop_at())))
             }
-            Command::Cell { expected, new } => {
-                let texts = [None, Some("a"), Some("b")];
-                let name = format!("cell-{}", self.seed);
-                let new = texts[new].expect("never none");
-                said(self.ledger.swap_cell(&name, texts[expected], new).await)
-            }
+            Command::Cell { expected, new } => self.swap_cell(expected, new).await,
         }
     }
 
@@ -288,13 +297,13 @@ impl Player<'_> {
         assert_eq!(counts, recount, "list {}: counters = recount", self.seed);
         self.answers.push(format!("{counts:?}"));
         let run = self.ledger.set_phase(&self.run, Phase::Closed).await.expect("close");
-        self.answers.push(format!("{:?} {}", run.until, run.resends));
+        self.answers.push(format!("{:?} {}", run.reopened_until, run.resends));
     }
 }
 
 fn shown(claim: &Claim) -> String {
-    let Claim { id, fence, due_at, attempts_spent, defers_spent, suspicious, .. } = claim;
-    format!("{id} {fence} {due_at} {attempts_spent} {defers_spent} {suspicious}")
+    let Claim { id, lease_token, due_at, attempts_spent, defers_spent, worker_died, .. } = claim;
+    format!("{id} {lease_token} {due_at} {attempts_spent} {defers_spent} {worker_died}")
 }
 
 fn said<T: Debug>(answer: Result<T, LedgerError>) -> String {

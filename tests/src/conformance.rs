@@ -18,8 +18,8 @@ use domain::{
     RunId, Scope, State, Suppression, Timestamp, Window,
 };
 use ledger::{
-    Applied, AttemptResult, Begun, Claim, Counts, Filter, IntentAnswer, IntentRequest, Ledger,
-    LedgerError, Message, Phase, PlanChunk, PlanRow, Refusal, Release, RunHeader, WebhookFact,
+    Applied, AttemptResult, Begun, Claim, Counts, Envelope, Filter, IntentAnswer, IntentRequest,
+    Ledger, LedgerError, Phase, PlanChunk, PlanRow, Refusal, Release, RunHeader, WebhookFact,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -89,7 +89,7 @@ impl<'a> Stage<'a> {
         PlanRow {
             lane: 0,
             due_at: self.header.window.opens + Duration::from_secs(u64::from(index)),
-            message: Message {
+            message: Envelope {
                 recipient: RecipientId::new(format!("r{index}")),
                 to: Address::Phone(Phone::try_new(format!("+9198{index:08}")).unwrap()),
                 body: ledger::record::body_hash("body"),
@@ -114,8 +114,11 @@ impl<'a> Stage<'a> {
     }
 
     pub async fn intent(&self, claim: &Claim, nonce: u64) -> IntentAnswer {
-        let request =
-            IntentRequest { id: claim.id.clone(), fence: claim.fence, nonce: nonce.into() };
+        let request = IntentRequest {
+            id: claim.id.clone(),
+            lease_token: claim.lease_token,
+            nonce: nonce.into(),
+        };
         self.ledger.intent(&[request]).await.unwrap()[0]
     }
 
@@ -271,19 +274,20 @@ async fn only_the_lease_holder_gets_one_intent(ledger: &dyn Ledger) {
     let stage = Stage::new(ledger, "intent", 2).await;
     stage.plan().await;
     let claim = stage.claim(1).await.remove(0);
-    let stranger = Claim { fence: claim.fence + 1, ..claim.clone() };
-    assert_eq!(stage.intent(&stranger, 9).await, IntentAnswer::Refused(Refusal::Fence));
+    let stranger = Claim { lease_token: claim.lease_token + 1, ..claim.clone() };
+    assert_eq!(stage.intent(&stranger, 9).await, IntentAnswer::Refused(Refusal::LeaseToken));
     assert_eq!(stage.intent(&claim, 1).await, IntentAnswer::Granted);
     assert_eq!(stage.intent(&claim, 1).await, IntentAnswer::Granted, "its answer was lost");
     let second = IntentAnswer::Refused(Refusal::State(State::Intent));
     assert_eq!(stage.intent(&claim, 2).await, second, "another nonce is another message");
-    let nobody = IntentRequest { id: stage.id(77), fence: 1, nonce: 1.into() };
+    let nobody = IntentRequest { id: stage.id(77), lease_token: 1, nonce: 1.into() };
     let answer = ledger.intent(&[nobody]).await.unwrap();
     assert_eq!(answer, [IntentAnswer::Refused(Refusal::NoDelivery)]);
 
     let released = stage.claim(1).await.remove(0);
     let before = ledger.now().await.unwrap();
-    let release = Release { id: released.id.clone(), fence: released.fence, wait: HOUR };
+    let release =
+        Release { id: released.id.clone(), lease_token: released.lease_token, wait: HOUR };
     ledger.release(&[release.clone(), release]).await.unwrap();
     assert_eq!(stage.state(1).await, State::Planned, "given back untried");
     let late = stage.intent(&released, 3).await;
@@ -299,12 +303,16 @@ async fn an_expired_lease_goes_back_and_its_holder_is_refused(ledger: &dyn Ledge
     stage.plan().await;
     let slow = stage.claim(1).await.remove(0);
     stage.tick().await;
-    assert_eq!(stage.intent(&slow, 1).await, IntentAnswer::Refused(Refusal::Fence), "too late");
+    assert_eq!(
+        stage.intent(&slow, 1).await,
+        IntentAnswer::Refused(Refusal::LeaseToken),
+        "too late"
+    );
     let swept = ledger.sweep(&stage.run, 10).await.unwrap();
     assert_eq!((swept.leases_expired, swept.ended), (1, 0));
     assert_eq!(stage.state(0).await, State::Planned);
     let quick = stage.claim(1).await.remove(0);
-    assert!(quick.fence > slow.fence);
+    assert!(quick.lease_token > slow.lease_token);
     assert_eq!(stage.counts().await.get(State::Leased), 1);
 }
 
@@ -375,7 +383,7 @@ async fn webhooks_in_any_order_and_number_change_nothing_twice(ledger: &dyn Ledg
     let stranger: RunId = "nobody@2026-11-21".parse().unwrap();
     let other = WebhookFact { id: DeliveryId { run: stranger, index: 0 }, ..fact.clone() };
     let verdicts = ledger.apply(&[fact, other]).await.unwrap();
-    assert_eq!(verdicts, [Applied::Unknown, Applied::Unknown]);
+    assert_eq!(verdicts, [Applied::NoDelivery, Applied::NoDelivery]);
 }
 
 async fn a_webhook_before_the_answer_and_for_a_forgotten_attempt_counts(ledger: &dyn Ledger) {

@@ -13,7 +13,7 @@ use chrono_tz::Tz;
 use domain::campaign::{CampaignId, Category};
 use domain::{BusinessNumber, Clock, SystemClock};
 use scheduler::Campaign;
-use scheduler::plan::Defaults;
+use scheduler::campaign::Defaults;
 use serde_json::Value;
 use tempfile::TempDir;
 use templates::definition::HeaderFormat;

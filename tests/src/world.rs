@@ -14,6 +14,7 @@ mod disks;
 mod far;
 mod host;
 mod life;
+mod receiver;
 mod store;
 
 use std::sync::{Arc, Mutex};
@@ -134,7 +135,12 @@ async fn morning(setup: Setup) -> Verdict {
     let closed = wait(|| store.is_closed(&world.run)).await;
     chaos.abort();
     hosts.heal();
-    let settled = || store.is_recovered() && far.is_idle() && hosts.inbox_is_applied();
+    let settled = || {
+        hosts.are_all_told_right()
+            && store.is_recovered()
+            && far.is_idle()
+            && hosts.inbox_is_applied()
+    };
     let drained = wait(settled).await;
     check::verdict(&world, &store, &far, closed && drained).await
 }

@@ -70,13 +70,13 @@ async fn what_waits_too_long_for_a_worker_goes_back_and_is_claimed_anew() {
     for _ in 0..WORKERS {
         held.push(backend.next().await.expect("a claim"));
     }
-    let fences = |held: &[queue::Job]| held.iter().map(|job| job.claim.fence).max();
+    let fences = |held: &[queue::Job]| held.iter().map(|job| job.claim.lease_token).max();
     assert_eq!(fences(&held), Some(1));
     // Of virtual time; the lease is 10 s.
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(stage.counts().await.get(State::Leased), 2 * WORKERS as u64, "as many ahead");
     let anew = backend.next().await.expect("a claim");
-    assert_eq!(anew.claim.fence, 2, "{} had waited", anew.claim.id);
+    assert_eq!(anew.claim.lease_token, 2, "{} had waited", anew.claim.id);
     assert_eq!(stage.intent(&anew.claim, 1).await, IntentAnswer::Granted);
 }
 

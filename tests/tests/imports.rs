@@ -294,29 +294,30 @@ fn what_is_written_can_be_read_by_its_owner_alone() {
     assert!(audit.contains("\"revealed\":\"recipients list\""), "{audit}");
 }
 
-/// Inputs that a stranger found.
+const STORED: &str =
+    "a1,Asha,9876500001,en,yes\nb2,Bina,9876500002,en,yes\nc3,Cina,9876500003,en,yes\n";
+
+/// Lists that a stranger found.
 #[test]
-fn a_strangers_inputs_lose_nobody_and_send_nothing_wrong() {
+fn a_strangers_lists_lose_nobody() {
     let desk = Desk::new();
     let list = |rows: &str| {
         let said = desk.recipients(rows);
         (said.0, said.1, desk.list())
     };
-    let stored =
-        "a1,Asha,9876500001,en,yes\nb2,Bina,9876500002,en,yes\nc3,Cina,9876500003,en,yes\n";
     // A quote that swallows exactly one row.
-    list(stored);
+    list(STORED);
     let (code, said, now) = list(
         "a1,\"Asha,9876500001,en,no\nb2,Bina\",9876500002,en,yes\nc3,Cina,9876500003,en,yes\n",
     );
     assert_eq!(code, 1, "{said}");
     assert!(now.contains("a1,Asha,'+919876500001,,,en,no"), "{now}");
     // A row without an id is still somebody's.
-    list(stored);
+    list(STORED);
     let (_, _, now) = list(",Asha,9876500001,en,yes\nb2,Bina,9876500002,en,yes\n");
     assert!(now.contains("9876500001"), "{now}");
     // A no by id holds for the number that is stored under it.
-    list(stored);
+    list(STORED);
     let (_, _, now) = list("a1,Asha,9876500002,en,yes\nb2,Bina,bad,en,no\n");
     assert!(!now.contains("9876500002,,,en,yes"), "{now}");
     // Three rows of one person, known by phone and by user id.
@@ -332,15 +333,18 @@ fn a_strangers_inputs_lose_nobody_and_send_nothing_wrong() {
         let (code, said) = desk.import("recipients", "x.csv", format!("{header}\n{row}\n"));
         assert_eq!(code, 1, "{header}: {said}");
     }
-    let row = |id: &str, headline: &str| {
-        format!(
-            "{{\"recipient_id\":\"{id}\",\"params\":{{\"headline\":{headline}}},\"approved_by\":\"C\",\"approved_at\":\"2026-01-15\"}}"
-        )
-    };
-    let old =
-        format!("{}\n{}\n{}\n", row("*", "\"STAR\""), row("a1", "\"OLD\""), row("b2", "\"OLD\""));
-    let preview = |id: &str| text(&desk.0.output(&["content", "preview", id]));
-    for (name, correction, held) in [
+}
+
+fn content_row(id: &str, headline: &str) -> String {
+    format!(
+        "{{\"recipient_id\":\"{id}\",\"params\":{{\"headline\":{headline}}},\"approved_by\":\"C\",\"approved_at\":\"2026-01-15\"}}"
+    )
+}
+
+/// Corrections that cannot be read whole, and who gets nothing by each.
+fn torn_corrections() -> Vec<(&'static str, String, Vec<&'static str>)> {
+    let row = content_row;
+    vec![
         (
             "cut inside the id",
             format!("{}\n{{\"recipient_id\":\"a", row("*", "\"STAR\"")),
@@ -369,8 +373,18 @@ fn a_strangers_inputs_lose_nobody_and_send_nothing_wrong() {
             format!("{}\n{}\n{}\n", row("*", "\"S\""), row("b2", "\"N\""), row("a1", "1250.50")),
             vec!["a1"],
         ),
-    ] {
-        desk.recipients(stored);
+    ]
+}
+
+/// Content that a stranger found.
+#[test]
+fn a_strangers_content_sends_nothing_wrong() {
+    let (desk, row) = (Desk::new(), content_row);
+    let old =
+        format!("{}\n{}\n{}\n", row("*", "\"STAR\""), row("a1", "\"OLD\""), row("b2", "\"OLD\""));
+    let preview = |id: &str| text(&desk.0.output(&["content", "preview", id]));
+    for (name, correction, held) in torn_corrections() {
+        desk.recipients(STORED);
         assert_eq!(desk.import("content", "c.ndjson", &old).0, 0);
         desk.import("content", "c.ndjson", &correction);
         for id in held {

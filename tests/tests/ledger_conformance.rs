@@ -58,12 +58,12 @@ async fn a_fence_stays_until_a_forgotten_plan_is_written_again() {
 
     let mut recoverer = Recoverer::new("h1/sender/a");
     let job = recoverer.due(&model).await.unwrap().expect("it was restarted");
-    let strangers = BTreeSet::from([stage.run.clone()]);
-    let progress = recoverer.merged(&model, &job, &strangers).await.unwrap();
+    let unmatched = BTreeSet::from([stage.run.clone()]);
+    let progress = recoverer.merged(&model, &job, &unmatched).await.unwrap();
     assert_eq!(progress, Progress::WaitingForPlan(stage.run.clone()));
     assert_eq!(model.fenced_runs().await.unwrap().len(), 1);
     stage.plan().await;
-    let progress = recoverer.merged(&model, &job, &strangers).await.unwrap();
+    let progress = recoverer.merged(&model, &job, &unmatched).await.unwrap();
     assert_eq!(progress, Progress::Open);
     assert!(model.fenced_runs().await.unwrap().is_empty());
 }
@@ -129,7 +129,7 @@ async fn put_back(
     assert_eq!(seen.len(), 1);
     back().await;
     let refused = other.claim(&stage.lane, 5).await;
-    assert!(matches!(refused, Err(LedgerError::Fenced { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(LedgerError::StoreRestarted { .. })), "{refused:?}");
     assert_eq!(other.fenced_runs().await.unwrap(), std::slice::from_ref(&stage.run));
     assert!(one.claim(&stage.lane, 5).await.is_err(), "the other one's doubt is everybody's");
 }

@@ -61,10 +61,10 @@ async fn a_restarted_server_is_not_sent_from_before_it_was_recovered() {
         found.filter(|found| *found != before)
     });
     assert_eq!(ledger.fenced_runs().await.unwrap(), std::slice::from_ref(&stage.run));
-    let refused = IntentAnswer::Refused(Refusal::Fenced);
+    let refused = IntentAnswer::Refused(Refusal::StoreRestarted);
     assert_eq!(stage.intent(&claim, 1).await, refused, "not even with a good lease");
     let claims = ledger.claim(&stage.lane, 5).await;
-    assert!(matches!(claims, Err(LedgerError::Fenced { .. })), "{claims:?}");
+    assert!(matches!(claims, Err(LedgerError::StoreRestarted { .. })), "{claims:?}");
     stage.apply(0, domain::Attempt::new(9.into())).await; // facts are taken all the same
 
     ledger.lift_fence(&before).await.unwrap();
@@ -203,10 +203,11 @@ async fn a_promoted_replica_has_every_granted_intent_and_is_fenced() {
     let facts = ledger::api::find(&ledger, &stage.id(index)).await.unwrap().unwrap().facts;
     assert!(facts.attempt(7.into()).is_some(), "the intent waited for the replica");
     let claims = ledger.claim(&stage.lane, 5).await;
-    assert!(matches!(claims, Err(LedgerError::Fenced { .. })), "{claims:?}");
+    assert!(matches!(claims, Err(LedgerError::StoreRestarted { .. })), "{claims:?}");
     ledger.lift_fence(&after.unwrap()).await.unwrap();
     let claim = stage.claim(1).await.remove(0);
-    let request = ledger::IntentRequest { id: claim.id, fence: claim.fence, nonce: 8.into() };
+    let request =
+        ledger::IntentRequest { id: claim.id, lease_token: claim.lease_token, nonce: 8.into() };
     let alone = ledger.intent(&[request]).await;
     assert!(alone.is_err(), "no replica is left to wait for: nothing is granted");
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::failure::{Failure, ReportedFailure};
-use crate::state::Suppression;
+use crate::suppression::Suppression;
 
 /// Names one attempt: 64 random bits, carried in the callback data. Unlike a counter it
 /// cannot roll back with the store.
@@ -348,18 +348,6 @@ impl Facts {
         news |= largest(&mut self.requeued_at, other.requeued_at);
         news |= largest(&mut self.suspect, other.suspect);
         news
-    }
-
-    /// More than one message may have gone: two attempts of which neither is known to have
-    /// failed. Every duplicate that we can cause shows here, whatever became of it.
-    pub fn possible_duplicate(&self) -> bool {
-        use crate::state::{Standing, standing};
-        let may_have_gone = |a: &&Attempt| {
-            use Standing::{Closed, Ours, Rejected, Unspent};
-            !matches!(standing(a), Unspent | Ours | Closed | Rejected)
-        };
-        let gone = self.attempts.iter().filter(may_have_gone).count();
-        gone > 1 || (self.suspect && gone == 1)
     }
 
     /// Messages beyond the first that Meta says it passed on.

@@ -17,6 +17,7 @@ pub mod recipient;
 pub mod retention;
 pub mod run;
 pub mod state;
+pub mod suppression;
 pub mod text;
 pub mod window;
 
@@ -27,5 +28,6 @@ pub use failure::{Failure, FailureClass, Scope};
 pub use number::{BusinessNumber, NumberId};
 pub use recipient::{Address, Phone, Recipient, RecipientId, UserId};
 pub use run::{DeliveryId, RunId};
-pub use state::{Evidence, OnAmbiguous, Policy, State, Suppression};
+pub use state::{Evidence, OnAmbiguous, Policy, State};
+pub use suppression::Suppression;
 pub use window::{Window, WindowSpec};

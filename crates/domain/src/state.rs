@@ -101,54 +101,6 @@ impl fmt::Display for State {
     }
 }
 
-/// Why a recipient is left out: when the run is planned, or by their own word afterwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Suppression {
-    NoContent,
-    NotApproved,
-    NoConsent,
-    BadParameters,
-    BadMedia,
-    NoNumber,
-    /// The row that was meant for this recipient was refused: neither its text nor any
-    /// other goes.
-    ContentRefused,
-    /// The person said STOP, by reply or in the app, after the list was made.
-    OptedOut,
-}
-
-impl Suppression {
-    /// Something is missing or wrong on our side; else the person does not want it.
-    pub fn is_a_fault(self) -> bool {
-        !matches!(self, Suppression::NoConsent | Suppression::OptedOut)
-    }
-
-    pub const ALL: [Suppression; 8] = [
-        Suppression::NoContent,
-        Suppression::NotApproved,
-        Suppression::NoConsent,
-        Suppression::BadParameters,
-        Suppression::BadMedia,
-        Suppression::NoNumber,
-        Suppression::ContentRefused,
-        Suppression::OptedOut,
-    ];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Suppression::NoContent => "no_content",
-            Suppression::NotApproved => "not_approved",
-            Suppression::NoConsent => "no_consent",
-            Suppression::BadParameters => "bad_parameters",
-            Suppression::BadMedia => "bad_media",
-            Suppression::NoNumber => "no_number",
-            Suppression::ContentRefused => "content_refused",
-            Suppression::OptedOut => "opted_out",
-        }
-    }
-}
-
 /// What to do about an attempt whose outcome nobody knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -378,6 +330,19 @@ pub fn state(facts: &Facts, leased: bool, policy: &Policy) -> State {
         None if leased => State::Leased,
         None if facts.attempts.is_empty() => State::Planned,
         None => State::RetryWait,
+    }
+}
+
+impl Facts {
+    /// More than one message may have gone: two attempts of which neither is known to have
+    /// failed. Every duplicate that we can cause shows here, whatever became of it.
+    pub fn possible_duplicate(&self) -> bool {
+        let may_have_gone = |a: &&Attempt| {
+            use Standing::{Closed, Ours, Rejected, Unspent};
+            !matches!(standing(a), Unspent | Ours | Closed | Rejected)
+        };
+        let gone = self.attempts.iter().filter(may_have_gone).count();
+        gone > 1 || (self.suspect && gone == 1)
     }
 }
 

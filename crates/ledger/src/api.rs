@@ -11,15 +11,13 @@ use domain::{DeliveryId, NumberId, RunId, State, Timestamp};
 
 pub use self::delivery::{
     Amended, Amendment, Applied, AttemptResult, Change, Claim, Claimed, Counts, DeliveryView,
-    Filter, IntentAnswer, IntentRequest, Note, Release, RetryIn, Swept, WebhookFact,
+    Filter, IntentAnswer, IntentRequest, Note, Refusal, Release, RetryIn, Swept, WebhookFact,
 };
 pub use self::run::{
-    Begun, Discarded, Phase, PlanChunk, PlanRow, Purged, Run, RunHeader, WhyKept, is_purgeable,
-    maybe_recoverable_since,
+    Begun, Discarded, Envelope, Phase, PlanChunk, PlanRow, Purged, Run, RunHeader, WhyKept,
+    is_purgeable, maybe_recoverable_since,
 };
-use crate::error::LedgerError;
-
-pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
+use crate::error::Result;
 
 /// How safe the store is, in words for `check`.
 #[derive(Clone, Debug, Default)]

@@ -5,7 +5,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::api::{Ledger, Result};
+use crate::api::Ledger;
+use crate::error::Result;
 
 /// Changes a cell; `change` is called again when someone else was faster. A cell that
 /// cannot be read any more starts anew: nothing in one is worth stopping a morning for.

@@ -8,14 +8,14 @@ use domain::state::{attempts_spent, defers_spent};
 use domain::{DeliveryId, Facts, NumberId, RunId, State, Timestamp};
 
 use crate::api::{
-    Amended, Amendment, Applied, AttemptResult, Begun, Claim, Claimed, Counts, Discarded,
-    IntentAnswer, IntentRequest, Phase, PlanChunk, Purged, Release, Result, Run, RunHeader, Swept,
+    Amended, Amendment, Applied, AttemptResult, Begun, Claim, Claimed, Counts, Discarded, Envelope,
+    IntentAnswer, IntentRequest, Phase, PlanChunk, Purged, Refusal, Release, Run, RunHeader, Swept,
     WebhookFact, WhyKept, is_purgeable,
 };
-use crate::error::LedgerError;
-use crate::record::{Message, Record};
+use crate::error::{LedgerError, Result};
+use crate::record::Record;
 use crate::store_mark::{self, StoreMark};
-use crate::transition::{self, Refusal, Sighting, Witness};
+use crate::transition::{self, Sighting, Witness};
 
 /// Rows under exclusion. `put` keeps the counters and the indexes in step with the record.
 pub trait Rows {
@@ -28,11 +28,11 @@ pub trait Rows {
     fn counts(&mut self, run: &RunId) -> Result<Counts>;
     /// Ids of runs whose phase is open.
     fn open_runs(&mut self) -> Result<Vec<RunId>>;
-    fn insert(&mut self, run: &Run, index: u32, record: &Record, message: &Message) -> Result<()>;
+    fn insert(&mut self, run: &Run, index: u32, record: &Record, message: &Envelope) -> Result<()>;
     fn put_body(&mut self, run: &RunId, hash: &str, body: &Arc<str>) -> Result<()>;
     fn body(&mut self, run: &RunId, hash: &str) -> Result<Arc<str>>;
     fn record(&mut self, run: &RunId, index: u32) -> Result<Option<Record>>;
-    fn message(&mut self, run: &RunId, index: u32) -> Result<Message>;
+    fn message(&mut self, run: &RunId, index: u32) -> Result<Envelope>;
     fn put(&mut self, run: &Run, index: u32, record: &Record, was: State) -> Result<()>;
     /// Puts a quarantined record in place of one that cannot be read, and keeps the latter's
     /// bytes apart.
@@ -48,7 +48,7 @@ pub trait Rows {
     fn witness(&mut self, run: &RunId, lane: u16) -> Result<Witness>;
     /// As [`Witness::see`].
     fn put_witness(&mut self, run: &RunId, lane: u16, seen: Sighting) -> Result<()>;
-    /// Whether sends of the run are refused; see [`LedgerError::Fenced`].
+    /// Whether sends of the run are refused; see [`LedgerError::StoreRestarted`].
     fn fenced(&mut self, run: &RunId) -> Result<bool>;
     /// Refuses sends of the run until its fence is lifted.
     fn fence(&mut self, run: &RunId) -> Result<()>;
@@ -128,7 +128,7 @@ pub fn sealed(run: &mut Run, now: Timestamp) -> Result<bool> {
 pub fn discard(rows: &mut impl Rows, id: &RunId, now: Timestamp) -> Result<Discarded> {
     let Some(run) = rows.run(id)? else { return Ok(Discarded::Unknown) };
     let kept = match why_kept(&run, &rows.counts(id)?, now) {
-        None if rows.fenced(id)? => Some(WhyKept::Fenced),
+        None if rows.fenced(id)? => Some(WhyKept::StoreRestarted),
         kept => kept,
     };
     if let Some(why) = kept {
@@ -179,7 +179,7 @@ pub fn claim(rows: &mut impl Rows, lane: &NumberId, k: usize, now: Timestamp) ->
         let Some(at) = run.header.lane_of(lane) else { continue };
         if rows.fenced(&id)? {
             if claimed.claims.is_empty() {
-                return Err(LedgerError::Fenced { engine: "model", run: id });
+                return Err(LedgerError::StoreRestarted { engine: "model", run: id });
             }
             claimed.next_due = Some(now); // what is leased is handed out
             break;
@@ -227,13 +227,13 @@ pub fn new_claim(
     lane: &NumberId,
     index: u32,
     record: &Record,
-    message: Message,
+    message: Envelope,
     body: Arc<str>,
 ) -> Claim {
     Claim {
         id: DeliveryId { run: run.header.id.clone(), index },
         lane: lane.clone(),
-        fence: record.fence,
+        lease_token: record.lease_token,
         due_at: record.due_at,
         message,
         body,
@@ -241,7 +241,7 @@ pub fn new_claim(
         attempts_spent: attempts_spent(&record.facts),
         defers_spent: defers_spent(&record.facts),
         attempts: u32::try_from(record.facts.attempts.len()).unwrap_or(u32::MAX),
-        suspicious: record.lost_leases + record.strikes > 0,
+        worker_died: record.lost_leases + record.strikes > 0,
     }
 }
 
@@ -257,11 +257,11 @@ pub fn intent(
             continue;
         };
         if rows.fenced(&request.id.run)? {
-            answers.push(IntentAnswer::Refused(Refusal::Fenced));
+            answers.push(IntentAnswer::Refused(Refusal::StoreRestarted));
             continue;
         }
         let was = record.state;
-        let answer = transition::intent(&mut record, &run, request.fence, request.nonce, now);
+        let answer = transition::intent(&mut record, &run, request.lease_token, request.nonce, now);
         answers.push(match answer {
             Ok(()) => {
                 rows.put(&run, request.id.index, &record, was)?;
@@ -306,7 +306,7 @@ pub fn apply(rows: &mut impl Rows, facts: &[WebhookFact], now: Timestamp) -> Res
     let mut applied = Vec::with_capacity(facts.len());
     for fact in facts {
         let Some((run, mut record)) = find(rows, &fact.id)? else {
-            applied.push(Applied::Unknown);
+            applied.push(Applied::NoDelivery);
             continue;
         };
         let was = record.state;
@@ -330,7 +330,7 @@ pub fn amend(
     let mut amended = Vec::with_capacity(amendments.len());
     for amendment in amendments {
         let Some((run, mut record)) = find(rows, &amendment.id)? else {
-            amended.push(Amended::Unknown);
+            amended.push(Amended::NoDelivery);
             continue;
         };
         let was = record.state;
@@ -365,7 +365,7 @@ pub fn reopened(run: &mut Run, until: Timestamp, now: Timestamp) -> bool {
     if !over || until <= run.stop_at() {
         return false;
     }
-    (run.until, run.phase) = (Some(until), phase);
+    (run.reopened_until, run.phase) = (Some(until), phase);
     true
 }
 
@@ -459,7 +459,7 @@ pub fn readable_run(found: Result<Option<Run>>) -> Result<Option<Run>> {
     Ok(None)
 }
 
-fn message_and_body(rows: &mut impl Rows, run: &RunId, index: u32) -> Result<(Message, Arc<str>)> {
+fn message_and_body(rows: &mut impl Rows, run: &RunId, index: u32) -> Result<(Envelope, Arc<str>)> {
     let message = rows.message(run, index)?;
     let body = rows.body(run, &message.body)?;
     Ok((message, body))

@@ -2,6 +2,8 @@
 
 use domain::RunId;
 
+pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
+
 /// A ledger call that gave no answer. None of these means "it did not happen": calls are
 /// idempotent, so the caller repeats them.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +47,7 @@ pub enum LedgerError {
     #[error(
         "run {run}: the {engine} store was restarted or replaced; sending waits until every host has merged its journal (`subah recover` says which one is missing)"
     )]
-    Fenced { engine: &'static str, run: RunId },
+    StoreRestarted { engine: &'static str, run: RunId },
     /// The store's settings could lose acknowledged writes.
     #[error("the {engine} store is not safe to send from: {}", problems.join("; "))]
     Unsafe { engine: &'static str, problems: Vec<String> },

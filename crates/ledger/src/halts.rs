@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 
 use domain::{NumberId, Timestamp};
 use serde::{Deserialize, Serialize};
+use telemetry::labels::Halted;
 
-use crate::api::{Ledger, Result};
+use crate::api::Ledger;
 use crate::cell;
+use crate::error::Result;
 
 const CELL: &str = "halts";
 /// Holds when somebody last asked for probes.
@@ -29,14 +31,14 @@ pub enum Thing {
     Account,
 }
 
-impl Thing {
-    /// The kind of thing alone, without its name: for the metrics' labels.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Thing::Asset(_) => "asset",
-            Thing::Translation(..) => "translation",
-            Thing::Number(_) => "number",
-            Thing::Account => "account",
+/// The kind of thing alone, without its name.
+impl From<&Thing> for Halted {
+    fn from(thing: &Thing) -> Halted {
+        match thing {
+            Thing::Asset(_) => Halted::Asset,
+            Thing::Translation(..) => Halted::Translation,
+            Thing::Number(_) => Halted::Number,
+            Thing::Account => Halted::Account,
         }
     }
 }

@@ -29,14 +29,13 @@ mod view;
 
 pub use api::{
     Amended, Amendment, Applied, AttemptResult, Begun, Change, Claim, Claimed, Counts,
-    DeliveryView, Discarded, Filter, Health, IntentAnswer, IntentRequest, Ledger, Note, Phase,
-    PlanChunk, PlanRow, Purged, Release, RetryIn, Run, RunHeader, Swept, WebhookFact, WhyKept,
-    is_purgeable, maybe_recoverable_since,
+    DeliveryView, Discarded, Envelope, Filter, Health, IntentAnswer, IntentRequest, Ledger, Note,
+    Phase, PlanChunk, PlanRow, Purged, Refusal, Release, RetryIn, Run, RunHeader, Swept,
+    WebhookFact, WhyKept, is_purgeable, maybe_recoverable_since,
 };
 pub use core::why_kept;
 pub use error::LedgerError;
 pub use model::Model;
-pub use record::{Message, Record};
+pub use record::Record;
 pub use redis::Redis;
 pub use sqlite::Sqlite;
-pub use transition::Refusal;

@@ -12,8 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Ledger, Result};
+use crate::api::Ledger;
 use crate::cell;
+use crate::error::Result;
 
 const CELL: &str = "members";
 

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use domain::{Clock, DeliveryId, RunId, State, Timestamp};
 
-use crate::api::{Counts, Phase, Result, Run};
+use crate::api::{Counts, Envelope, Phase, Run};
 use crate::core::Rows;
-use crate::error::LedgerError;
-use crate::record::{Message, Record, Schedule, checked_body, encode};
+use crate::error::{LedgerError, Result};
+use crate::record::{Record, Schedule, checked_body, encode};
 use crate::store_mark::{self, StoreMark};
 use crate::transition::{Sighting, Witness};
 
@@ -48,7 +48,7 @@ struct RunTable {
 #[derive(Clone)]
 struct Row {
     record: Record,
-    message: Message,
+    message: Envelope,
     /// Where it is indexed now.
     schedule: Schedule,
     /// Its record cannot be read any more.
@@ -162,7 +162,7 @@ impl RunTable {
     fn index(&mut self, index: u32, lane: u16, schedule: Schedule) {
         match schedule {
             Schedule::Due(at) => self.due.insert((lane, at, index)),
-            Schedule::Look(at) => self.looks.insert((at, index)),
+            Schedule::Review(at) => self.looks.insert((at, index)),
             Schedule::Done => false,
         };
     }
@@ -170,7 +170,7 @@ impl RunTable {
     fn unindex(&mut self, index: u32, lane: u16, schedule: Schedule) {
         match schedule {
             Schedule::Due(at) => self.due.remove(&(lane, at, index)),
-            Schedule::Look(at) => self.looks.remove(&(at, index)),
+            Schedule::Review(at) => self.looks.remove(&(at, index)),
             Schedule::Done => false,
         };
     }
@@ -219,7 +219,7 @@ impl Rows for Tables {
         Ok(open.map(|(id, _)| id.clone()).collect())
     }
 
-    fn insert(&mut self, run: &Run, index: u32, record: &Record, message: &Message) -> Result<()> {
+    fn insert(&mut self, run: &Run, index: u32, record: &Record, message: &Envelope) -> Result<()> {
         let table = self.table(&run.header.id)?;
         let schedule = record.schedule(&run.header.policy);
         let (record, message) = (record.clone(), message.clone());
@@ -250,7 +250,7 @@ impl Rows for Tables {
         Ok(Some(row.record.clone()))
     }
 
-    fn message(&mut self, run: &RunId, index: u32) -> Result<Message> {
+    fn message(&mut self, run: &RunId, index: u32) -> Result<Envelope> {
         let row = self.table(run)?.rows.get(&index).map(|row| row.message.clone());
         row.ok_or_else(|| LedgerError::NoRun(run.clone()))
     }

@@ -10,8 +10,9 @@ use domain::hash::sha256_hex;
 use domain::{Address, Recipient, Timestamp, person};
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Ledger, Result};
+use crate::api::Ledger;
 use crate::cell;
+use crate::error::Result;
 
 /// What someone said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

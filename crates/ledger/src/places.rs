@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::{Ledger, Result};
+use crate::api::Ledger;
 use crate::cell;
+use crate::error::Result;
 
 const CELL: &str = "places";
 

@@ -1,15 +1,15 @@
-//! One delivery as it is stored: a small mutable [`Record`] and an immutable [`Message`].
+//! One delivery as it is stored: a small mutable [`Record`] and an immutable [`Envelope`].
 
 use std::sync::Arc;
 
 use domain::facts::Ended;
 use domain::state::{Standing, standing, state};
-use domain::{Address, Attempt, Facts, Policy, RecipientId, RunId, State, Timestamp};
+use domain::{Attempt, Facts, Policy, RunId, State, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Note, Result, RunHeader};
-use crate::error::LedgerError;
+use crate::api::{Note, RunHeader};
+use crate::error::{LedgerError, Result};
 
 /// The shape of [`Record`] that this program writes; raised when an older program would
 /// misread what a newer one writes.
@@ -31,8 +31,8 @@ pub struct Record {
     /// Derived from the facts by [`domain::state::state`]; kept because indexes need it.
     pub state: State,
     /// Claims so far: names the present lease.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub fence: u32,
+    #[serde(rename = "fence", default, skip_serializing_if = "is_zero")]
+    pub lease_token: u32,
     #[serde(rename = "lease", default, skip_serializing_if = "Option::is_none")]
     pub lease_until: Option<Timestamp>,
     /// Leases that ran out: its worker died, and maybe because of it.
@@ -72,13 +72,13 @@ pub enum Schedule {
     /// May be claimed from this instant.
     Due(Timestamp),
     /// The sweeper must look at it from this instant.
-    Look(Timestamp),
+    Review(Timestamp),
     Done,
 }
 
 impl Schedule {
     pub fn is_after(self, now: Timestamp) -> bool {
-        matches!(self, Schedule::Due(at) | Schedule::Look(at) if at > now)
+        matches!(self, Schedule::Due(at) | Schedule::Review(at) if at > now)
     }
 }
 
@@ -91,7 +91,7 @@ impl Record {
             due_at,
             next_at: due_at,
             state,
-            fence: 0,
+            lease_token: 0,
             lease_until: None,
             lost_leases: 0,
             strikes: 0,
@@ -162,9 +162,9 @@ impl Record {
     pub fn schedule(&self, policy: &Policy) -> Schedule {
         match self.state {
             State::Planned | State::RetryWait => Schedule::Due(self.next_at),
-            State::Leased => Schedule::Look(self.lease_until.unwrap_or(self.next_at)),
-            State::Intent => Schedule::Look(self.oldest_intent() + policy.intent_timeout),
-            State::Ambiguous => Schedule::Look(self.next_at),
+            State::Leased => Schedule::Review(self.lease_until.unwrap_or(self.next_at)),
+            State::Intent => Schedule::Review(self.oldest_intent() + policy.intent_timeout),
+            State::Ambiguous => Schedule::Review(self.next_at),
             _ => Schedule::Done,
         }
     }
@@ -205,16 +205,6 @@ impl Hints {
             due_at: after("\"due\":").and_then(|n| n.parse().ok()).map(Timestamp::from_micros),
         }
     }
-}
-
-/// What to send to whom. Holds personal data; its `Debug` shows none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
-    #[serde(rename = "id")]
-    pub recipient: RecipientId,
-    pub to: Address,
-    /// Hash of the body, which is stored once per distinct text. Empty when suppressed.
-    pub body: String,
 }
 
 /// Reads a run's header.
@@ -309,16 +299,18 @@ pub(crate) fn decode<T: DeserializeOwned>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Envelope;
+    use domain::{Address, RecipientId};
 
     #[test]
     fn every_flipped_bit_of_a_sealed_message_is_noticed() {
-        let message = Message {
+        let message = Envelope {
             recipient: RecipientId::new("r1"),
             to: Address::Phone(domain::Phone::try_new("+919876543210").unwrap()),
             body: "0123456789abcdef".to_owned(),
         };
         let run: RunId = "daily-pack@2026-11-27".parse().unwrap();
-        let read = |stored: &[u8]| unsealed::<Message>(&run, || "message".to_owned(), stored);
+        let read = |stored: &[u8]| unsealed::<Envelope>(&run, || "message".to_owned(), stored);
         let stored = sealed(&message).into_bytes();
         assert_eq!(read(&stored).unwrap(), message);
         assert_eq!(read(encode(&message).as_bytes()).unwrap(), message, "an earlier version's");

@@ -14,7 +14,8 @@ use domain::hash::stable64;
 use domain::{OnAmbiguous, RunId, State, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Amendment, Change, Filter, Ledger, Note, Phase, Result, maybe_recoverable_since};
+use crate::api::{Amendment, Change, Filter, Ledger, Note, Phase, maybe_recoverable_since};
+use crate::error::Result;
 use crate::{members, store_mark};
 
 /// How long a missing member holds up a run that may resend on evidence.
@@ -166,7 +167,7 @@ impl Recoverer {
     }
 
     /// Reports that all this member knows is in the ledger, and lifts the fence if it was
-    /// the last to be waited for. `strangers` are the runs of facts whose delivery the
+    /// the last to be waited for. `unmatched` are the runs of facts whose delivery the
     /// ledger did not know.
     ///
     /// # Errors
@@ -175,9 +176,9 @@ impl Recoverer {
         &mut self,
         ledger: &dyn Ledger,
         job: &Job,
-        strangers: &BTreeSet<RunId>,
+        unmatched: &BTreeSet<RunId>,
     ) -> Result<Progress> {
-        for id in strangers {
+        for id in unmatched {
             if ledger.run(id).await?.is_some_and(|run| run.phase == Phase::Planning) {
                 return Ok(Progress::WaitingForPlan(id.clone()));
             }

@@ -26,9 +26,9 @@ use domain::{Clock, RunId, SystemClock, Timestamp};
 use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, Script};
 
-use crate::api::{Ledger, Phase, Result, Run, RunHeader, maybe_recoverable_since};
+use crate::api::{Ledger, Phase, Run, RunHeader, maybe_recoverable_since};
 use crate::core::{must_end_waiting, readable_run};
-use crate::error::LedgerError;
+use crate::error::{LedgerError, Result};
 use crate::record::{Record, Schedule, checked_body, encode, parse_header};
 use crate::redis::combine::Combiner;
 use crate::redis::keys::Keys;
@@ -272,10 +272,10 @@ impl Redis {
             cursor: cursor.parse().map_err(|_| corrupt("cursor", format!("{cursor:?}")))?,
             sealed_at: instant(sealed_at),
             started_at: instant(started_at),
-            until: instant(until),
+            reopened_until: instant(until),
             resends: lost.as_ref().and_then(|n| n.parse().ok()).unwrap_or(0),
         };
-        self.with_cache(|cache| cache.until.insert(id.clone(), run.until));
+        self.with_cache(|cache| cache.until.insert(id.clone(), run.reopened_until));
         let yes = |flag: &Option<String>| flag.as_deref() == Some("1");
         Ok(Some(Found { created: yes(created), fenced: yes(fenced), run }))
     }
@@ -319,7 +319,12 @@ impl Redis {
         });
         if let Some((header, until)) = held {
             let cursor = header.total;
-            return Ok(Some(Run { phase: Phase::Open, cursor, until, ..Run::new(header) }));
+            return Ok(Some(Run {
+                phase: Phase::Open,
+                cursor,
+                reopened_until: until,
+                ..Run::new(header)
+            }));
         }
         Ok(self.run_script("read run", id, "read", "").await?.map(|found| found.run))
     }
@@ -457,7 +462,7 @@ impl Redis {
 struct Found {
     /// By this very call.
     created: bool,
-    /// Sends are refused: see [`LedgerError::Fenced`].
+    /// Sends are refused: see [`LedgerError::StoreRestarted`].
     fenced: bool,
     run: Run,
 }
@@ -479,7 +484,7 @@ fn unexpected(doing: &'static str, script: &str, n: usize) -> LedgerError {
 fn scores(run: &Run, record: &Record) -> (String, String) {
     match record.schedule(&run.header.policy) {
         Schedule::Due(at) => (at.micros().to_string(), String::new()),
-        Schedule::Look(at) => (String::new(), at.micros().to_string()),
+        Schedule::Review(at) => (String::new(), at.micros().to_string()),
         Schedule::Done => (String::new(), String::new()),
     }
 }

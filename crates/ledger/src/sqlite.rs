@@ -21,11 +21,11 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::api::{
     Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Discarded,
-    Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Purged, Release, Result,
-    Run, RunHeader, Swept, WebhookFact,
+    Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Purged, Release, Run,
+    RunHeader, Swept, WebhookFact,
 };
 use crate::core::{self, Rows};
-use crate::error::LedgerError;
+use crate::error::{LedgerError, Result};
 use crate::sqlite::rows::SqlRows;
 use crate::sqlite::writer::Writer;
 

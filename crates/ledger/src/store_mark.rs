@@ -11,8 +11,9 @@ use std::fmt;
 use domain::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Ledger, Result};
+use crate::api::Ledger;
 use crate::cell;
+use crate::error::Result;
 
 /// The cell that holds it; `lua/run.lua` and `lua/prelude.lua` read it too.
 pub const CELL: &str = "store";

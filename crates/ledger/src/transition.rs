@@ -8,30 +8,9 @@ use std::time::Duration;
 use domain::facts::{Doubt, Ended};
 use domain::state::{Standing, attempts_spent, defers_spent, standing};
 use domain::{Attempt, Evidence, Facts, Http, Nonce, OnAmbiguous, State, Suppression, Timestamp};
-use serde::{Deserialize, Serialize};
 
-use crate::api::{Applied, AttemptResult, Change, Phase, Release, Run, WebhookFact};
+use crate::api::{Applied, AttemptResult, Change, Phase, Refusal, Release, Run, WebhookFact};
 use crate::record::Record;
-
-/// Why an intent was not granted. None of these may be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Refusal {
-    /// The delivery is not leased: someone else moved it on.
-    State(State),
-    /// The lease is another's, or has run out.
-    Fence,
-    /// All attempts are spent.
-    Spent,
-    /// The deadline has passed.
-    TooLate,
-    /// The run is paused, cancelled or closed.
-    RunNotOpen,
-    /// The ledger does not know the delivery.
-    NoDelivery,
-    /// The store may have forgotten answers: see [`crate::LedgerError::Fenced`].
-    Fenced,
-}
 
 /// Leases a due delivery. False when it is not there to be had.
 pub fn claim(record: &mut Record, run: &Run, now: Timestamp) -> bool {
@@ -39,7 +18,7 @@ pub fn claim(record: &mut Record, run: &Run, now: Timestamp) -> bool {
     if !due || run.phase != Phase::Open || now >= run.stop_at() {
         return false;
     }
-    record.fence += 1;
+    record.lease_token += 1;
     record.lease_until = Some(now + run.header.policy.lease);
     record.settle(&run.header.policy);
     true
@@ -52,21 +31,21 @@ pub fn claim(record: &mut Record, run: &Run, now: Timestamp) -> bool {
 pub fn intent(
     record: &mut Record,
     run: &Run,
-    fence: u32,
+    lease_token: u32,
     nonce: Nonce,
     now: Timestamp,
 ) -> Result<(), Refusal> {
     if record.facts.attempt(nonce).is_some_and(|a| a.intent_at.is_some())
         && record.state == State::Intent
-        && record.fence == fence
+        && record.lease_token == lease_token
     {
         return Ok(()); // the same request again: its first answer was lost
     }
     if record.state != State::Leased {
         return Err(Refusal::State(record.state));
     }
-    if record.fence != fence || record.lease_until.is_none_or(|until| until <= now) {
-        return Err(Refusal::Fence);
+    if record.lease_token != lease_token || record.lease_until.is_none_or(|until| until <= now) {
+        return Err(Refusal::LeaseToken);
     }
     if attempts_spent(&record.facts) >= run.header.policy.attempts_max {
         return Err(Refusal::Spent);
@@ -97,7 +76,7 @@ pub fn result(record: &mut Record, run: &Run, result: &AttemptResult, now: Times
 
 /// Gives a lease back untried. False when it is not this lease any more.
 pub fn release(record: &mut Record, run: &Run, release: &Release, now: Timestamp) -> bool {
-    if record.state != State::Leased || record.fence != release.fence {
+    if record.state != State::Leased || record.lease_token != release.lease_token {
         return false;
     }
     record.lease_until = None;
@@ -278,13 +257,13 @@ pub struct Sweep {
     /// A doubt was resolved by evidence.
     pub written_off: bool,
     /// There is no evidence yet: it will be looked for again.
-    pub looked: bool,
+    pub reviewed: bool,
     pub ended: bool,
 }
 
 impl Sweep {
     pub fn changed(self) -> bool {
-        self.lease_expired || self.intent_lost || self.written_off || self.looked || self.ended
+        self.lease_expired || self.intent_lost || self.written_off || self.reviewed || self.ended
     }
 }
 
@@ -341,7 +320,7 @@ fn weigh(record: &mut Record, run: &Run, now: Timestamp, witness: Witness, done:
     } else {
         let again = (evidence.error_wait / 10).max(LOOK_AGAIN_MIN);
         record.next_at = (now + again).min(run.close_at()).max(now + LOOK_AGAIN_MIN);
-        done.looked = true;
+        done.reviewed = true;
     }
 }
 

@@ -2,16 +2,16 @@
 
 use domain::DeliveryId;
 
-use crate::api::{DeliveryView, Filter, Result, RunHeader};
-use crate::error::LedgerError;
-use crate::record::{Message, Record, unsealed};
+use crate::api::{DeliveryView, Envelope, Filter, RunHeader};
+use crate::error::{LedgerError, Result};
+use crate::record::{Record, unsealed};
 
 /// A stored delivery as people and reports see it.
 pub fn view(
     header: &RunHeader,
     index: u32,
     record: Record,
-    message: Option<Message>,
+    message: Option<Envelope>,
 ) -> DeliveryView {
     let lane = header.lanes.get(usize::from(record.lane)).or(header.lanes.first());
     DeliveryView {
@@ -46,7 +46,7 @@ pub fn view_stored(
         }
         read => read?,
     };
-    let message = match unsealed::<Message>(id, || "message".to_owned(), message) {
+    let message = match unsealed::<Envelope>(id, || "message".to_owned(), message) {
         Err(LedgerError::Corrupt { why, .. }) => {
             record.damage.get_or_insert(format!("message: {why}"));
             None

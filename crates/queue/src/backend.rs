@@ -142,7 +142,7 @@ impl LaneBackend {
 async fn give_back(ledger: &dyn Ledger, jobs: Vec<Job>) {
     let release = |Job { claim, .. }: &Job| Release {
         id: claim.id.clone(),
-        fence: claim.fence,
+        lease_token: claim.lease_token,
         wait: Duration::ZERO,
     };
     let releases: Vec<Release> = jobs.iter().map(release).collect();
@@ -253,7 +253,7 @@ impl Claimer {
                     pause
                 }
                 // Said once, by whoever takes part in the recovery.
-                Err(LedgerError::Fenced { .. }) => STORE_PAUSE,
+                Err(LedgerError::StoreRestarted { .. }) => STORE_PAUSE,
                 Err(error) => {
                     if fault.met(&error.to_string()) {
                         tracing::warn!(lane = %number, error = %error, "claim from lane {number}: {error}");

@@ -19,7 +19,7 @@ use crate::{BoxError, Lane};
 pub struct LanesEnded(pub String);
 
 /// Runs every lane until `stop`, then lets deliveries under way finish, at most `grace`.
-/// Claims that no worker took go back. `boot` makes worker names unique per process start.
+/// Claims that no worker took go back. `process_start` makes worker names unique.
 ///
 /// # Errors
 /// When a lane ended before; the others are stopped in order then.
@@ -27,7 +27,7 @@ pub async fn run_lanes(
     ledger: Arc<dyn Ledger>,
     lanes: Vec<Arc<dyn Lane>>,
     options: LaneOptions,
-    boot: &str,
+    process_start: &str,
     stop: CancellationToken,
     grace: Duration,
 ) -> Result<(), LanesEnded> {
@@ -36,7 +36,7 @@ pub async fn run_lanes(
     for lane in lanes {
         let (ledger, options) = (Arc::clone(&ledger), options.clone());
         let (claiming, lost) = (stop.clone(), lost.clone());
-        let name = format!("{}-{boot}", lane.number());
+        let name = format!("{}-{process_start}", lane.number());
         monitor = monitor.register(move |_restart| {
             let (lane, ledger) = (Arc::clone(&lane), Arc::clone(&ledger));
             let (of_lane, of_ledger) = (Arc::clone(&lane), Arc::clone(&ledger));

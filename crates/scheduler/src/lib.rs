@@ -4,6 +4,7 @@
 //! deliveries (pure), [`capacity`] says whether that fits the window, [`planner`] writes it
 //! into the ledger, [`kept`] lets it do so once more, [`daily`] says when (pure).
 
+pub mod campaign;
 pub mod capacity;
 pub mod daily;
 pub mod intake;
@@ -12,6 +13,7 @@ pub mod plan;
 pub mod planner;
 pub mod snapshot;
 
-pub use plan::{Campaign, Plan};
+pub use campaign::Campaign;
+pub use plan::Plan;
 pub use planner::{PlanError, Planner};
 pub use snapshot::Snapshot;

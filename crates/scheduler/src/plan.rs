@@ -10,58 +10,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::campaign::{CampaignId, Category};
+use domain::campaign::Category;
 use domain::facts::Ended;
 use domain::hash::{mix64, stable64, unit};
-use domain::{BusinessNumber, Recipient, RunId, Suppression, Timestamp, Window};
+use domain::{Recipient, RunId, Suppression, Timestamp, Window};
 use ledger::record::body_hash;
-use ledger::{Message, PlanChunk, PlanRow};
-use serde::{Deserialize, Serialize};
+use ledger::{Envelope, PlanChunk, PlanRow};
 use templates::definition::ButtonFormat;
 use templates::lint::{Lint, Severity};
 use templates::{ButtonCall, Header, Param, TemplateCall, TemplateDefinition};
 
+use crate::campaign::Campaign;
 use crate::intake::Content;
 use crate::intake::language::translation;
 use crate::intake::names::first_name;
 use crate::snapshot::{Row, Snapshot};
-
-/// What the plan needs to know of a campaign. Part of the snapshot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Campaign {
-    pub id: CampaignId,
-    pub category: Category,
-    pub template: TemplateDefinition,
-    /// For recipients whose own language has no translation.
-    pub default_language: String,
-    /// First tier first; unlisted ones follow together.
-    pub tiers: Vec<String>,
-    pub numbers: Vec<BusinessNumber>,
-    /// Texts for variables that neither the content nor the recipient fills.
-    #[serde(default, skip_serializing_if = "Defaults::is_empty")]
-    pub defaults: Defaults,
-    #[serde(default, skip_serializing_if = "Lint::is_whole")]
-    pub lint: Lint,
-}
-
-/// By variable: for all languages, and for one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Defaults {
-    pub all: BTreeMap<String, String>,
-    /// By translation.
-    pub languages: BTreeMap<String, BTreeMap<String, String>>,
-}
-
-impl Defaults {
-    pub fn is_empty(&self) -> bool {
-        self.all.is_empty() && self.languages.is_empty()
-    }
-
-    pub fn get(&self, language: &str, variable: &str) -> Option<&str> {
-        let own = self.languages.get(language).and_then(|texts| texts.get(variable));
-        own.or_else(|| self.all.get(variable)).map(String::as_str)
-    }
-}
 
 /// A recipient who is left out, and why; the detail names parts, never texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,7 +125,7 @@ impl<'a> Plan<'a> {
                 Err(left_out) => suppressed(left_out.reason),
             };
             let message =
-                Message { recipient: recipient.id.clone(), to: recipient.address.clone(), body };
+                Envelope { recipient: recipient.id.clone(), to: recipient.address.clone(), body };
             chunk.rows.push(PlanRow { lane, due_at: planned.due_at, message, ended });
         }
         chunk

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloud_api::{CallError, CloudApi, MediaCache};
-use domain::{Policy, RunId, Timestamp, Window};
+use domain::{NumberId, Policy, Recipient, RunId, Timestamp, Window};
 use ledger::{Begun, Discarded, Ledger, LedgerError, Phase, Run, RunHeader, WhyKept};
-use templates::{Header, Media};
+use templates::{Header, Media, MediaKind};
 
 use crate::kept;
 use crate::plan::{MediaIds, Plan};
@@ -110,25 +110,18 @@ impl Planner {
             Some(_) => None,
         };
         let lost = kept.filter(|kept| now >= kept.window.opens);
-        let first = match &begun {
-            Some(run) if run.phase != Phase::Planning => {
-                let differs = run.header.snapshot != snapshot.hash;
-                return Ok(PlannedRun { run: run.clone(), differs });
-            }
-            Some(run) if run.header.snapshot != snapshot.hash => {
-                Some(Snapshot::load(&self.snapshots(), &run.header.snapshot)?)
-            }
-            _ => None,
-        };
-        let first = match &lost {
-            Some(kept) if kept.snapshot != snapshot.hash => {
-                Some(Snapshot::load(&self.snapshots(), &kept.snapshot)?)
-            }
-            _ => first,
+        if let Some(run) = begun.as_ref().filter(|run| run.phase != Phase::Planning) {
+            let differs = run.header.snapshot != snapshot.hash;
+            return Ok(PlannedRun { run: run.clone(), differs });
+        }
+        // At most one of the two: a run that the store has is not lost.
+        let stands = lost.as_ref().or(begun.as_ref().map(|run| run.header.as_ref()));
+        let first = match stands.filter(|header| header.snapshot != snapshot.hash) {
+            Some(header) => Some(Snapshot::load(&self.snapshots(), &header.snapshot)?),
+            None => None,
         };
         let snapshot = first.as_ref().unwrap_or(snapshot);
-        let window = begun.as_ref().map_or(frame.window, |run| run.header.window);
-        let window = lost.as_ref().map_or(window, |kept| kept.window);
+        let window = stands.map_or(frame.window, |header| header.window);
         let frame = &Frame { window, ..frame.clone() };
         let plan = Plan::new(snapshot, frame.run.clone(), window, now);
         // Before the run is begun: whatever is wrong can still be put right.
@@ -254,40 +247,52 @@ impl Planner {
                 continue;
             }
             let number = &plan.snapshot.campaign.numbers[usize::from(lane)].id;
-            let made = match media {
-                Media::Path(path) => {
-                    cache.id(&self.api, number, kind, Path::new(&path), now).await.map(Some)
-                }
-                // An id belongs to one number, and lives for 30 days.
-                _ => {
-                    let known = self.api.knows_media(number, &place).await;
-                    let known = known.unwrap_or_else(|error| {
-                        tracing::warn!(run = %plan.run, number.id = %number, "a media id of run {} is not checked: {error}", plan.run);
-                        true
-                    });
-                    Ok(known.then(|| place.clone()))
-                }
-            };
             let recipient = &plan.snapshot.rows[index as usize].recipient;
-            let id = match made {
-                Ok(Some(id)) => Some(id),
-                Ok(None) => {
-                    tracing::error!(run = %plan.run, number.id = %number, "recipient {recipient} and all others with the same media id are left out of run {}: number {number} has no such media id", plan.run);
-                    None
-                }
-                // The file itself is wrong: those who were to get it are left out.
-                Err(bad) if bad.is_about_the_object() => {
-                    tracing::error!(run = %plan.run, "recipient {recipient} and all others with the same file are left out of run {}: {bad}", plan.run);
-                    None
-                }
-                Err(source) => {
-                    return Err(PlanError::Media { run: plan.run.clone(), source });
-                }
-            };
+            let id = self.media_id(plan, number, (kind, media), &mut cache, recipient, now).await?;
             sendable |= id.is_some();
             ids.0.insert(key, id);
         }
         if sendable { Ok(ids) } else { Err(PlanError::NothingToSend(plan.run.clone())) }
+    }
+
+    /// The id of one file for one number. `None`: nobody who was to get the file from this
+    /// number gets anything; `recipient` is the first of them.
+    async fn media_id(
+        &self,
+        plan: &Plan<'_>,
+        number: &NumberId,
+        (kind, media): (MediaKind, Media),
+        cache: &mut MediaCache,
+        recipient: &Recipient,
+        now: Timestamp,
+    ) -> Result<Option<String>, PlanError> {
+        let made = match media {
+            Media::Path(path) => {
+                cache.id(&self.api, number, kind, Path::new(&path), now).await.map(Some)
+            }
+            // An id belongs to one number, and lives for 30 days.
+            Media::Id(place) | Media::Link(place) => {
+                let known = self.api.knows_media(number, &place).await;
+                let known = known.unwrap_or_else(|error| {
+                        tracing::warn!(run = %plan.run, number.id = %number, "a media id of run {} is not checked: {error}", plan.run);
+                        true
+                    });
+                Ok(known.then(|| place.clone()))
+            }
+        };
+        match made {
+            Ok(Some(id)) => Ok(Some(id)),
+            Ok(None) => {
+                tracing::error!(run = %plan.run, number.id = %number, "recipient {recipient} and all others with the same media id are left out of run {}: number {number} has no such media id", plan.run);
+                Ok(None)
+            }
+            // The file itself is wrong: those who were to get it are left out.
+            Err(bad) if bad.is_about_the_object() => {
+                tracing::error!(run = %plan.run, "recipient {recipient} and all others with the same file are left out of run {}: {bad}", plan.run);
+                Ok(None)
+            }
+            Err(source) => Err(PlanError::Media { run: plan.run.clone(), source }),
+        }
     }
 
     fn snapshots(&self) -> PathBuf {

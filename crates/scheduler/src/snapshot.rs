@@ -13,10 +13,10 @@ use domain::{Recipient, RecipientId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::campaign::Campaign;
 use crate::intake::Content;
 use crate::intake::content::{EVERYONE, KeptContent};
 use crate::intake::persons::{Denied, Persons, Said};
-use crate::plan::Campaign;
 
 /// One recipient with what they are to get.
 #[derive(Clone, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ pub enum SnapshotError {
 /// A snapshot, and the content that is for nobody in it.
 pub struct Taken {
     pub snapshot: Snapshot,
-    pub strangers: Vec<KeptContent>,
+    pub for_nobody: Vec<KeptContent>,
     /// Rows of persons who have a row already: one person, one message.
     pub twice: Vec<RecipientId>,
 }
@@ -95,10 +95,10 @@ impl Snapshot {
             serde_json::from_str(row.text.get()).expect("content is checked when it is kept")
         });
         content.sort_by(|a, b| a.recipient_id.cmp(&b.recipient_id));
-        let strangers = join(&mut rows, content);
+        let for_nobody = join(&mut rows, content);
         let mut snapshot = Snapshot { campaign, everyone, rows, hash: String::new() };
         snapshot.hash = snapshot.computed_hash();
-        Taken { snapshot, strangers, twice }
+        Taken { snapshot, for_nobody, twice }
     }
 
     /// The same for one recipient alone.
@@ -190,19 +190,19 @@ impl Snapshot {
 
 /// Gives each row its own content; both are sorted by recipient. Content for nobody is left.
 fn join(rows: &mut [Row], content: Vec<KeptContent>) -> Vec<KeptContent> {
-    let mut strangers = Vec::new();
+    let mut for_nobody = Vec::new();
     let mut content = content.into_iter().peekable();
     for row in rows {
         let id = &row.recipient.id;
         while let Some(other) = content.next_if(|content| content.recipient_id < *id) {
-            strangers.push(other);
+            for_nobody.push(other);
         }
         while let Some(own) = content.next_if(|content| content.recipient_id == *id) {
             row.content = Some(own.text);
         }
     }
-    strangers.extend(content);
-    strangers
+    for_nobody.extend(content);
+    for_nobody
 }
 
 /// Sorted by id, one row a person; and the ids of the others.

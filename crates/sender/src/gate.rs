@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use domain::{NumberId, StepWatch, Timestamp};
+use telemetry::labels::Blocked;
 
 /// Before a closed gate is looked at again.
 const CLOSED_PAUSE: Duration = Duration::from_millis(100);
@@ -39,13 +40,13 @@ impl Trouble {
     ];
 
     /// As metrics name it.
-    pub const fn as_str(self) -> &'static str {
+    pub const fn blocked(self) -> Blocked {
         match self {
-            Trouble::JournalFails => "journal",
-            Trouble::JournalSlow => "journal_slow",
-            Trouble::StoreRefuses => "store_refusing",
-            Trouble::StoreSlow => "store_slow",
-            Trouble::Descriptors => "descriptors",
+            Trouble::JournalFails => Blocked::JournalFails,
+            Trouble::JournalSlow => Blocked::JournalSlow,
+            Trouble::StoreRefuses => Blocked::StoreRefuses,
+            Trouble::StoreSlow => Blocked::StoreSlow,
+            Trouble::Descriptors => Blocked::Descriptors,
         }
     }
 

@@ -25,9 +25,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Entry {
-    /// The ledger will be asked whether this may go. `boot` names the machine's start:
+    /// The ledger will be asked whether this may go. `machine_boot` names the machine's start:
     /// after a power cut the records behind this one may be missing.
-    Intent { id: DeliveryId, nonce: Nonce, at: Timestamp, boot: String },
+    Intent {
+        id: DeliveryId,
+        nonce: Nonce,
+        at: Timestamp,
+        #[serde(rename = "boot")]
+        machine_boot: String,
+    },
     /// The request is about to be written.
     Write { nonce: Nonce },
     /// What became of it, or that it was not used.
@@ -103,7 +109,7 @@ pub trait Journal: Send + std::marker::Sync {
     }
 
     /// Names this start of the machine.
-    fn boot(&self) -> &str;
+    fn machine_boot(&self) -> &str;
 
     /// Names what it is kept on: a host that comes back with an empty disk knows nothing
     /// of what it did before.

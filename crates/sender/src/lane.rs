@@ -2,26 +2,18 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use async_trait::async_trait;
 use domain::{BusinessNumber, NumberId, Scope};
-use ledger::Claim;
 use ledger::halts::{Halt, Thing};
 use quality::streak::STREAK_MAX;
 use quality::{Breaker, BreakerState, Pace, Throughput};
-use queue::{BoxError, Lane, Room};
+use telemetry::labels::{self, FoundBy, Halted, Label, Pair};
 use templates::{Header, Media, TemplateCall};
 use tokio::sync::Notify;
 
-use crate::failpoint;
-use crate::gate::Entry;
 use crate::monotonic;
-use crate::sender::Shared;
-use crate::worker;
-
-/// Claims wait for their permit at most about this long, far below the lease.
-const AHEAD: Duration = Duration::from_millis(250);
+use crate::shared::Shared;
 
 /// Why a thing is stopped: the provider's code, and its words.
 #[derive(Clone, Copy)]
@@ -35,7 +27,7 @@ pub struct NumberLane {
     pub throughput: Throughput,
     pub shared: Arc<Shared>,
     breaker: Mutex<Breaker>,
-    wake: Arc<Notify>,
+    pub wake: Arc<Notify>,
     /// Claimed, and still without a rate permit.
     waiting: AtomicUsize,
 }
@@ -94,30 +86,30 @@ impl NumberLane {
             Scope::Template => Thing::Translation(call.name.clone(), call.language.clone()),
             _ => Thing::Number(self.number.clone()),
         };
-        self.stop(thing, "answer", stopped, now);
+        self.stop(thing, FoundBy::Answer, stopped, now);
     }
 
     /// Twenty equal refusals: the fault is not the recipients'.
     pub fn trip_by_streak(&self, thing: Thing, stopped: Stopped<'_>, now: Instant) {
         self.shared.with_by_streak(|things| things.insert(thing.clone()));
-        self.stop(thing, "streak", stopped, now);
+        self.stop(thing, FoundBy::Streak, stopped, now);
     }
 
-    fn stop(&self, thing: Thing, by: &str, stopped: Stopped<'_>, now: Instant) {
+    fn stop(&self, thing: Thing, by: FoundBy, stopped: Stopped<'_>, now: Instant) {
         if self.with_breaker_of(&thing, |breaker| breaker.trip(now)) {
             let Stopped { code, words } = stopped;
             let meaning = cloud_api::error_codes::meaning(code);
             let why = match (by, words.is_empty()) {
-                ("streak", _) => {
+                (FoundBy::Streak, _) => {
                     format!("{STREAK_MAX} equal refusals in a row, code {code}, {meaning}: {words}")
                 }
                 (_, true) => format!("code {code}, {meaning}"),
                 (_, false) => format!("code {code}, {meaning}: {words}"),
             };
             tracing::error!(lane = %self.number, code, "{thing} is stopped: {why}; deliveries wait unspent, a probe follows");
-            self.shared.metrics.halts.with_label_values(&[thing.kind(), by]).inc();
+            self.shared.metrics.sending.halts.of(Pair(Halted::from(&thing), by)).inc();
             let since = self.shared.clock.now();
-            self.shared.announce(Halt { thing, code, since, why, by: by.to_owned() });
+            self.shared.announce(Halt { thing, code, since, why, by: by.as_str().to_owned() });
         }
         self.export(now);
     }
@@ -131,7 +123,7 @@ impl NumberLane {
     /// The number is probed at once.
     pub fn hurry(&self, now: Instant) {
         self.with_breaker(|breaker| breaker.hurry(now));
-        queue::Lane::wake(self).notify_one();
+        self.wake.notify_one();
     }
 
     /// Something went through: what stood in its way is open again.
@@ -158,6 +150,11 @@ impl NumberLane {
         }
     }
 
+    /// Claims that wait for their permit.
+    pub fn permits_wanted(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
     pub fn permit_wanted(&self) {
         self.waiting.fetch_add(1, Ordering::SeqCst);
     }
@@ -166,7 +163,7 @@ impl NumberLane {
         self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 
-    fn with_breaker<T>(&self, f: impl FnOnce(&mut Breaker) -> T) -> T {
+    pub fn with_breaker<T>(&self, f: impl FnOnce(&mut Breaker) -> T) -> T {
         f(&mut self.breaker.lock().expect("no panic while held"))
     }
 
@@ -174,64 +171,14 @@ impl NumberLane {
     pub fn export(&self, now: Instant) {
         let number = self.number.as_str();
         let metrics = &self.shared.metrics;
-        metrics.lane_rate.with_label_values(&[number]).set(self.throughput.rate());
-        metrics.breaker_is(
+        metrics.sending.lane_rate.with_label_values(&[number]).set(self.throughput.rate());
+        metrics.sending.breaker_is(
             number,
             match self.with_breaker(|breaker| breaker.state(now)) {
-                BreakerState::Closed => "closed",
-                BreakerState::HalfOpen => "half_open",
-                BreakerState::Open => "open",
+                BreakerState::Closed => labels::Breaker::Closed,
+                BreakerState::HalfOpen => labels::Breaker::HalfOpen,
+                BreakerState::Open => labels::Breaker::Open,
             },
         );
-    }
-}
-
-#[async_trait]
-impl Lane for NumberLane {
-    fn number(&self) -> &NumberId {
-        &self.number
-    }
-
-    fn room(&self) -> Room {
-        failpoint::pass("panic-claims");
-        let waiting = self.waiting.load(Ordering::SeqCst);
-        let room = match self.with_breaker(|breaker| breaker.state(monotonic())) {
-            BreakerState::Open => Room::Wait(AHEAD),
-            BreakerState::HalfOpen if waiting > 0 => Room::Wait(AHEAD),
-            BreakerState::HalfOpen => Room::UpTo(1),
-            BreakerState::Closed => {
-                let ahead = (self.throughput.rate() * AHEAD.as_secs_f64()).ceil() as usize;
-                match ahead.max(1).saturating_sub(waiting) {
-                    0 => Room::Wait(Duration::from_millis(10)),
-                    room => Room::UpTo(room),
-                }
-            }
-        };
-        let Room::UpTo(room) = room else { return room };
-        match self.shared.gate.entry(&self.number, monotonic()) {
-            Entry::Wait(wait) => Room::Wait(wait),
-            Entry::One => Room::UpTo(1),
-            Entry::Open => Room::UpTo(room),
-        }
-    }
-
-    async fn deliver(&self, claim: Claim) -> Result<(), BoxError> {
-        let in_flight =
-            self.shared.metrics.lane_in_flight.with_label_values(&[self.number.as_str()]);
-        in_flight.inc();
-        worker::deliver(self, claim).await;
-        in_flight.dec();
-        Ok(())
-    }
-
-    fn wake(&self) -> &Arc<Notify> {
-        &self.wake
-    }
-
-    fn looked(&self) {
-        let now = self.shared.clock.now();
-        self.shared.metrics.loop_success.with_label_values(&["sender"]).set(now.secs_f64());
-        self.shared.progress.store(now.micros(), Ordering::Relaxed);
-        self.export(monotonic());
     }
 }

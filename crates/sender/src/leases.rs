@@ -7,10 +7,10 @@ use domain::NumberId;
 use ledger::lanes::{Lanes, Owner};
 use ledger::{LedgerError, cell, lanes, members};
 use telemetry::Fault;
+use telemetry::labels::Blocked;
 use tokio_util::sync::CancellationToken;
 
-use crate::recovery::member;
-use crate::sender::Shared;
+use crate::shared::Shared;
 use crate::{monotonic, since_boot};
 
 /// Another process takes over at most this long after the last beat of a dead one.
@@ -37,7 +37,7 @@ pub(crate) async fn keep_lanes(shared: &Shared, wanted: &[NumberId], stop: &Canc
                 pause = if lanes.mine.is_empty() { BEAT / 4 } else { BEAT };
             }
             Err(error) => {
-                shared.metrics.ledger_errors.inc();
+                shared.metrics.process.ledger_errors.inc();
                 if fault.met(&error.to_string()) {
                     tracing::warn!(error = %error, "lanes of {owner} were not renewed: {error}");
                 }
@@ -75,14 +75,14 @@ async fn beat(shared: &Shared, wanted: &[NumberId]) -> Result<Beat, LedgerError>
         );
     }
     let apart = now.since(here).as_secs_f64() - here.since(now).as_secs_f64();
-    shared.metrics.clock_offset.set(apart);
+    shared.metrics.sending.clock_offset.set(apart);
     if !shared.gate.is_stepped() {
         shared.ahead.store(now.micros() - here.micros(), Ordering::Relaxed);
     }
     let blocked = i64::from(shared.gate.is_stepped());
-    shared.metrics.sending_blocked.with_label_values(&["clock"]).set(blocked);
+    shared.metrics.sending.blocked.of(Blocked::Clock).set(blocked);
     let ledger = shared.ledger.as_ref();
-    let joined_at = members::join(ledger, &member(shared), now).await?;
+    let joined_at = members::join(ledger, &shared.member(), now).await?;
     if shared.options.ledger_forgets && now.since(joined_at) < KNOWN_AFTER {
         return Ok(Beat { mine: Vec::new(), asked });
     }
@@ -90,7 +90,7 @@ async fn beat(shared: &Shared, wanted: &[NumberId]) -> Result<Beat, LedgerError>
     let beat = |lanes: &mut Lanes| lanes.beat(owner, wanted, TTL, now);
     let beaten = cell::update(ledger, lanes::CELL, beat).await?;
     let taken = i64::from(beaten.is_err());
-    let blocked = shared.metrics.sending_blocked.with_label_values(&["host_name"]);
+    let blocked = shared.metrics.sending.blocked.of(Blocked::HostName);
     if taken == 1 && blocked.get() == 0 {
         tracing::error!(
             "another process is called {} and sends from another folder: nothing is sent from here while it lives; give each host a `host` name of its own",

@@ -6,7 +6,7 @@
 
 mod budget;
 pub mod decide;
-mod failpoint;
+pub mod failpoint;
 mod gate;
 mod grants;
 pub mod journal;
@@ -15,6 +15,7 @@ mod leases;
 pub mod options;
 mod recovery;
 mod sender;
+mod shared;
 mod transport;
 mod unsent;
 mod unsettled;

@@ -7,14 +7,15 @@ use std::time::Duration;
 use domain::{DeliveryId, RunId};
 use ledger::api::apply_all;
 use ledger::recovery::{Progress, Recoverer};
-use ledger::{Amendment, Applied, Change, LedgerError, WebhookFact, members, places, store_mark};
+use ledger::{Amendment, Applied, Change, LedgerError, WebhookFact, places, store_mark};
 use segment_log::{LogError, Position};
 use telemetry::Fault;
+use telemetry::labels::Blocked;
 use tokio_util::sync::CancellationToken;
 
 use crate::journal::{Facts, Which};
 use crate::monotonic;
-use crate::sender::Shared;
+use crate::shared::Shared;
 
 /// How often fenced runs are looked for.
 const LOOK: Duration = Duration::from_millis(500);
@@ -29,7 +30,7 @@ pub(crate) async fn settle_the_past(shared: &Shared, stop: &CancellationToken) {
     let Some(from) = first_unmerged(shared, stop).await else { return };
     // Whatever ends this early, the next start reads from the same place.
     let past = shared.unsettled.take(|| from);
-    let mut facts = Facts::new(journal.read(Which::Since(from)), journal.boot());
+    let mut facts = Facts::new(journal.read(Which::Since(from)), journal.machine_boot());
     let mut given = 0;
     loop {
         match facts.next_batch() {
@@ -193,14 +194,9 @@ pub(crate) async fn look_for_the_last_grant(shared: &Shared, active: &[RunId]) {
     }
 }
 
-/// This process as a member of recoveries.
-pub(crate) fn member(shared: &Shared) -> String {
-    members::name(&shared.host, "sender", shared.journal.disk())
-}
-
 /// Takes part in every recovery of the store until `stop`.
 pub(crate) async fn recover(shared: &Shared, stop: &CancellationToken) {
-    let mut recoverer = Recoverer::new(&member(shared));
+    let mut recoverer = Recoverer::new(&shared.member());
     if let Some(note) = shared.journal.note() {
         recoverer = recoverer.noting(note);
     }
@@ -228,7 +224,7 @@ pub(crate) async fn recover(shared: &Shared, stop: &CancellationToken) {
 
 fn say(shared: &Shared, progress: Option<Progress>, said: &mut Option<Progress>) {
     let waiting = !matches!(progress, Some(Progress::Open) | None);
-    shared.metrics.sending_blocked.with_label_values(&["fence"]).set(i64::from(waiting));
+    shared.metrics.sending.blocked.of(Blocked::Fence).set(i64::from(waiting));
     if progress != *said {
         match &progress {
             Some(Progress::Open) if said.is_some() => {
@@ -259,22 +255,22 @@ async fn recover_once(
 ) -> Result<Option<Progress>, LedgerError> {
     let ledger = shared.ledger.as_ref();
     let Some(job) = recoverer.due(ledger).await? else { return Ok(None) };
-    let mut strangers = BTreeSet::new();
+    let mut unmatched = BTreeSet::new();
     if let Some(runs) = &job.merge {
-        let mut facts = Facts::new(shared.journal.read(Which::All), shared.journal.boot());
+        let mut facts = Facts::new(shared.journal.read(Which::All), shared.journal.machine_boot());
         let mut merged = 0;
         while let Some(mut batch) = facts.next_batch().map_err(unreadable)? {
             batch.retain(|fact| runs.contains(&fact.id.run));
             merged += batch.len();
             for (fact, applied) in batch.iter().zip(apply_all(ledger, &batch).await?) {
-                if applied == Applied::Unknown {
-                    strangers.insert(fact.id.run.clone());
+                if applied == Applied::NoDelivery {
+                    unmatched.insert(fact.id.run.clone());
                 }
             }
         }
         tracing::info!("{merged} attempts are merged into the store's new incarnation");
     }
-    recoverer.merged(ledger, &job, &strangers).await.map(Some)
+    recoverer.merged(ledger, &job, &unmatched).await.map(Some)
 }
 
 fn unreadable(error: LogError) -> LedgerError {

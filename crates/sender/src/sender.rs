@@ -1,15 +1,14 @@
 //! Runs a lane for each business number over one ledger.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::callback::CallbackKey;
-use domain::{BusinessNumber, Clock, NumberId, Timestamp};
-use ledger::halts::{self, Halt, Thing};
+use domain::{BusinessNumber, Clock, NumberId};
+use ledger::halts::{self, Thing};
 use ledger::{Ledger, Phase};
-use quality::{Breaker, PairRate, Streaks};
+use quality::PairRate;
 use queue::{Lane, LaneOptions, LanesEnded, run_lanes};
 use rand::rngs::StdRng;
 use telemetry::Metrics;
@@ -24,6 +23,7 @@ use crate::leases;
 use crate::monotonic;
 use crate::options::Options;
 use crate::recovery;
+use crate::shared::Shared;
 use crate::transport::Transport;
 use crate::unsent::Unsent;
 use crate::unsettled::Unsettled;
@@ -34,103 +34,6 @@ const TAKE_UP: Duration = Duration::from_millis(500);
 const FORGET: Duration = Duration::from_secs(60);
 /// How often halts that others have noted are looked for.
 const HEED: Duration = Duration::from_millis(250);
-
-/// What all lanes of a process share.
-pub(crate) struct Shared {
-    pub ledger: Arc<dyn Ledger>,
-    pub transport: Arc<dyn Transport>,
-    pub journal: Arc<dyn Journal>,
-    pub gate: Gate,
-    pub grants: Grants,
-    /// When the store was last found to have forgotten something.
-    pub doubted_at: Mutex<Option<std::time::Instant>>,
-    pub budget: Budget,
-    /// Names this host among those that share the ledger.
-    pub host: String,
-    pub clock: Arc<dyn Clock>,
-    /// The store's clock minus this host's, microseconds.
-    pub ahead: AtomicI64,
-    pub callback_key: CallbackKey,
-    pub metrics: Arc<Metrics>,
-    pub options: Options,
-    pub pairs: PairRate,
-    /// Microseconds since 1970 of the last turn of any claim loop.
-    pub progress: Arc<AtomicI64>,
-    rng: Mutex<StdRng>,
-    /// Of everything but numbers, which have their own.
-    breakers: Mutex<HashMap<Thing, Breaker>>,
-    pub unsent: Unsent,
-    pub unsettled: Unsettled,
-    streaks: Mutex<Streaks<Thing>>,
-    /// Stopped by a streak: what they refuse meanwhile spends no delivery.
-    by_streak: Mutex<HashSet<Thing>>,
-    /// Halts that others have noted and that are heeded here already.
-    heeded: Mutex<HashMap<Thing, Timestamp>>,
-}
-
-impl Shared {
-    /// The store's time, reckoned from its latest answer: what goes to the store as an instant.
-    pub fn store_now(&self) -> Timestamp {
-        let ahead = self.ahead.load(Ordering::Relaxed);
-        Timestamp::from_micros(self.clock.now().micros() + ahead)
-    }
-
-    pub fn with_rng<T>(&self, f: impl FnOnce(&mut StdRng) -> T) -> T {
-        f(&mut self.rng.lock().expect("no panic while held"))
-    }
-
-    /// Asks or changes the breaker of a thing that lanes share.
-    pub fn with_breaker<T>(&self, thing: &Thing, f: impl FnOnce(&mut Breaker) -> T) -> T {
-        let mut breakers = self.breakers.lock().expect("no panic while held");
-        let compress = self.options.compress;
-        f(breakers.entry(thing.clone()).or_insert_with(|| Breaker::new(compress)))
-    }
-
-    pub fn with_streaks<T>(&self, f: impl FnOnce(&mut Streaks<Thing>) -> T) -> T {
-        f(&mut self.streaks.lock().expect("no panic while held"))
-    }
-
-    pub fn with_by_streak<T>(&self, f: impl FnOnce(&mut HashSet<Thing>) -> T) -> T {
-        f(&mut self.by_streak.lock().expect("no panic while held"))
-    }
-
-    /// Tells everybody over this ledger, and people, what is stopped. Sending does not
-    /// wait for it.
-    pub fn announce(&self, halt: Halt) {
-        let heeded = (halt.thing.clone(), halt.since);
-        self.heeded.lock().expect("no panic while held").extend([heeded]);
-        let ledger = Arc::clone(&self.ledger);
-        tokio::spawn(async move {
-            if let Err(error) = halts::stop(ledger.as_ref(), &halt).await {
-                tracing::warn!(error = %error, "that {} is stopped is not noted: {error}", halt.thing);
-            }
-        });
-    }
-
-    /// Everything that lanes share is probed at once.
-    pub fn hurry(&self, now: Instant) {
-        let mut breakers = self.breakers.lock().expect("no panic while held");
-        breakers.values_mut().for_each(|breaker| breaker.hurry(now));
-    }
-
-    pub fn announce_flow(&self, things: Vec<Thing>) {
-        let ledger = Arc::clone(&self.ledger);
-        tokio::spawn(async move {
-            if let Err(error) = halts::lift(ledger.as_ref(), &things).await {
-                tracing::warn!(error = %error, "that a thing flows again is not noted: {error}");
-            }
-        });
-    }
-
-    /// Halts that are new to this process.
-    fn unheeded(&self, halts: Vec<Halt>) -> Vec<Halt> {
-        let mut heeded = self.heeded.lock().expect("no panic while held");
-        heeded.retain(|thing, _| halts.iter().any(|halt| halt.thing == *thing));
-        let is_new =
-            |halt: &Halt| heeded.insert(halt.thing.clone(), halt.since) != Some(halt.since);
-        halts.into_iter().filter(is_new).collect()
-    }
-}
 
 /// Everything a sender needs from outside.
 pub struct Sender {
@@ -146,8 +49,8 @@ pub struct Sender {
     pub numbers: Vec<BusinessNumber>,
     /// Seeds nonces and jitter; must not repeat between processes.
     pub rng: StdRng,
-    /// Unique per process start.
-    pub boot: String,
+    /// Unique per start of a process.
+    pub process_start: String,
     /// Set to the time of the last turn of any claim loop: the watchdog reads it.
     pub progress: Arc<AtomicI64>,
 }
@@ -172,14 +75,14 @@ impl Sender {
             concurrency: self.options.concurrency,
             timeout: self.options.handling_timeout,
         };
-        let (boot, grace) = (self.boot.clone(), self.options.grace);
+        let (process_start, grace) = (self.process_start.clone(), self.options.grace);
         let ledger = Arc::clone(&self.ledger);
         let running = self.prepare();
         running.settle_the_past(&stop).await;
         let lanes = running.lanes.clone();
         let done = CancellationToken::new();
         let mut keeping = tokio::spawn(running.keep(stop.clone(), done.clone()));
-        let lanes = run_lanes(ledger, lanes, lane_options, &boot, stop.clone(), grace);
+        let lanes = run_lanes(ledger, lanes, lane_options, &process_start, stop.clone(), grace);
         tokio::pin!(lanes);
         tokio::select! {
             ended = &mut lanes => {

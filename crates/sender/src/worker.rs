@@ -4,26 +4,31 @@
 //! ledger has granted this nonce; an intent that was refused, unanswered or too old is not
 //! sent; whatever the far side said is recorded, however long the store takes to come back.
 
-use std::collections::HashSet;
-use std::fmt::Display;
-use std::time::{Duration, Instant};
+mod attempt;
 
-use cloud_api::Outcome;
-use cloud_api::error_codes::NO_CODE;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
 use cloud_api::messages::template_message;
 use domain::callback::Callback;
 use domain::facts::NotSent;
 use domain::hash::stable64;
-use domain::{FailureClass, Http, Nonce, Scope, State};
+use domain::{Http, Nonce, NumberId, State};
 use ledger::halts::Thing;
 use ledger::{AttemptResult, Claim, IntentAnswer, IntentRequest, Refusal, Release};
-use quality::Pace;
+use quality::{BreakerState, Pace};
+use queue::{BoxError, Lane, Room};
+use telemetry::labels::{Label, Loop};
 use templates::TemplateCall;
+use tokio::sync::Notify;
 
-use crate::decide::{Decision, Effect, Spent, decide};
-use crate::gate::{TROUBLE_PAUSE, Trouble};
+use self::attempt::attempt;
+use crate::gate::{Entry as Way, TROUBLE_PAUSE, Trouble};
 use crate::journal::{Entry, Sync};
-use crate::lane::{NumberLane, Stopped};
+use crate::lane::NumberLane;
 use crate::{failpoint, monotonic, recovery, since_boot};
 
 /// First and longest pause while the store does not take a result.
@@ -34,7 +39,60 @@ const DEFECT_PAUSE: Duration = Duration::from_secs(30);
 /// Before another look at what is due only by a clock that jumped.
 const EARLY_PAUSE: Duration = Duration::from_millis(500);
 
-pub async fn deliver(lane: &NumberLane, claim: Claim) {
+/// Claims wait for their permit at most about this long, far below the lease.
+const AHEAD: Duration = Duration::from_millis(250);
+
+#[async_trait]
+impl Lane for NumberLane {
+    fn number(&self) -> &NumberId {
+        &self.number
+    }
+
+    fn room(&self) -> Room {
+        failpoint::pass("panic-claims");
+        let waiting = self.permits_wanted();
+        let room = match self.with_breaker(|breaker| breaker.state(monotonic())) {
+            BreakerState::Open => Room::Wait(AHEAD),
+            BreakerState::HalfOpen if waiting > 0 => Room::Wait(AHEAD),
+            BreakerState::HalfOpen => Room::UpTo(1),
+            BreakerState::Closed => {
+                let ahead = (self.throughput.rate() * AHEAD.as_secs_f64()).ceil() as usize;
+                match ahead.max(1).saturating_sub(waiting) {
+                    0 => Room::Wait(Duration::from_millis(10)),
+                    room => Room::UpTo(room),
+                }
+            }
+        };
+        let Room::UpTo(room) = room else { return room };
+        match self.shared.gate.entry(&self.number, monotonic()) {
+            Way::Wait(wait) => Room::Wait(wait),
+            Way::One => Room::UpTo(1),
+            Way::Open => Room::UpTo(room),
+        }
+    }
+
+    async fn deliver(&self, claim: Claim) -> Result<(), BoxError> {
+        let in_flight =
+            self.shared.metrics.sending.lane_in_flight.with_label_values(&[self.number.as_str()]);
+        in_flight.inc();
+        deliver(self, claim).await;
+        in_flight.dec();
+        Ok(())
+    }
+
+    fn wake(&self) -> &Arc<Notify> {
+        &self.wake
+    }
+
+    fn looked(&self) {
+        let now = self.shared.clock.now();
+        self.shared.metrics.process.loop_success.of(Loop::Sender).set(now.secs_f64());
+        self.shared.progress.store(now.micros(), Ordering::Relaxed);
+        self.export(monotonic());
+    }
+}
+
+async fn deliver(lane: &NumberLane, claim: Claim) {
     let shared = &lane.shared;
     let in_hand = shared.unsettled.take(|| shared.journal.end());
     handle(lane, claim).await;
@@ -60,52 +118,83 @@ async fn handle(lane: &NumberLane, claim: Claim) {
     if let Err(wait) = shared.gate.pass(monotonic()) {
         return give_back(lane, &claim, wait).await;
     }
+    if ask(lane, &claim, nonce).await == Leave::Given {
+        failpoint::pass("write");
+        attempt(lane, &claim, prepared, nonce).await;
+    }
+}
+
+/// Whether the request may go out.
+#[derive(PartialEq, Eq)]
+enum Leave {
+    Given,
+    /// The claim is given back or closed already.
+    Denied,
+}
+
+/// Notes the intent here, asks the ledger for leave, and notes that the request is written.
+/// Whatever took too long on the way closes the intent instead: the store's picture of this
+/// attempt is too old by then.
+async fn ask(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> Leave {
+    let shared = &lane.shared;
     let intended = since_boot();
-    if !journal_intent(lane, &claim, nonce).await {
-        return give_back(lane, &claim, TROUBLE_PAUSE).await;
+    if !journal_intent(lane, claim, nonce).await {
+        give_back(lane, claim, TROUBLE_PAUSE).await;
+        return Leave::Denied;
     }
     let journalled = since_boot() - intended;
     failpoint::pass("intent");
-    let request = IntentRequest { id: claim.id.clone(), fence: claim.fence, nonce };
-    match shared.ledger.intent(&[request]).await.as_deref() {
-        Ok([IntentAnswer::Granted]) => shared.grants.note(&claim.id, nonce),
-        Ok([IntentAnswer::Refused(refusal)]) => {
-            shared.metrics.intents_refused.inc();
-            tracing::debug!(delivery.id = %claim.id, ?refusal, "delivery {} was not ours to send", claim.id);
-            let waiting = Refusal::State(State::Planned);
-            if [Refusal::Fence, waiting, Refusal::State(State::RetryWait)].contains(refusal) {
-                // Its lease ended in our hands: claims take longer than they last.
-                let lease = claim.header.policy.lease;
-                let cause = format_args!("a claim outlived its lease of {lease:?}");
-                own_trouble(lane, Trouble::StoreSlow, cause);
-            }
-            note(lane, &Entry::Result(aborted(lane, &claim, nonce))).await;
-            return;
-        }
-        answer => {
-            // It may have been granted without our hearing of it: close it by its nonce.
-            shared.metrics.ledger_errors.inc();
-            let cause = answer.err().map_or("no answer".to_owned(), ToString::to_string);
-            own_trouble(lane, Trouble::StoreRefuses, cause);
-            return abort(lane, &claim, nonce).await;
-        }
+    if !granted(lane, claim, nonce).await {
+        return Leave::Denied;
     }
     failpoint::pass("granted");
     let noted = note(lane, &Entry::Write { nonce }).await;
     let (took, limit) = (since_boot() - intended, shared.budget.limit());
     shared.budget.observe(took);
-    if !noted {
-        return abort(lane, &claim, nonce).await; // the gate knows
-    }
-    if took > limit {
+    if took > limit && noted {
         let slow = journalled > took / 2;
         let trouble = if slow { Trouble::JournalSlow } else { Trouble::StoreSlow };
         own_trouble(lane, trouble, format_args!("{took:?}, at most {limit:?}"));
-        return abort(lane, &claim, nonce).await;
+    }
+    if took > limit || !noted {
+        abort(lane, claim, nonce).await;
+        return Leave::Denied;
     }
     own_works(lane, |trouble| trouble != Trouble::Descriptors);
-    failpoint::pass("write");
-    attempt(lane, &claim, prepared, nonce).await
+    Leave::Given
+}
+
+/// Asks the ledger. False: refused, or not answered; the intent is closed then.
+async fn granted(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> bool {
+    let shared = &lane.shared;
+    let request = IntentRequest { id: claim.id.clone(), lease_token: claim.lease_token, nonce };
+    match shared.ledger.intent(&[request]).await.as_deref() {
+        Ok([IntentAnswer::Granted]) => {
+            shared.grants.note(&claim.id, nonce);
+            true
+        }
+        Ok([IntentAnswer::Refused(refusal)]) => {
+            shared.metrics.sending.intents_refused.inc();
+            tracing::debug!(delivery.id = %claim.id, ?refusal, "delivery {} was not ours to send", claim.id);
+            let waiting = Refusal::State(State::Planned);
+            if [Refusal::LeaseToken, waiting, Refusal::State(State::RetryWait)].contains(refusal) {
+                // Its lease ended in our hands: claims take longer than they last.
+                let lease = claim.header.policy.lease;
+                let cause = format_args!("a claim outlived its lease of {lease:?}");
+                own_trouble(lane, Trouble::StoreSlow, cause);
+            }
+            note(lane, &Entry::Result(aborted(lane, claim, nonce))).await;
+            false
+        }
+        answer => {
+            // It may have been granted without our hearing of it: close it by its nonce.
+            shared.metrics.process.ledger_errors.inc();
+            let cause = answer.err().map_or("no answer".to_owned(), ToString::to_string);
+            own_trouble(lane, Trouble::StoreRefuses, cause);
+            abort(lane, claim, nonce).await;
+            false
+        }
+    }
 }
 
 /// A delivery that can go: what the breakers ask about, and the bytes.
@@ -119,11 +208,11 @@ struct Prepared {
 /// notes, so that the next process knows which one it was. `None`: it cannot be read.
 async fn prepare(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> Option<Prepared> {
     let id = &claim.id;
-    if claim.suspicious {
+    if claim.worker_died {
         note(lane, &Entry::Handling { id: id.clone() }).await;
     }
     let prepared = build(lane, claim, nonce);
-    if claim.suspicious {
+    if claim.worker_died {
         note(lane, &Entry::Handled { id: id.clone() }).await;
     }
     match prepared {
@@ -153,7 +242,7 @@ async fn journal_intent(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> bool 
         id: claim.id.clone(),
         nonce,
         at: shared.store_now(),
-        boot: shared.journal.boot().to_owned(),
+        machine_boot: shared.journal.machine_boot().to_owned(),
     };
     let sync = if shared.options.ledger_forgets { Sync::Yes } else { Sync::No };
     append(lane, &entry, sync).await
@@ -175,10 +264,10 @@ async fn append(lane: &NumberLane, entry: &Entry, sync: Sync) -> bool {
 /// Closes the gate for a moment: the cause is ours, so no delivery pays for it. Said once,
 /// and once more with a count when it is over.
 fn own_trouble(lane: &NumberLane, trouble: Trouble, cause: impl Display) {
-    let (shared, reason) = (&lane.shared, trouble.as_str());
+    let (shared, reason) = (&lane.shared, trouble.blocked().as_str());
     if shared.gate.trouble(trouble, monotonic()) {
         for other in Trouble::ALL {
-            let blocked = shared.metrics.sending_blocked.with_label_values(&[other.as_str()]);
+            let blocked = shared.metrics.sending.blocked.of(other.blocked());
             blocked.set(i64::from(other == trouble));
         }
         tracing::error!(
@@ -192,8 +281,8 @@ fn own_trouble(lane: &NumberLane, trouble: Trouble, cause: impl Display) {
 fn own_works(lane: &NumberLane, past: impl Fn(Trouble) -> bool) {
     let shared = &lane.shared;
     if let Some((over, met)) = shared.gate.works(past) {
-        let reason = over.as_str();
-        shared.metrics.sending_blocked.with_label_values(&[reason]).set(0);
+        shared.metrics.sending.blocked.of(over.blocked()).set(0);
+        let reason = over.blocked().as_str();
         tracing::info!(reason, met, "sending goes on: {met} deliveries met that {}", over.said());
     }
 }
@@ -220,125 +309,6 @@ async fn permit(lane: &NumberLane, claim: &Claim, things: &[Thing]) -> Result<()
     }
 }
 
-async fn attempt(lane: &NumberLane, claim: &Claim, prepared: Prepared, nonce: Nonce) {
-    let shared = &lane.shared;
-    let dispatched_at = shared.store_now();
-    let started = monotonic();
-    let Prepared { call, things, body } = prepared;
-    let outcome = shared.transport.send(&lane.number, body).await;
-    failpoint::pass("answered");
-    match outcome {
-        Outcome::NotSent(why @ NotSent::Descriptors) => {
-            own_trouble(lane, Trouble::Descriptors, why.as_str());
-        }
-        _ => own_works(lane, |trouble| trouble == Trouble::Descriptors),
-    }
-    let outcome = unspent_if_stopped(lane, &things, outcome);
-    measure(lane, claim, &outcome, dispatched_at.millis_after(claim.due_at) / 1e3, started);
-
-    let words = match &outcome {
-        Outcome::Refused { words, .. } | Outcome::Ambiguous { words, .. } => words.clone(),
-        _ => String::new(),
-    };
-    let code = match &outcome {
-        Outcome::Refused { failure, .. } => failure.code,
-        Outcome::Ambiguous { code, .. } => code.unwrap_or(NO_CODE),
-        _ => NO_CODE,
-    };
-    let spent = Spent { attempts: claim.attempts_spent, defers: claim.defers_spent };
-    let decision = {
-        let now = shared.store_now();
-        shared.with_rng(|rng| decide(outcome, spent, now, &shared.options, rng))
-    };
-    react(lane, (&call, &things), &decision, Stopped { code, words: &words });
-    let Decision { http, accepted_at, retry_in, .. } = decision;
-    let dispatched_at = Some(dispatched_at).filter(|_| !matches!(http, Http::NotSent(_)));
-    let id = claim.id.clone();
-    let words = Some(words).filter(|words| !words.is_empty());
-    let result = AttemptResult { id, nonce, http, dispatched_at, accepted_at, retry_in, words };
-    settle(lane, result).await;
-}
-
-/// While a streak has stopped one of these, its probes are not paid for by recipients.
-fn unspent_if_stopped(lane: &NumberLane, things: &[Thing], outcome: Outcome) -> Outcome {
-    let Outcome::Refused { mut failure, retry_after, words } = outcome else { return outcome };
-    let stopped = |by_streak: &mut HashSet<Thing>| things.iter().any(|t| by_streak.contains(t));
-    let is_ours = failure.class == FailureClass::Rejected && failure.scope == Scope::Message;
-    if is_ours && lane.shared.with_by_streak(stopped) {
-        failure.class = FailureClass::Halted;
-    }
-    Outcome::Refused { failure, retry_after, words }
-}
-
-/// What the outcome means for the number, the template and the account.
-fn react(
-    lane: &NumberLane,
-    (call, things): (&TemplateCall, &[Thing]),
-    decision: &Decision,
-    stopped: Stopped<'_>,
-) {
-    let now = monotonic();
-    match decision.effect {
-        Effect::None => {}
-        Effect::Flows => lane.flows(things, now),
-        Effect::SlowDown => lane.throughput.cut(now),
-        Effect::Trip(Scope::Message) => {
-            // A probe of what a streak has stopped.
-            let by_streak = lane.shared.with_by_streak(|by_streak| {
-                things.iter().find(|thing| by_streak.contains(thing)).cloned()
-            });
-            if let Some(thing) = by_streak {
-                lane.trip_by_streak(thing, stopped, now);
-            }
-        }
-        Effect::Trip(scope) => lane.trip(scope, call, stopped, now),
-        Effect::Streak => {
-            let doubt = matches!(decision.http, Http::Ambiguous(_));
-            // Doubts come from what lies between: they speak of the way, not of the message.
-            let own = [Thing::Number(lane.number.clone())];
-            let share = if doubt { &own[..] } else { things };
-            let code = if doubt { DOUBTS } else { stopped.code };
-            let full = lane.shared.with_streaks(|streaks| streaks.refused(share, code));
-            if let Some(thing) = full {
-                lane.trip_by_streak(thing, stopped, now);
-            }
-        }
-    }
-}
-
-/// Doubts of any kind are counted as one.
-const DOUBTS: i32 = -2;
-
-fn measure(lane: &NumberLane, claim: &Claim, outcome: &Outcome, late: f64, started: Instant) {
-    use domain::FailureClass::{Halted, Rejected, Retryable, Throttled};
-    let metrics = &lane.shared.metrics;
-    let label = match outcome {
-        Outcome::Accepted { held: false, .. } => "accepted",
-        Outcome::Accepted { held: true, .. } => "held",
-        Outcome::Refused { failure, .. } => match failure.class {
-            Throttled => "throttled",
-            Retryable | Rejected => "refused",
-            Halted => "halted",
-        },
-        Outcome::Ambiguous { .. } => "ambiguous",
-        Outcome::NotSent(_) => "not_sent",
-    };
-    metrics.attempts.with_label_values(&[label]).inc();
-    let took = (monotonic() - started).as_secs_f64();
-    metrics.attempt_duration.with_label_values(&[label]).observe(took);
-    if claim.attempts_spent + claim.defers_spent == 0 {
-        metrics.lateness.observe(late);
-    }
-    match outcome {
-        Outcome::Refused { failure, words, .. } => {
-            let meaning = cloud_api::error_codes::meaning(failure.code);
-            tracing::debug!(delivery.id = %claim.id, code = failure.code, "delivery {} refused: code {}, {meaning}: {words}", claim.id, failure.code);
-        }
-        Outcome::NotSent(why) => lane.shared.unsent.note(*why, monotonic()),
-        _ => {}
-    }
-}
-
 /// Closes an intent that was not used.
 async fn abort(lane: &NumberLane, claim: &Claim, nonce: Nonce) {
     settle(lane, aborted(lane, claim, nonce)).await;
@@ -359,9 +329,9 @@ fn aborted(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> AttemptResult {
 
 /// A claim that cannot be given back waits for its lease to end.
 async fn give_back(lane: &NumberLane, claim: &Claim, wait: Duration) {
-    let release = Release { id: claim.id.clone(), fence: claim.fence, wait };
+    let release = Release { id: claim.id.clone(), lease_token: claim.lease_token, wait };
     if let Err(error) = lane.shared.ledger.release(&[release]).await {
-        lane.shared.metrics.ledger_errors.inc();
+        lane.shared.metrics.process.ledger_errors.inc();
         tracing::warn!(delivery.id = %claim.id, error = %error, "delivery {} waits for its lease to end: {error}", claim.id);
     }
 }
@@ -387,7 +357,7 @@ async fn record(lane: &NumberLane, result: AttemptResult) {
                 return;
             }
             Err(error) => {
-                lane.shared.metrics.ledger_errors.inc();
+                lane.shared.metrics.process.ledger_errors.inc();
                 let id = &results[0].id;
                 tracing::warn!(delivery.id = %id, error = %error, "result of {id} is not recorded yet: {error}");
                 tokio::time::sleep(pause).await;

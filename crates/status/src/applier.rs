@@ -26,6 +26,7 @@ use ledger::api::apply_all;
 use ledger::{Applied, Ledger, LedgerError, WebhookFact, store_mark};
 use rand::rngs::StdRng;
 use telemetry::Metrics;
+use telemetry::labels::{Loop, Pair, StatusKind, Verdict};
 use tokio_util::sync::CancellationToken;
 
 use crate::applier::place::Place;
@@ -53,7 +54,7 @@ pub enum ReplayError {
 pub struct Replayed {
     pub facts: usize,
     /// Runs of facts about deliveries that the ledger does not hold.
-    pub strangers: BTreeSet<RunId>,
+    pub unmatched: BTreeSet<RunId>,
 }
 
 pub struct Applier {
@@ -78,7 +79,7 @@ pub struct Applier {
 struct Told {
     facts: usize,
     /// Facts whose delivery is not in the ledger.
-    strangers: Vec<WebhookFact>,
+    unmatched: Vec<WebhookFact>,
     /// Runs of attempts that the ledger did not know.
     forgotten: BTreeSet<RunId>,
 }
@@ -94,7 +95,7 @@ enum Round {
 /// A fact with the label it is counted under, and what a failure said.
 struct Labelled {
     fact: WebhookFact,
-    status: &'static str,
+    status: StatusKind,
     failure: Option<(Failure, String)>,
 }
 
@@ -119,7 +120,7 @@ impl Applier {
     /// Gives the ledger the STOPs that this host's disk knows.
     pub async fn remember(&self) {
         if let Err(error) = self.opt_outs.remember(self.ledger.as_ref()).await {
-            self.metrics.ledger_errors.inc();
+            self.metrics.process.ledger_errors.inc();
             tracing::warn!(error = %error, "kept STOPs are not in the ledger yet: {error}");
         }
     }
@@ -152,7 +153,7 @@ impl Applier {
                 Round::Halted => STORE_PAUSE,
             };
             if pause != STORE_PAUSE {
-                self.metrics.loop_success.with_label_values(&["applier"]).set(now.secs_f64());
+                self.metrics.process.loop_success.of(Loop::Applier).set(now.secs_f64());
             }
             if pause.is_zero() {
                 continue;
@@ -188,7 +189,7 @@ impl Applier {
                 self.read(record, &mut batch, None);
             }
             let told = self.apply_batch(batch).await?;
-            replayed.strangers.extend(told.strangers.into_iter().map(|fact| fact.id.run));
+            replayed.unmatched.extend(told.unmatched.into_iter().map(|fact| fact.id.run));
             replayed.facts += told.facts;
         }
     }
@@ -214,7 +215,7 @@ impl Applier {
         if let Ok(now) = self.ledger.now().await {
             let ahead = now.micros() - self.clock.now().micros();
             self.ahead.store(ahead, Ordering::Relaxed);
-            self.metrics.clock_offset.set(ahead as f64 / 1e6);
+            self.metrics.sending.clock_offset.set(ahead as f64 / 1e6);
         }
     }
 
@@ -231,33 +232,33 @@ impl Applier {
             self.read(record, &mut batch, Some(&*source));
         }
         let reports = batch.facts.len();
-        let strangers = match self.apply_batch(batch).await {
+        let unmatched = match self.apply_batch(batch).await {
             Ok(told) => {
                 self.doubt(&told.forgotten).await;
-                told.strangers
+                told.unmatched
             }
             Err(error) => {
-                self.metrics.ledger_errors.inc();
+                self.metrics.process.ledger_errors.inc();
                 tracing::warn!(error = %error, "{reports} status reports wait in the inbox: {error}");
                 source.rewind(before);
                 return Ok(Round::Halted);
             }
         };
-        self.park(source, strangers);
+        self.park(source, unmatched);
         source.applied()?;
         Ok(Round::Applied)
     }
 
     /// Keeps facts about deliveries that the ledger does not know: it may be restored.
-    fn park(&self, source: &mut dyn Source, strangers: Vec<WebhookFact>) {
-        if strangers.is_empty() {
+    fn park(&self, source: &mut dyn Source, unmatched: Vec<WebhookFact>) {
+        if unmatched.is_empty() {
             return;
         }
         let until = self.clock.now() + PARKED_FOR;
         let mut parked = source.parked();
         let name = |fact: &WebhookFact| serde_json::to_string(fact).unwrap_or_default();
         let mut held: HashSet<String> = parked.iter().map(|held| name(&held.fact)).collect();
-        for fact in strangers {
+        for fact in unmatched {
             if !held.insert(name(&fact)) {
                 continue;
             }
@@ -269,7 +270,7 @@ impl Applier {
             }
             parked.push(Parked { until, fact });
         }
-        self.metrics.parked.set(parked.len() as f64);
+        self.metrics.news.parked.set(parked.len() as f64);
         source.park(&parked);
     }
 
@@ -281,11 +282,12 @@ impl Applier {
         }
         let facts: Vec<WebhookFact> = parked.iter().map(|held| held.fact.clone()).collect();
         let Ok(verdicts) = apply_all(self.ledger.as_ref(), &facts).await else { return };
-        let waits =
-            |(held, verdict): &(Parked, Applied)| *verdict == Applied::Unknown && held.until > now;
+        let waits = |(held, verdict): &(Parked, Applied)| {
+            *verdict == Applied::NoDelivery && held.until > now
+        };
         let kept: Vec<Parked> =
             parked.into_iter().zip(verdicts).filter(waits).map(|(held, _)| held).collect();
-        self.metrics.parked.set(kept.len() as f64);
+        self.metrics.news.parked.set(kept.len() as f64);
         if kept.len() < facts.len() {
             source.park(&kept);
         }
@@ -297,7 +299,10 @@ impl Applier {
         let Batch { mut facts, unnamed, stops, general } = batch;
         let now = self.by_the_store(self.clock.now());
         self.opt_outs.honour(self.ledger.as_ref(), &stops).await?;
-        self.metrics.opt_outs.inc_by(stops.iter().filter(|heard| heard.is_stop()).count() as u64);
+        self.metrics
+            .news
+            .opt_outs
+            .inc_by(stops.iter().filter(|heard| heard.is_stop()).count() as u64);
         halted::stop_general(self, &general, now).await?;
         facts.extend(self.matched(unnamed, now).await?);
         let mut told = self.apply(&facts, now).await?;
@@ -325,8 +330,8 @@ impl Applier {
                     facts.push(labelled);
                 }
                 None => {
-                    let labels = [labelled.status, "unmatched"];
-                    self.metrics.status_reports.with_label_values(&labels).inc();
+                    let labels = Pair(labelled.status, Verdict::Unmatched);
+                    self.metrics.news.status_reports.of(labels).inc();
                 }
             }
         }
@@ -358,18 +363,18 @@ impl Applier {
         for (labelled, verdict) in facts.iter().zip(verdicts) {
             let id = &labelled.fact.id;
             let name = match verdict {
-                Applied::Changed { .. } => "changed",
-                Applied::Noted => "noted",
-                Applied::Stale => "stale",
-                Applied::Foreign => "foreign",
+                Applied::Changed { .. } => Verdict::Changed,
+                Applied::Noted => Verdict::Noted,
+                Applied::Stale => Verdict::Stale,
+                Applied::Foreign => Verdict::Foreign,
                 Applied::Forgotten => {
                     told.forgotten.insert(id.run.clone());
                     tracing::error!(delivery.id = %id, "the store has forgotten an attempt of {id} that this installation made: was it restored or emptied? the status is merged");
-                    "forgotten"
+                    Verdict::Forgotten
                 }
-                Applied::Unknown => {
-                    told.strangers.push(labelled.fact.clone());
-                    "unknown"
+                Applied::NoDelivery => {
+                    told.unmatched.push(labelled.fact.clone());
+                    Verdict::NoDelivery
                 }
             };
             let is_news =
@@ -377,7 +382,7 @@ impl Applier {
             if let Some((failure, words)) = labelled.failure.as_ref().filter(|_| is_news) {
                 halted::stop_named(self, &labelled.fact, *failure, words, now).await?;
             }
-            self.metrics.status_reports.with_label_values(&[labelled.status, name]).inc();
+            self.metrics.news.status_reports.of(Pair(labelled.status, name)).inc();
         }
         Ok(told)
     }

@@ -54,15 +54,15 @@ pub async fn merge(
     let ledger = applier.ledger.as_ref();
     members::join(ledger, member, ledger.now().await?).await?;
     let Some(job) = recoverer.due(ledger).await? else { return Ok(None) };
-    let mut strangers = BTreeSet::new();
+    let mut unmatched = BTreeSet::new();
     if let Some(runs) = &job.merge {
         let since = begin(ledger, runs).await?;
         let replayed = applier.replay(source, since).await?;
         let facts = replayed.facts;
-        strangers = replayed.strangers;
+        unmatched = replayed.unmatched;
         tracing::info!("{facts} status reports are merged into the store's new incarnation");
     }
-    Ok(Some(recoverer.merged(ledger, &job, &strangers).await?))
+    Ok(Some(recoverer.merged(ledger, &job, &unmatched).await?))
 }
 
 /// Nothing about these runs was received before, give or take the hosts' clocks.

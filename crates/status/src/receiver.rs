@@ -23,6 +23,7 @@ use domain::Clock;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use telemetry::Metrics;
+use telemetry::labels::WebhookResult;
 use tokio::sync::Semaphore;
 
 use crate::inbox::Inbox;
@@ -130,9 +131,9 @@ fn sender(parts: &Parts, trusted: &[IpAddr]) -> Option<IpAddr> {
 async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> StatusCode {
     let received_at = receiver.clock.now();
     let (parts, body) = request.into_parts();
-    let count = |result: &str| receiver.metrics.webhooks.with_label_values(&[result]).inc();
+    let count = |result| receiver.metrics.news.webhooks.of(result).inc();
     let refuse = |why: &dyn std::fmt::Display| {
-        count("bad_signature");
+        count(WebhookResult::BadSignature);
         receiver.refusals.note(sender(&parts, &receiver.trusted_proxies), why);
         StatusCode::UNAUTHORIZED
     };
@@ -145,22 +146,22 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Sta
         parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let length: usize = length.unwrap_or(BODY_BYTES_MAX);
     if length > BODY_BYTES_MAX {
-        count("too_large");
+        count(WebhookResult::TooLarge);
         return StatusCode::PAYLOAD_TOO_LARGE;
     }
     let bytes = u32::try_from(length.max(1)).unwrap_or(u32::MAX);
     let Ok(_room) = receiver.room.try_acquire_many(bytes) else {
-        count("busy");
+        count(WebhookResult::Busy);
         return StatusCode::SERVICE_UNAVAILABLE;
     };
     let body = match tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, BODY_BYTES_MAX)).await {
         Ok(Ok(body)) => body,
         Ok(Err(_)) => {
-            count("too_large");
+            count(WebhookResult::TooLarge);
             return StatusCode::PAYLOAD_TOO_LARGE;
         }
         Err(_) => {
-            count("too_slow");
+            count(WebhookResult::TooSlow);
             return StatusCode::REQUEST_TIMEOUT;
         }
     };
@@ -169,11 +170,11 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Sta
     }
     match receiver.inbox.append(received_at, body).await {
         Ok(()) => {
-            count("stored");
+            count(WebhookResult::Stored);
             StatusCode::OK
         }
         Err(error) => {
-            count("inbox_failed");
+            count(WebhookResult::InboxFailed);
             receiver.refusals.note(None, &format!("not stored, Meta will repeat it: {error}"));
             StatusCode::SERVICE_UNAVAILABLE
         }

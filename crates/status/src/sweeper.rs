@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use domain::{Clock, State, StepWatch};
 use ledger::{Ledger, LedgerError, Phase, Run, lanes};
+use telemetry::labels::Loop;
 use telemetry::{Fault, Metrics};
 use tokio_util::sync::CancellationToken;
 
@@ -30,10 +31,10 @@ impl Sweeper {
                         tracing::info!("sweeps work again; {met} had failed");
                     }
                     let now = self.clock.now().secs_f64();
-                    self.metrics.loop_success.with_label_values(&["sweeper"]).set(now);
+                    self.metrics.process.loop_success.of(Loop::Sweeper).set(now);
                 }
                 Err(error) => {
-                    self.metrics.ledger_errors.inc();
+                    self.metrics.process.ledger_errors.inc();
                     if fault.met(&error.to_string()) {
                         tracing::warn!(error = %error, "sweep: {error}");
                     }
@@ -86,7 +87,7 @@ impl Sweeper {
         let Some(until) = header.catch_up_until else { return Ok(None) };
         let now = self.ledger.now().await?;
         let over = run.phase == Phase::Open && now >= header.stop_at;
-        if !over || run.until.is_some() || now >= until || until <= header.stop_at {
+        if !over || run.reopened_until.is_some() || now >= until || until <= header.stop_at {
             return Ok(None);
         }
         let waiting = self.ledger.counts(id).await?.sum(State::is_waiting);
@@ -106,7 +107,7 @@ impl Sweeper {
                 tracing::warn!(run = %id, "run {id}: {} attempts have no outcome and count as ambiguous", swept.intents_lost);
             }
             if swept.written_off > 0 {
-                self.metrics.written_off.inc_by(u64::from(swept.written_off));
+                self.metrics.sending.written_off.inc_by(u64::from(swept.written_off));
                 tracing::warn!(run = %id, "run {id}: {} attempts without an answer show every sign of not having gone and may be sent again", swept.written_off);
             }
             if !swept.more {

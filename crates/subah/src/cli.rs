@@ -15,8 +15,6 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use scheduler::intake::Country;
 
-use crate::files::Guard;
-
 /// Gets every recipient's WhatsApp message out at 06:00 and proves it by 06:05.
 ///
 /// Start with `subah demo`: it needs nothing. Then `subah init DIR`.
@@ -294,6 +292,15 @@ pub struct ImportArgs {
     /// Sheet of a spreadsheet [default: the only one that is not empty]
     #[arg(long, value_name = "NAME")]
     pub sheet: Option<String>,
+}
+
+/// What must hold before a smaller file replaces a larger one.
+#[derive(Clone, Copy, Debug)]
+pub struct Guard {
+    /// Share of the rows that may go without being asked about, 0 to 1.
+    pub shrink_max: f64,
+    pub yes: bool,
+    pub dry_run: bool,
 }
 
 impl ImportArgs {

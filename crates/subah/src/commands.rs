@@ -38,9 +38,6 @@ use crate::exit::{Answer, WrongUse};
 use crate::files::{self, Files};
 use crate::{output, rehearsal, store, wire};
 
-pub use amend::who;
-pub use backup::RESTORED;
-
 /// What files of recipients and content may look like.
 const FORMATS: &str = include_str!("../../../deploy/formats.md");
 

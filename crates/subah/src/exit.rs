@@ -81,7 +81,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS; // the reader has what it wanted
     }
     // A standard error that is closed must not turn an answer into a panic.
-    let lines: Vec<String> = format!("{error:#}").lines().map(crate::output::shown).collect();
+    let lines: Vec<String> = format!("{error:#}").lines().map(crate::terminal::shown).collect();
     let _ = writeln!(std::io::stderr(), "subah: {}", lines.join("\n"));
     let code = if CTRL_C.load(Ordering::Relaxed) { INTERRUPTED } else { code(error) };
     ExitCode::from(code)

@@ -7,7 +7,7 @@ mod replace;
 
 pub use findings::judge;
 pub use media_desk::MediaDesk;
-pub use replace::{Draft, Guard, each_line, undo};
+pub use replace::{Draft, each_line, undo};
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read};

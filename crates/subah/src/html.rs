@@ -2,29 +2,19 @@
 
 use status::Report;
 
+const STYLE: &str = "\
+body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}
+h1{font-size:1.4rem} h2{font-size:1rem;margin:1.6rem 0 .4rem;color:#555}
+.verdict{padding:1rem;border-radius:.5rem;color:#fff;font-size:1.2rem}
+.met{background:#1a7f37} .missed{background:#b42318}
+table{border-collapse:collapse;width:100%} td{padding:.15rem .4rem} td.n{text-align:right;width:5rem}
+td.b{width:55%} .bar{background:#4a7ebb;height:.8rem;border-radius:.2rem}
+";
+
 /// The whole page.
 pub fn page(report: &Report) -> String {
     let (class, verdict) = if report.sla.met { ("met", "met") } else { ("missed", "missed") };
-    let states: Vec<(String, u64)> =
-        report.states.iter().filter(|(_, n)| *n > 0).map(|(s, n)| (s.to_string(), *n)).collect();
-    let misses: Vec<(String, u64)> =
-        report.misses.iter().map(|m| (m.cause.clone(), m.count)).collect();
-    let numbers: Vec<(String, u64)> =
-        report.numbers.iter().map(|n| (n.id.clone(), n.accepted)).collect();
-    let a = &report.attempts;
-    let attempts = vec![
-        ("accepted".to_owned(), a.accepted),
-        ("refused".to_owned(), a.refused),
-        ("ambiguous".to_owned(), a.ambiguous),
-        ("not sent".to_owned(), a.not_sent),
-    ];
-    let by = &report.by_deadline;
-    let ladder = vec![
-        ("accepted".to_owned(), by.accepted),
-        ("sent".to_owned(), by.sent),
-        ("delivered".to_owned(), by.delivered),
-    ];
-    let l = &report.lateness_ms;
+    let (by, l) = (&report.by_deadline, &report.lateness_ms);
     let oracle = report.oracle.map_or(String::new(), |o| {
         format!(
             "<p>The far side saw {} requests and took {} for {} deliveries: \
@@ -36,24 +26,13 @@ pub fn page(report: &Report) -> String {
         r#"<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{run}</title><style>
-body{{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}}
-h1{{font-size:1.4rem}} h2{{font-size:1rem;margin:1.6rem 0 .4rem;color:#555}}
-.verdict{{padding:1rem;border-radius:.5rem;color:#fff;font-size:1.2rem}}
-.met{{background:#1a7f37}} .missed{{background:#b42318}}
-table{{border-collapse:collapse;width:100%}} td{{padding:.15rem .4rem}} td.n{{text-align:right;width:5rem}}
-td.b{{width:55%}} .bar{{background:#4a7ebb;height:.8rem;border-radius:.2rem}}
-</style></head><body>
+{STYLE}</style></head><body>
 <h1>{run}</h1>
 <p class="verdict {class}">SLA {verdict}: {delivered} of {denominator} delivered by the deadline, {percent:.2} %</p>
 <p>{engine}; planned {planned}. Opens {opens}, target {target}, closes {closes}, deadline {deadline}.
 Lateness of dispatch: p50 {p50} ms, p99 {p99} ms, max {max} ms, {early} early.</p>
 {oracle}
-<h2>By the deadline</h2>{ladder}
-<h2>States now</h2>{states}
-<h2>Why it was missed</h2>{misses}
-<h2>Attempts</h2>{attempts}
-<h2>Accepted by number</h2>{numbers}
-</body></html>
+{tables}</body></html>
 "#,
         run = escape(&report.run),
         delivered = by.delivered,
@@ -69,12 +48,38 @@ Lateness of dispatch: p50 {p50} ms, p99 {p99} ms, max {max} ms, {early} early.</
         p99 = l.p99,
         max = l.max,
         early = l.early,
-        ladder = bars(&ladder, report.planned),
-        states = bars(&states, report.planned),
-        misses = bars(&misses, report.sla.denominator - by.delivered),
-        attempts = bars(&attempts, a.total),
-        numbers = bars(&numbers, report.planned),
+        tables = tables(report),
     )
+}
+
+fn tables(report: &Report) -> String {
+    let named = |name: &str, n: u64| (name.to_owned(), n);
+    let (a, by) = (&report.attempts, &report.by_deadline);
+    let ladder = vec![
+        named("accepted", by.accepted),
+        named("sent", by.sent),
+        named("delivered", by.delivered),
+    ];
+    let attempts = vec![
+        named("accepted", a.accepted),
+        named("refused", a.refused),
+        named("ambiguous", a.ambiguous),
+        named("not sent", a.not_sent),
+    ];
+    let states = report.states.iter().filter(|(_, n)| *n > 0).map(|(s, n)| (s.to_string(), *n));
+    let misses = report.misses.iter().map(|miss| named(&miss.cause, miss.count));
+    let numbers = report.numbers.iter().map(|number| named(&number.id, number.accepted));
+    let tables = [
+        ("By the deadline", ladder, report.planned),
+        ("States now", states.collect(), report.planned),
+        ("Why it was missed", misses.collect(), report.sla.denominator - by.delivered),
+        ("Attempts", attempts, a.total),
+        ("Accepted by number", numbers.collect(), report.planned),
+    ];
+    let table = |(head, rows, whole): &(&str, Vec<(String, u64)>, u64)| {
+        format!("<h2>{head}</h2>{}\n", bars(rows, *whole))
+    };
+    tables.iter().map(table).collect()
 }
 
 /// A table with a bar for each row, as long as its share of `whole`.

@@ -18,6 +18,7 @@ mod rehearsal;
 mod sampler;
 mod store;
 mod supervise;
+mod terminal;
 mod token;
 mod wire;
 

@@ -14,6 +14,7 @@ use status::sla::Verdict;
 
 use crate::cli::Format;
 use crate::config::Config;
+use crate::terminal::{inert, shown};
 
 /// Whether only answers are wanted.
 static QUIET: AtomicBool = AtomicBool::new(false);
@@ -64,29 +65,10 @@ pub fn rows(format: Format, columns: &[&str], rows: &[Vec<String>]) -> Result<()
     Ok(())
 }
 
-/// A text that a spreadsheet will not run as a formula.
-pub fn inert(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t']) { format!("'{text}") } else { text.to_owned() }
-}
-
 /// A cell that a terminal can be shown: white space stays as it is.
 fn unescaped(text: &str) -> String {
     let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
     if text.contains(steers) { text.replace(steers, "") } else { text.to_owned() }
-}
-
-/// A text as a terminal may show it: signs that steer it or turn its direction stand as
-/// their codes.
-pub fn shown(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if !text.contains(steers) {
-        return text.to_owned();
-    }
-    let shown = |c: char| if steers(c) { c.escape_unicode().to_string() } else { c.to_string() };
-    text.chars().map(shown).collect()
 }
 
 /// Who looked at numbers in full is on record: in a file of the state folder, and in the
@@ -108,7 +90,7 @@ pub fn audit(config: &Config, reveal: bool, what: &str) -> Result<()> {
 /// # Errors
 /// When it cannot be written.
 pub fn record(config: &Config, kind: &str, what: &str) -> Result<String> {
-    let user = crate::commands::who();
+    let user = crate::owner::who();
     let at = SystemClock.now().rfc3339(config.daily.window.zone);
     let line = serde_json::json!({"at": at, "user": user, kind: what});
     let path = config.state_dir.join("audit.ndjson");
@@ -159,6 +141,11 @@ pub fn report_text(report: &Report, verdict: &Verdict) -> String {
         clock(&report.window.closes),
         clock(&report.window.deadline)
     ));
+    how_it_went(report, &mut line);
+    text
+}
+
+fn how_it_went(report: &Report, line: &mut impl FnMut(String)) {
     let by = &report.by_deadline;
     line(format!(
         "By deadline   {} accepted, {} sent, {} delivered",
@@ -204,7 +191,6 @@ pub fn report_text(report: &Report, verdict: &Verdict) -> String {
             o.requests, o.accepted, o.distinct_deliveries, o.duplicates, o.lost
         ));
     }
-    text
 }
 
 /// The time of day in an RFC 3339 text.

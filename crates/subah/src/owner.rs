@@ -139,3 +139,10 @@ fn passwd() -> Vec<(String, u32, u32)> {
     };
     text.lines().filter_map(user).collect()
 }
+
+/// Who is at the keyboard, as far as the system tells.
+pub fn who() -> String {
+    let name = |key| std::env::var(key).ok().filter(|name| !name.is_empty());
+    let uid = || format!("uid {}", rustix::process::getuid().as_raw());
+    name("SUDO_USER").or_else(|| name("USER")).unwrap_or_else(uid)
+}

@@ -75,25 +75,7 @@ pub async fn rehearse(
     plan(&config, &parts, &snapshot, &run, window).await?;
 
     let parts = Arc::new(parts);
-    let loops = Loops::start(&parts, Some(receiver));
-    let mut hindrance = None;
-    let stopped = async {
-        tokio::select! {
-            () = interrupted() => {}
-            error = hindered(&parts) => hindrance = Some(error),
-        }
-    };
-    let ended = follow(&parts, &run, Until::Closed, stopped).await;
-    if ended == Ended::Over {
-        drain(&simulator).await;
-    }
-    loops.stop().await; // the applier reads the inbox to its end first
-    if let Some(error) = hindrance {
-        return Err(error);
-    }
-    if ended == Ended::Interrupted {
-        bail!("interrupted before the window closed");
-    }
+    hold_morning(&parts, &run, receiver, &simulator).await?;
     let mut report = report(parts.ledger.as_ref(), &run).await?;
     report.seed = Some(args.seed);
     report.oracle = Some(compare(parts.ledger.as_ref(), &run, &simulator).await?);
@@ -102,6 +84,35 @@ pub async fn rehearse(
         forget(&config.store).await?;
     }
     Ok(Answer::from_bool(report.sla.met))
+}
+
+/// From the window's opening until every status of it is applied.
+async fn hold_morning(
+    parts: &Arc<Parts>,
+    run: &RunId,
+    receiver: TcpListener,
+    simulator: &Simulator,
+) -> Result<()> {
+    let loops = Loops::start(parts, Some(receiver));
+    let mut hindrance = None;
+    let stopped = async {
+        tokio::select! {
+            () = interrupted() => {}
+            error = hindered(parts) => hindrance = Some(error),
+        }
+    };
+    let ended = follow(parts, run, Until::Closed, stopped).await;
+    if ended == Ended::Over {
+        drain(simulator).await;
+    }
+    loops.stop().await; // the applier reads the inbox to its end first
+    if let Some(error) = hindrance {
+        return Err(error);
+    }
+    if ended == Ended::Interrupted {
+        bail!("interrupted before the window closed");
+    }
+    Ok(())
 }
 
 /// The folder asked for, or a temporary one that stays: the report is in it.

@@ -9,6 +9,7 @@ use domain::campaign::CampaignId;
 use domain::{Clock, RunId, State, Timestamp};
 use ledger::{Counts, Ledger, LedgerError, Phase, Run, lanes, maybe_recoverable_since};
 use status::inbox::Inbox;
+use telemetry::labels::Loop;
 use telemetry::{Fault, Metrics};
 use tokio_util::sync::CancellationToken;
 
@@ -45,8 +46,8 @@ impl Sampler {
         loop {
             if let Some((bytes, max)) = self.inbox.as_ref().map(Inbox::fill) {
                 let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-                self.metrics.inbox_bytes.set(gauge(bytes));
-                self.metrics.inbox_bytes_max.set(gauge(max));
+                self.metrics.news.inbox_bytes.set(gauge(bytes));
+                self.metrics.news.inbox_bytes_max.set(gauge(max));
             }
             match self.sample(&mut seen).await {
                 Ok(()) => {
@@ -54,10 +55,10 @@ impl Sampler {
                         tracing::info!("metrics follow the ledger again; {met} reads had failed");
                     }
                     let now = self.clock.now().secs_f64();
-                    self.metrics.loop_success.with_label_values(&["sampler"]).set(now);
+                    self.metrics.process.loop_success.of(Loop::Sampler).set(now);
                 }
                 Err(error) => {
-                    self.metrics.ledger_errors.inc();
+                    self.metrics.process.ledger_errors.inc();
                     if fault.met(&error.to_string()) {
                         tracing::warn!(error = %error, "metrics are not read from the ledger: {error}");
                     }
@@ -91,15 +92,15 @@ impl Sampler {
         let labels = [self.campaign.as_str()];
         let m = &self.metrics;
         let header = &run.header;
-        m.run_scheduled.with_label_values(&labels).set(header.window.opens.secs_f64());
-        m.run_deadline.with_label_values(&labels).set(header.window.deadline.secs_f64());
-        m.run_sla_target.with_label_values(&labels).set(header.target_ratio);
-        m.run_recipients.with_label_values(&labels).set(i64::from(run.cursor));
+        m.runs.scheduled.with_label_values(&labels).set(header.window.opens.secs_f64());
+        m.runs.deadline.with_label_values(&labels).set(header.window.deadline.secs_f64());
+        m.runs.sla_target.with_label_values(&labels).set(header.target_ratio);
+        m.runs.recipients.with_label_values(&labels).set(i64::from(run.cursor));
         let counts = self.ledger.counts(&header.id).await?;
         let started = self.started(run, &counts).await?;
-        m.run_start.with_label_values(&labels).set(started.map_or(0.0, |at| at.secs_f64()));
+        m.runs.start.with_label_values(&labels).set(started.map_or(0.0, |at| at.secs_f64()));
         for state in State::ALL {
-            let gauge = m.run_deliveries.with_label_values(&[labels[0], state.as_str()]);
+            let gauge = m.runs.deliveries.with_label_values(&[labels[0], state.as_str()]);
             gauge.set(i64::try_from(counts.get(state)).unwrap_or(i64::MAX));
         }
         self.silence(run, &counts, &mut seen.silent_since);
@@ -126,16 +127,16 @@ impl Sampler {
         let now = self.clock.now();
         if taken < SILENT_FROM || spoken.iter().sum::<u64>() > 0 {
             *since = None;
-            self.metrics.statuses_silent.set(0);
+            self.metrics.news.statuses_silent.set(0);
             return;
         }
         let begun = *since.get_or_insert(now);
         let silent = now.since(begun) >= SILENT_FOR;
-        if silent && self.metrics.statuses_silent.get() == 0 {
+        if silent && self.metrics.news.statuses_silent.get() == 0 {
             let id = &run.header.id;
             tracing::error!(run = %id, "run {id}: {taken} messages are accepted and no status has come for a minute: is the app subscribed to the account, and does the webhook's address reach this receiver? `subah check` asks");
         }
-        self.metrics.statuses_silent.set(i64::from(silent));
+        self.metrics.news.statuses_silent.set(i64::from(silent));
     }
 
     async fn arrived(
@@ -147,7 +148,7 @@ impl Sampler {
         let now = self.clock.now();
         let deadline = run.header.window.deadline;
         let gauge =
-            self.metrics.run_delivered_by_deadline.with_label_values(&[self.campaign.as_str()]);
+            self.metrics.runs.delivered_by_deadline.with_label_values(&[self.campaign.as_str()]);
         if now <= deadline {
             let arrived = counts.get(State::Delivered) + counts.get(State::Read);
             gauge.set(i64::try_from(arrived).unwrap_or(i64::MAX));
@@ -174,7 +175,7 @@ impl Sampler {
         let recount = self.ledger.recount(id).await?;
         if self.ledger.counts(id).await? == before {
             let differ = State::ALL.iter().filter(|s| recount.get(**s) != before.get(**s));
-            self.metrics.ledger_count_mismatch.set(differ.count() as i64);
+            self.metrics.process.ledger_count_mismatch.set(differ.count() as i64);
         }
         Ok(())
     }

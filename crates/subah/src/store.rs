@@ -1,5 +1,6 @@
 //! Opens the ledger that the configuration names.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -10,12 +11,15 @@ use ledger::{Ledger, Redis, Sqlite};
 use crate::config::{Config, Store};
 use crate::exit::Unavailable;
 
+/// Lies in the state folder while a restore is under way, and says what it found.
+pub const RESTORING: &str = "restoring";
+
 /// Whether there can be anything in it: an embedded ledger that was never opened is no file.
 /// One whose folder is missing is not new, but lost, or wrongly named: opening it says so.
 pub fn exists(config: &Config) -> bool {
     match &config.store {
         Store::Sqlite { path } => {
-            let folder = path.parent().is_none_or(std::path::Path::exists);
+            let folder = path.parent().is_none_or(Path::exists);
             path.exists() || (!folder && config.state_dir.exists())
         }
         Store::Redis { .. } => true,
@@ -29,6 +33,7 @@ pub async fn open(config: &Config) -> Result<Arc<dyn Ledger>> {
         .map_err(|e| Unavailable(format!("make the state folder {}: {e}", dir.display())))?;
     match &config.store {
         Store::Sqlite { path } => {
+            refuse_half_of_a_backup(dir, path)?;
             let ledger = Sqlite::open(path, Arc::new(SystemClock))
                 .with_context(|| format!("open {}", path.display()))?;
             Ok(Arc::new(ledger))
@@ -47,4 +52,18 @@ pub async fn open(config: &Config) -> Result<Arc<dyn Ledger>> {
             Ok(Arc::new(ledger))
         }
     }
+}
+
+/// The ledger comes last: without it an interrupted restore has to go on before a new one is
+/// made here.
+fn refuse_half_of_a_backup(state_dir: &Path, ledger: &Path) -> Result<()> {
+    let marker = state_dir.join(RESTORING);
+    if !marker.exists() {
+        return Ok(());
+    }
+    if !ledger.exists() {
+        let words = "a restore was interrupted here: give the same `subah restore … --yes` again before anything else";
+        return Err(Unavailable(words.to_owned()).into());
+    }
+    std::fs::remove_file(&marker).with_context(|| format!("remove {}", marker.display()))
 }

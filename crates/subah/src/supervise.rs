@@ -2,7 +2,7 @@
 //!
 //! Each long-running loop of a process runs in a task of its own under a name. One that
 //! panics or ends without being asked to is logged with its cause and counted, and then
-//! started again with a growing pause, or the process ends in order, as [`Loop::on_end`] says.
+//! started again with a growing pause, or the process ends in order, as [`on_end`] says.
 //! `/healthz` and the watchdog know which ones are down.
 
 use std::any::Any;
@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use telemetry::Metrics;
+use telemetry::labels::Label;
+pub use telemetry::labels::Loop;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -30,79 +32,32 @@ const DOWN_MAX: Duration = Duration::from_secs(60);
 
 /// What is done when a loop ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnEnd {
+enum OnEnd {
     Restart,
     /// The process ends in order, and systemd starts another.
     Stop,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loop {
-    Sender,
-    Receiver,
-    Applier,
-    Merger,
-    Sweeper,
-    Scheduler,
-    Sampler,
-    TokenKeeper,
-    Watch,
-    Watchdog,
-    Retention,
+/// Without these a morning is not done: the process ends in order when one of them cannot be
+/// brought up again.
+const fn is_vital(which: Loop) -> bool {
+    !matches!(which, Loop::Sampler | Loop::TokenKeeper | Loop::Watchdog | Loop::Retention)
 }
 
-impl Loop {
-    pub const ALL: [Loop; 11] = [
-        Loop::Sender,
-        Loop::Receiver,
-        Loop::Applier,
-        Loop::Merger,
-        Loop::Sweeper,
-        Loop::Scheduler,
-        Loop::Sampler,
-        Loop::TokenKeeper,
-        Loop::Watch,
-        Loop::Watchdog,
-        Loop::Retention,
-    ];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Loop::Sender => "sender",
-            Loop::Receiver => "receiver",
-            Loop::Applier => "applier",
-            Loop::Merger => "merger",
-            Loop::Sweeper => "sweeper",
-            Loop::Scheduler => "scheduler",
-            Loop::Sampler => "sampler",
-            Loop::TokenKeeper => "token_keeper",
-            Loop::Watch => "watch",
-            Loop::Watchdog => "watchdog",
-            Loop::Retention => "retention",
-        }
-    }
-
-    /// Without these a morning is not done: the process ends in order when one of them cannot be
-    /// brought up again.
-    pub const fn is_vital(self) -> bool {
-        !matches!(self, Loop::Sampler | Loop::TokenKeeper | Loop::Watchdog | Loop::Retention)
-    }
-
-    /// Those that hold what cannot be had twice (lanes with deliveries under way, a listener)
-    /// take the process with them; the others begin again from what is on the disk and in the
-    /// ledger.
-    pub const fn on_end(self) -> OnEnd {
-        match self {
-            Loop::Sender | Loop::Receiver | Loop::Watch => OnEnd::Stop,
-            Loop::Applier
-            | Loop::Merger
-            | Loop::Sweeper
-            | Loop::Scheduler
-            | Loop::Sampler
-            | Loop::TokenKeeper
-            | Loop::Watchdog
-            | Loop::Retention => OnEnd::Restart,
-        }
+/// Those that hold what cannot be had twice (lanes with deliveries under way, a listener)
+/// take the process with them; the others begin again from what is on the disk and in the
+/// ledger.
+const fn on_end(which: Loop) -> OnEnd {
+    match which {
+        Loop::Sender | Loop::Receiver | Loop::Watch => OnEnd::Stop,
+        Loop::Applier
+        | Loop::Merger
+        | Loop::Sweeper
+        | Loop::Scheduler
+        | Loop::Sampler
+        | Loop::TokenKeeper
+        | Loop::Watchdog
+        | Loop::Retention => OnEnd::Restart,
     }
 }
 
@@ -131,9 +86,6 @@ struct State {
 
 impl Supervisor {
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        for which in Loop::ALL {
-            metrics.loop_ends.with_label_values(&[which.as_str()]);
-        }
         Supervisor(Arc::new(State {
             metrics,
             down: Mutex::default(),
@@ -163,8 +115,8 @@ impl Supervisor {
                 if begun.elapsed() > UP_AFTER {
                     down_since = Instant::now();
                 }
-                let is_hopeless = which.is_vital() && down_since.elapsed() > DOWN_MAX;
-                if which.on_end() == OnEnd::Stop || is_hopeless {
+                let is_hopeless = is_vital(which) && down_since.elapsed() > DOWN_MAX;
+                if on_end(which) == OnEnd::Stop || is_hopeless {
                     return supervisor.fail(Ended { name: which.as_str(), cause });
                 }
                 pause = if begun.elapsed() > SOUND_AFTER { PAUSE } else { pause };
@@ -220,7 +172,7 @@ impl Supervisor {
     }
 
     fn note(&self, which: Loop, cause: &str) {
-        self.0.metrics.loop_ends.with_label_values(&[which.as_str()]).inc();
+        self.0.metrics.process.loop_ends.of(which).inc();
         let mut down = self.0.down.lock().expect("no panic while held");
         down.insert(which.as_str(), cause.to_owned());
     }

@@ -25,13 +25,15 @@ use telemetry::Metrics;
 use tokio::sync::Semaphore;
 
 use crate::cli::Role;
-use crate::commands::RESTORED;
 use crate::config::secrets::{CredentialFiles, Credentials};
 use crate::config::{Config, Limits, Store};
 use crate::exit::Unavailable;
 use crate::store;
 use crate::supervise::Supervisor;
 use crate::token::TokenKeeper;
+
+/// The cell that holds when the ledger was restored without its host's journal.
+pub const RESTORED: &str = "restored";
 
 /// Everything that the loops of one process share.
 pub struct Parts {
@@ -67,7 +69,7 @@ impl Parts {
     pub async fn new(config: &Config, credentials: Credentials, roles: &[Role]) -> Result<Self> {
         let ledger = store::open(config).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let machine = FileJournal::machine_boot(&boot(clock.as_ref()));
+        let machine = FileJournal::machine_boot_or(&process_start(clock.as_ref()));
         let journal = || FileJournal::open(&journal_dir(config), &machine);
         let sends = roles.contains(&Role::Sender);
         let journal = if_ours(sends, journal)?;
@@ -81,7 +83,7 @@ impl Parts {
         let numbers: Vec<&str> = config.numbers().iter().map(|n| n.id.as_str()).collect();
         let states: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
         metrics.configure(&[config.campaign.id.as_str()], &numbers, &states);
-        metrics.start.set(clock.now().secs_f64());
+        metrics.process.start.set(clock.now().secs_f64());
         let installation = installation(config, ledger.as_ref()).await?;
         let derive = |secret: &SecretString| {
             CallbackKey::derive(secret.expose_secret().as_bytes(), &installation)
@@ -142,7 +144,7 @@ impl Parts {
             options: self.sender.clone(),
             numbers: self.numbers.clone(),
             rng: self.rng()?,
-            boot: boot(self.clock.as_ref()),
+            process_start: process_start(self.clock.as_ref()),
             progress: Arc::clone(&self.progress),
         })
     }
@@ -353,7 +355,7 @@ fn if_ours<T>(wanted: bool, open: impl FnOnce() -> Result<T, LogError>) -> Resul
     }
 }
 
-/// Unique per process start: process and instant.
-fn boot(clock: &dyn Clock) -> String {
+/// Names this start of a process: its id and the instant.
+fn process_start(clock: &dyn Clock) -> String {
     format!("{}-{}", std::process::id(), clock.now().micros())
 }

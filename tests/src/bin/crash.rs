@@ -105,30 +105,16 @@ fn run(args: &Args) -> Result<Outcome> {
         use Harm::{FullDisk, SqliteKills, SqlitePowerCuts};
         matches!(args.harm, SqliteKills | SqlitePowerCuts | FullDisk)
     };
-    let mut server = match (&preload, embedded) {
-        (_, true) => None,
-        (Some(library), _) => Some(RedisServer::start_preloaded(library)),
-        (None, _) => {
-            Some(RedisServer::start_on_port(&["--appendonly", "yes", "--appendfsync", "always"]))
-        }
-    };
+    let mut server = (!embedded).then(|| match &preload {
+        Some(library) => RedisServer::start_preloaded(library),
+        None => RedisServer::start_on_port(&["--appendonly", "yes", "--appendfsync", "always"]),
+    });
     let proxy = server.as_ref().map(|server| Proxy::start(server.port()));
     let store = match &proxy {
         Some(proxy) => Store::Redis { url: format!("redis://127.0.0.1:{}/0", proxy.port) },
         None => Store::Sqlite,
     };
-    // The window is as long as the harm, and a little more to finish in.
-    let length = (every(args.harm) * args.times).mul_f64(1.4) + Duration::from_secs(25);
-    let times = Times { opens_in: Duration::from_secs(8), length };
-    let mut fleet = Fleet::start(&Spec {
-        store,
-        people: args.people,
-        times,
-        faults: "morning",
-        on_ambiguous: if args.policy == "hold" { "hold" } else { "evidence" },
-        preload,
-        disk_mib: (args.harm == Harm::FullDisk).then_some(24),
-    });
+    let mut fleet = fleet(args, store, preload);
     let direct = server.as_ref().map(RedisServer::url);
     let ledger = connect(&fleet, direct.as_deref());
     until("a sealed plan", || is_sealed(ledger.as_ref()).then_some(()));
@@ -139,28 +125,12 @@ fn run(args: &Args) -> Result<Outcome> {
     // A file that is put back to what its disk held must not be open here meanwhile.
     let watching = (!embedded).then(|| std::sync::Arc::clone(&ledger));
     drop(ledger);
-    let watched = || watching.as_deref().expect("there is Redis");
     let mut harm =
         Harmer { rng: SmallRng::seed_from_u64(args.seed), bytes_lost: 0, recoveries: Vec::new() };
+    let mut scene = Scene { fleet: &mut fleet, server: server.as_mut(), proxy: proxy.as_ref() };
     for n in 0..args.times {
-        strangers::slander(fleet.receiver, &run, n % args.people);
-        match args.harm {
-            Harm::Kills | Harm::SqliteKills => harm.kill_one(&mut fleet),
-            Harm::RedisKills => {
-                harm.spoil_the_network(proxy.as_ref().expect("there is Redis"));
-                harm.freeze_one(&fleet);
-                harm.kill_redis(server.as_mut().expect("there is Redis"), watched());
-                go_on(&fleet);
-            }
-            Harm::PowerCuts => harm.cut_power(&mut fleet, server.as_mut(), watched()),
-            Harm::FullDisk => harm.fill_the_disk(&fleet)?,
-            Harm::StoreLost => harm.lose_the_store(&fleet, server.as_ref(), n),
-            Harm::SqlitePowerCuts => {
-                pause(Duration::from_millis(harm.rng.random_range(800..2_000)));
-                harm.bytes_lost += fleet.hosts[0].lose_power();
-                fleet.start_all();
-            }
-        }
+        strangers::slander(scene.fleet.receiver, &run, n % args.people);
+        scene.harm(args.harm, n, &mut harm, watching.as_deref())?;
     }
     if let Some(proxy) = &proxy {
         proxy.be(Mood::Pass);
@@ -175,19 +145,64 @@ fn run(args: &Args) -> Result<Outcome> {
     if tally.faults() > 0 {
         explain(&fleet, ledger.as_ref());
     }
-    harm.recoveries.sort_unstable();
-    let recoveries = &harm.recoveries;
-    Ok(Outcome {
-        harm: format!("{:?}", args.harm),
-        policy: args.policy.clone(),
-        times: args.times,
-        runs: block_on(ledger.runs())?.len() as u64,
-        tally,
-        bytes_lost: harm.bytes_lost,
-        recovery_ms_p50: recoveries.get(recoveries.len() / 2).copied().unwrap_or(0),
-        recovery_ms_max: recoveries.last().copied().unwrap_or(0),
-        seconds: begun.elapsed().as_secs(),
+    let runs = block_on(ledger.runs())?.len() as u64;
+    Ok(harm.outcome(args, runs, tally, begun.elapsed()))
+}
+
+/// Hosts that run a morning as long as the harm, and a little more to finish in.
+fn fleet(args: &Args, store: Store, preload: Option<String>) -> Fleet {
+    let length = (every(args.harm) * args.times).mul_f64(1.4) + Duration::from_secs(25);
+    let times = Times { opens_in: Duration::from_secs(8), length };
+    Fleet::start(&Spec {
+        store,
+        people: args.people,
+        times,
+        faults: "morning",
+        on_ambiguous: if args.policy == "hold" { "hold" } else { "evidence" },
+        preload,
+        disk_mib: (args.harm == Harm::FullDisk).then_some(24),
     })
+}
+
+/// What can be harmed.
+struct Scene<'a> {
+    fleet: &'a mut Fleet,
+    server: Option<&'a mut RedisServer>,
+    proxy: Option<&'a Proxy>,
+}
+
+impl Scene<'_> {
+    /// The `n`-th time. `ledger` is there over Redis.
+    fn harm(
+        &mut self,
+        which: Harm,
+        n: u32,
+        harm: &mut Harmer,
+        ledger: Option<&dyn Ledger>,
+    ) -> Result<()> {
+        let watched = || ledger.expect("there is Redis");
+        match which {
+            Harm::Kills | Harm::SqliteKills => harm.kill_one(self.fleet),
+            Harm::RedisKills => {
+                harm.spoil_the_network(self.proxy.expect("there is Redis"));
+                harm.freeze_one(self.fleet);
+                let server = self.server.as_deref_mut().expect("there is Redis");
+                harm.kill_redis(server, watched());
+                go_on(self.fleet);
+            }
+            Harm::PowerCuts => {
+                harm.cut_power(self.fleet, self.server.as_deref_mut(), watched());
+            }
+            Harm::FullDisk => harm.fill_the_disk(self.fleet)?,
+            Harm::StoreLost => harm.lose_the_store(self.fleet, self.server.as_deref(), n),
+            Harm::SqlitePowerCuts => {
+                pause(Duration::from_millis(harm.rng.random_range(800..2_000)));
+                harm.bytes_lost += self.fleet.hosts[0].lose_power();
+                self.fleet.start_all();
+            }
+        }
+        Ok(())
+    }
 }
 
 fn connect(fleet: &Fleet, direct: Option<&str>) -> std::sync::Arc<dyn Ledger> {
@@ -284,6 +299,22 @@ struct Harmer {
 }
 
 impl Harmer {
+    fn outcome(mut self, args: &Args, runs: u64, tally: Tally, took: Duration) -> Outcome {
+        self.recoveries.sort_unstable();
+        let recoveries = &self.recoveries;
+        Outcome {
+            harm: format!("{:?}", args.harm),
+            policy: args.policy.clone(),
+            times: args.times,
+            runs,
+            tally,
+            bytes_lost: self.bytes_lost,
+            recovery_ms_p50: recoveries.get(recoveries.len() / 2).copied().unwrap_or(0),
+            recovery_ms_max: recoveries.last().copied().unwrap_or(0),
+            seconds: took.as_secs(),
+        }
+    }
+
     fn kill_one(&mut self, fleet: &mut Fleet) {
         pause(Duration::from_millis(self.rng.random_range(150..250)));
         let which = self.rng.random_range(0..fleet.hosts.len());

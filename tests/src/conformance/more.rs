@@ -125,7 +125,7 @@ async fn what_takes_workers_down_is_quarantined_and_can_be_put_back(ledger: &dyn
     stage.plan().await;
     let claim = stage.claim(1).await.remove(0);
     let index = claim.id.index;
-    assert!(!claim.suspicious);
+    assert!(!claim.worker_died);
     assert_eq!(change(&stage, index, Change::Strike).await, Amended::Done(State::Planned));
     assert_eq!(change(&stage, index, Change::Strike).await, Amended::Done(State::Planned));
     assert_eq!(change(&stage, index, Change::Strike).await, Amended::Done(State::Quarantined));
@@ -162,7 +162,7 @@ async fn a_person_settles_what_nobody_knows(ledger: &dyn Ledger) {
     stage.apply(doubtful[1], Attempt { read_at: Some(at), ..news(2) }).await;
     assert_eq!(stage.state(doubtful[1]).await, State::Read, "a webhook outranks a person");
     let nobody = Amendment { id: stage.id(99), change: Change::Resend, note: None };
-    assert_eq!(ledger.amend(&[nobody]).await.unwrap(), [Amended::Unknown]);
+    assert_eq!(ledger.amend(&[nobody]).await.unwrap(), [Amended::NoDelivery]);
     stage.counts().await;
 }
 

@@ -55,7 +55,7 @@ async fn an_old_run_goes_piece_by_piece_and_leaves_nothing(ledger: &dyn Ledger) 
     assert!(!ledger.run_ids().await.unwrap().contains(&stage.run));
     assert!(!ledger.active_runs().await.unwrap().iter().any(|run| run.header.id == stage.run));
     // A status that comes late is about nobody.
-    assert_eq!(stage.apply(0, Attempt::new(7.into())).await, Applied::Unknown);
+    assert_eq!(stage.apply(0, Attempt::new(7.into())).await, Applied::NoDelivery);
     assert!(matches!(ledger.begin_run(&stage.header).await.unwrap(), Begun::Created(_)));
     stage.plan().await;
     assert_eq!(stage.counts().await.total(), 5, "nothing of the old one is counted");

@@ -19,7 +19,8 @@ pub enum Chaos {
     Realistic,
     /// Everything, far more often than in life.
     Absurd,
-    /// A realistic day on a store that is emptied or put back while it runs.
+    /// A realistic day on a store that is emptied or put back while it runs, and beside
+    /// another one that hosts are told to use by mistake.
     Forgetful,
 }
 
@@ -52,6 +53,8 @@ pub struct Rates {
     pub put_back_every: Option<Duration>,
     /// Of these, those that leave it empty.
     pub empties: f64,
+    /// A host is started with a store that is not the right one.
+    pub misled_every: Option<Duration>,
     /// The record of one delivery becomes unreadable.
     pub damage_every: Option<Duration>,
     /// The receiver cannot be reached.
@@ -88,38 +91,8 @@ impl Chaos {
     }
 
     pub fn rates(self) -> Rates {
-        let calm = Rates {
-            far: Profile::None.shares(),
-            unreachable: 0.0,
-            never_taken: 0.5,
-            lost_request: 0.0,
-            lost_reply: 0.0,
-            stretch: 0.0,
-            stretch_max: secs(0),
-            late_webhook: 0.0,
-            late_webhook_max: secs(0),
-            crash_every: None,
-            power_cut: 0.0,
-            freeze_every: None,
-            freeze_max: secs(0),
-            store_every: None,
-            store_down_max: secs(0),
-            forgets: 0.0,
-            put_back_every: None,
-            empties: 0.0,
-            damage_every: None,
-            outage_every: None,
-            outage_max: secs(0),
-            clock_steps: 0.0,
-            hosts_apart: 0.0,
-            disk_refuses: 0.0,
-            foreign: 0.0,
-            stops: 0.0,
-            bad_media: 0.0,
-            missing_translation: false,
-        };
         match self {
-            Chaos::None => calm,
+            Chaos::None => CALM,
             Chaos::Realistic => Rates {
                 far: Profile::Morning.shares(),
                 unreachable: 0.0005,
@@ -141,50 +114,88 @@ impl Chaos {
                 forgets: 0.02,
                 outage_every: Some(secs(6_000)),
                 outage_max: secs(60),
-                ..calm
+                ..CALM
             },
             Chaos::Forgetful => Rates {
                 put_back_every: Some(secs(30)),
                 empties: 0.5,
+                misled_every: Some(secs(60)),
                 // It remembers how it was only if it may be asked to.
                 forgets: 0.02,
                 ..Chaos::Realistic.rates()
             },
-            Chaos::Absurd => Rates {
-                far: Profile::Hostile.shares(),
-                unreachable: 0.02,
-                foreign: 0.2,
-                stops: 0.05,
-                bad_media: 0.02,
-                missing_translation: true,
-                lost_request: 0.01,
-                lost_reply: 0.01,
-                stretch: 0.04,
-                stretch_max: secs(40),
-                late_webhook: 0.05,
-                late_webhook_max: secs(90),
-                crash_every: Some(secs(10)),
-                power_cut: 0.3,
-                freeze_every: Some(secs(40)),
-                freeze_max: secs(60),
-                store_every: Some(secs(30)),
-                store_down_max: secs(6),
-                forgets: 0.5,
-                damage_every: Some(secs(100)),
-                outage_every: Some(secs(40)),
-                outage_max: secs(60),
-                clock_steps: 0.1,
-                hosts_apart: 0.05,
-                disk_refuses: 0.002,
-                ..calm
-            },
+            Chaos::Absurd => absurd(),
         }
     }
 }
 
+fn absurd() -> Rates {
+    Rates {
+        far: Profile::Hostile.shares(),
+        unreachable: 0.02,
+        foreign: 0.2,
+        stops: 0.05,
+        bad_media: 0.02,
+        missing_translation: true,
+        lost_request: 0.01,
+        lost_reply: 0.01,
+        stretch: 0.04,
+        stretch_max: secs(40),
+        late_webhook: 0.05,
+        late_webhook_max: secs(90),
+        crash_every: Some(secs(10)),
+        power_cut: 0.3,
+        freeze_every: Some(secs(40)),
+        freeze_max: secs(60),
+        store_every: Some(secs(30)),
+        store_down_max: secs(6),
+        forgets: 0.5,
+        damage_every: Some(secs(100)),
+        outage_every: Some(secs(40)),
+        outage_max: secs(60),
+        clock_steps: 0.1,
+        hosts_apart: 0.05,
+        disk_refuses: 0.002,
+        ..CALM
+    }
+}
+
+const CALM: Rates = Rates {
+    far: Profile::None.shares(),
+    unreachable: 0.0,
+    never_taken: 0.5,
+    lost_request: 0.0,
+    lost_reply: 0.0,
+    stretch: 0.0,
+    stretch_max: secs(0),
+    late_webhook: 0.0,
+    late_webhook_max: secs(0),
+    crash_every: None,
+    power_cut: 0.0,
+    freeze_every: None,
+    freeze_max: secs(0),
+    store_every: None,
+    store_down_max: secs(0),
+    forgets: 0.0,
+    put_back_every: None,
+    empties: 0.0,
+    misled_every: None,
+    damage_every: None,
+    outage_every: None,
+    outage_max: secs(0),
+    clock_steps: 0.0,
+    hosts_apart: 0.0,
+    disk_refuses: 0.0,
+    foreign: 0.0,
+    stops: 0.0,
+    bad_media: 0.0,
+    missing_translation: false,
+};
+
 /// The harm of a store that is put back without a word …
 const PUT_BACK: usize = 4;
 const DAMAGE: usize = 5;
+const MISLEAD: usize = 6;
 /// … and how long no other harm is done, so that the hosts can notice.
 const NOTICED: Duration = secs(3);
 
@@ -198,6 +209,7 @@ pub async fn reign(world: Arc<World>, store: Arc<Store>, hosts: Arc<Hosts>) {
         rates.outage_every,
         rates.put_back_every,
         rates.damage_every,
+        rates.misled_every,
     ];
     if world.chance(rates.clock_steps) {
         tokio::spawn(step_the_clock(Arc::clone(&world), Arc::clone(&store)));
@@ -240,6 +252,7 @@ fn harm(what: usize, world: &Arc<World>, rates: &Rates, store: &Arc<Store>, host
         }
         PUT_BACK => {}
         DAMAGE => store.damage_one(),
+        MISLEAD => hosts.mislead_one(),
         _ => hosts.cut_off_receiver(world.span(rates.outage_max)),
     }
 }

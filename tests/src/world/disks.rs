@@ -111,7 +111,7 @@ impl Journal for SimJournal {
         self.disk.lock().expect("one thread").note.clone()
     }
 
-    fn boot(&self) -> &str {
+    fn machine_boot(&self) -> &str {
         &self.boot
     }
 

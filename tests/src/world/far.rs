@@ -17,12 +17,12 @@ use simulator::faults::{MessageFate, RequestFate};
 use tokio::sync::{Notify, oneshot};
 
 use super::World;
-use super::host::Receiver;
 use super::life::Life;
+use super::receiver::Receiver;
 
-/// How long a client waits for an answer.
 /// A translation that the campaign has and the far side has not.
 pub const MISSING: &str = "mr";
+/// How long a client waits for an answer.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A message that the far side took.

@@ -10,8 +10,8 @@ use cloud_api::CloudApi;
 use domain::callback::CallbackKey;
 use domain::campaign::{CampaignId, Category};
 use domain::{
-    Address, Backoff, BusinessNumber, Clock, NumberId, Phone, Policy, Recipient, RecipientId,
-    Timestamp, Window,
+    Address, Backoff, BusinessNumber, NumberId, Phone, Policy, Recipient, RecipientId, Timestamp,
+    Window,
 };
 use ledger::recovery::Recoverer;
 use ledger::{Amendment, Change, Ledger};
@@ -29,10 +29,11 @@ use status::{Applier, Sweeper, merger};
 use telemetry::Metrics;
 use tokio::time::Instant;
 
-use super::disks::{InboxDisk, JournalDisk, SimJournal, SimTail};
+use super::disks::{JournalDisk, SimJournal, SimTail};
 use super::far::{Far, MISSING, Wire};
 use super::life::Life;
-use super::store::{Link, Store};
+use super::receiver::Receiver;
+use super::store::{Link, Store, Told};
 use super::{DAWN, SkewedClock, World};
 use crate::install::campaign;
 
@@ -40,6 +41,8 @@ const LANES: usize = 3;
 const SENDERS: usize = 3;
 /// Longest time that a dead process stays away.
 const AWAY_MAX: Duration = Duration::from_secs(5);
+/// Longest time that a host speaks to a store that is not the right one.
+const MISTAKEN_MAX: Duration = Duration::from_secs(40);
 /// Clocks of hosts are off by up to this …
 const SKEW_MAX: Duration = Duration::from_secs(2);
 /// … and where hosts are apart, by this, one way or the other.
@@ -127,16 +130,20 @@ fn planner(world: &Arc<World>, ledger: Arc<dyn Ledger>) -> (Planner, Frame) {
 
 /// Three planners at once, each on its own bad line, until each has seen the plan sealed.
 pub async fn plan_thrice(world: &Arc<World>, store: &Arc<Store>) {
-    let plan = || plan(world, store, Arc::new(Life::default()));
+    let plan = || plan(world, store, Told::Right);
     tokio::join!(biased; plan(), plan(), plan());
 }
 
-async fn plan(world: &Arc<World>, store: &Arc<Store>, life: Arc<Life>) {
+async fn plan(world: &Arc<World>, store: &Arc<Store>, told: Told) {
     let missing = world.setup.chaos.rates().missing_translation;
     let snapshot = snapshot(world.setup.deliveries, missing);
-    let link = Link::new(store, &life, "planner");
+    let link = Link::new(store, &Arc::default(), "planner", told);
     let (planner, frame) = planner(world, Arc::new(link));
+    let begun = Instant::now();
     while planner.plan(&snapshot, &frame, world.now(), &|_| {}).await.is_err() {
+        if told == Told::Wrong && begun.elapsed() > MISTAKEN_MAX {
+            return;
+        }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
@@ -146,33 +153,9 @@ struct SenderHost {
     name: String,
     disk: Arc<Mutex<JournalDisk>>,
     life: Mutex<Arc<Life>>,
+    told: Mutex<Told>,
     /// Its clock minus the world's, microseconds.
     skew: i64,
-}
-
-/// The receiving host.
-pub struct Receiver {
-    world: Arc<World>,
-    disk: Arc<Mutex<InboxDisk>>,
-    life: Mutex<Arc<Life>>,
-    cut_off_until: Mutex<Option<Instant>>,
-    /// Its clock minus the world's, microseconds.
-    skew: i64,
-}
-
-impl Receiver {
-    /// Takes one webhook; false when the far side has to come again.
-    pub async fn take(&self, body: &[u8]) -> bool {
-        let cut_off = self.cut_off_until.lock().expect("one thread");
-        let reachable = cut_off.is_none_or(|until| until <= Instant::now());
-        drop(cut_off);
-        if !reachable || !self.life.lock().expect("one thread").is_up() {
-            return false;
-        }
-        let now = SkewedClock { world: Arc::clone(&self.world), ahead: self.skew }.now();
-        self.disk.lock().expect("one thread").append(now, body.to_vec());
-        !self.world.chance(self.world.setup.chaos.rates().lost_reply)
-    }
 }
 
 /// How far a host's clock is off, in microseconds.
@@ -199,6 +182,7 @@ impl Hosts {
                 name: format!("host-{n}"),
                 disk: Arc::new(Mutex::new(JournalDisk::noting(note))),
                 life: Mutex::default(),
+                told: Mutex::default(),
                 skew: skew(world),
             })
         };
@@ -206,6 +190,7 @@ impl Hosts {
             world: Arc::clone(world),
             disk: Arc::default(),
             life: Mutex::default(),
+            told: Mutex::default(),
             cut_off_until: Mutex::default(),
             skew: skew(world),
         });
@@ -234,42 +219,75 @@ impl Hosts {
     /// Kills a process, or takes its host's power, and starts it again a little later.
     pub fn crash_one(self: &Arc<Self>, power: bool) {
         let which = self.pick(SENDERS + 1);
-        let hosts = Arc::clone(self);
-        let away = self.world.span(AWAY_MAX);
+        self.kill(which);
+        if power {
+            match self.senders.get(which) {
+                Some(host) => host.disk.lock().expect("one thread").lose_power(),
+                None => self.receiver.disk.lock().expect("one thread").lose_power(),
+            }
+        }
+        let (hosts, away) = (Arc::clone(self), self.world.span(AWAY_MAX));
+        tokio::spawn(async move {
+            tokio::time::sleep(away).await;
+            hosts.start(which);
+        });
+    }
+
+    /// Starts a host anew with a store that is not the right one, and after a while, when
+    /// somebody has noticed, as before. A scheduler beside it may make the same mistake.
+    pub fn mislead_one(self: &Arc<Self>) {
+        let which = self.pick(SENDERS + 1);
+        let planned = self.world.chance(0.5);
+        let (hosts, span) = (Arc::clone(self), self.world.span(MISTAKEN_MAX));
+        tokio::spawn(async move {
+            hosts.tell(which, Told::Wrong);
+            if planned {
+                let (world, store) = (Arc::clone(&hosts.world), Arc::clone(&hosts.store));
+                tokio::spawn(async move { plan(&world, &store, Told::Wrong).await });
+            }
+            tokio::time::sleep(span).await;
+            hosts.tell(which, Told::Right);
+        });
+    }
+
+    fn tell(&self, which: usize, told: Told) {
+        self.kill(which);
+        *self.told(which).lock().expect("one thread") = told;
+        self.start(which);
+    }
+
+    fn told(&self, which: usize) -> &Mutex<Told> {
+        self.senders.get(which).map_or(&self.receiver.told, |host| &host.told)
+    }
+
+    fn life(&self, which: usize) -> &Mutex<Arc<Life>> {
+        self.senders.get(which).map_or(&self.receiver.life, |host| &host.life)
+    }
+
+    fn kill(&self, which: usize) {
+        self.life(which).lock().expect("one thread").kill();
+    }
+
+    fn start(&self, which: usize) {
         match self.senders.get(which) {
-            Some(host) => {
-                host.life.lock().expect("one thread").kill();
-                if power {
-                    host.disk.lock().expect("one thread").lose_power();
-                }
-                let host = Arc::clone(host);
-                tokio::spawn(async move {
-                    tokio::time::sleep(away).await;
-                    hosts.start_sender(&host);
-                });
-            }
-            None => {
-                self.receiver.life.lock().expect("one thread").kill();
-                if power {
-                    self.receiver.disk.lock().expect("one thread").lose_power();
-                }
-                tokio::spawn(async move {
-                    tokio::time::sleep(away).await;
-                    hosts.start_receiver();
-                });
-            }
+            Some(host) => self.start_sender(host),
+            None => self.start_receiver(),
         }
     }
 
     pub fn are_all_up(&self) -> bool {
-        let lives = self.senders.iter().map(|host| &host.life).chain([&self.receiver.life]);
-        lives.into_iter().all(|life| life.lock().expect("one thread").is_up())
+        self.are_all_told_right()
+            && (0..=SENDERS).all(|n| self.life(n).lock().expect("one thread").is_up())
+    }
+
+    /// Everybody speaks to the right store.
+    pub fn are_all_told_right(&self) -> bool {
+        (0..=SENDERS).all(|n| *self.told(n).lock().expect("one thread") == Told::Right)
     }
 
     pub fn freeze_one(&self, span: Duration) {
         let which = self.pick(SENDERS + 1);
-        let life = self.senders.get(which).map_or(&self.receiver.life, |host| &host.life);
-        life.lock().expect("one thread").freeze(Instant::now() + span);
+        self.life(which).lock().expect("one thread").freeze(Instant::now() + span);
     }
 
     pub fn cut_off_receiver(&self, span: Duration) {
@@ -281,8 +299,8 @@ impl Hosts {
     pub fn heal(&self) {
         self.store.mend();
         *self.receiver.cut_off_until.lock().expect("one thread") = None;
-        for life in self.senders.iter().map(|host| &host.life).chain([&self.receiver.life]) {
-            life.lock().expect("one thread").thaw();
+        for which in 0..=SENDERS {
+            self.life(which).lock().expect("one thread").thaw();
         }
     }
 
@@ -292,16 +310,21 @@ impl Hosts {
     }
 
     /// A new process takes the place of whatever ran on the host.
-    fn new_life(&self, host: &str, slot: &Mutex<Arc<Life>>) -> (Arc<Life>, Arc<dyn Ledger>) {
+    fn new_life(
+        &self,
+        host: &str,
+        slot: &Mutex<Arc<Life>>,
+        told: &Mutex<Told>,
+    ) -> (Arc<Life>, Arc<dyn Ledger>) {
         let life = Arc::new(Life::default());
         let before = std::mem::replace(&mut *slot.lock().expect("one thread"), Arc::clone(&life));
         before.kill();
-        let link = Link::new(&self.store, &life, host);
+        let link = Link::new(&self.store, &life, host, *told.lock().expect("one thread"));
         (life, Arc::new(link))
     }
 
     fn start_sender(&self, host: &Arc<SenderHost>) {
-        let (life, ledger) = self.new_life(&host.name, &host.life);
+        let (life, ledger) = self.new_life(&host.name, &host.life, &host.told);
         let clock = SkewedClock { world: Arc::clone(&self.world), ahead: host.skew };
         let options = Options { ledger_forgets: true, concurrency: 4, ..Options::default() };
         let sender = Sender {
@@ -315,7 +338,7 @@ impl Hosts {
             options: options.clone(),
             numbers: numbers(),
             rng: StdRng::seed_from_u64(self.world.process_seed()),
-            boot: String::new(),
+            process_start: String::new(),
             progress: Arc::default(),
         };
         tokio::spawn(send(sender, Arc::clone(&ledger), options, Arc::clone(&life)));
@@ -356,7 +379,7 @@ impl Hosts {
     }
 
     fn start_receiver(&self) {
-        let (life, ledger) = self.new_life("receiver", &self.receiver.life);
+        let (life, ledger) = self.new_life("receiver", &self.receiver.life, &self.receiver.told);
         self.start_sweeper(Arc::clone(&ledger), &life);
         let applier = self.applier(Arc::clone(&ledger));
         let (mut tail, stop) = (SimTail::resume(&self.receiver.disk), life.stop.clone());
@@ -379,9 +402,8 @@ impl Hosts {
     fn start_scheduler(&self) {
         let (world, store) = (Arc::clone(&self.world), Arc::clone(&self.store));
         tokio::spawn(async move {
-            let life = Arc::new(Life::default());
             while !store.is_closed(&world.run) {
-                plan(&world, &store, Arc::clone(&life)).await;
+                plan(&world, &store, Told::Right).await;
                 tokio::time::sleep(Duration::from_secs(5)).await;
             }
         });

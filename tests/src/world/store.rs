@@ -30,10 +30,21 @@ const HORIZON: Duration = Duration::from_secs(1);
 pub struct Store {
     world: Arc<World>,
     pub model: Model,
+    /// Another store, which a host speaks to by mistake.
+    wrong: Model,
     clock: Arc<StoreClock>,
     down_until: Mutex<Option<Instant>>,
     /// What it held lately.
     memories: Mutex<VecDeque<(Instant, Memory)>>,
+}
+
+/// Which store a process was told to speak to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Told {
+    #[default]
+    Right,
+    /// As with another `/db` in its configuration: a store that answers, and knows nothing.
+    Wrong,
 }
 
 /// The store's own time: true, but for steps.
@@ -54,7 +65,9 @@ impl Store {
         let clock =
             Arc::new(StoreClock { world: Arc::clone(&world), step_secs: AtomicI64::new(0) });
         let model = Model::new(Arc::clone(&clock) as Arc<dyn Clock>);
-        Store { world, model, clock, down_until: Mutex::default(), memories: Mutex::default() }
+        let wrong = Model::new(Arc::clone(&clock) as Arc<dyn Clock>);
+        let (down_until, memories) = (Mutex::default(), Mutex::default());
+        Store { world, model, wrong, clock, down_until, memories }
     }
 
     pub fn step(&self, secs: i64) {
@@ -166,9 +179,13 @@ enum Gap {
 }
 
 impl Link {
-    pub fn new(store: &Arc<Store>, life: &Arc<Life>, host: &str) -> Self {
+    pub fn new(store: &Arc<Store>, life: &Arc<Life>, host: &str, told: Told) -> Self {
         let (store, life) = (Arc::clone(store), Arc::clone(life));
-        Link { model: store.model.client(), store, life, host: host.to_owned() }
+        let model = match told {
+            Told::Right => store.model.client(),
+            Told::Wrong => store.wrong.client(),
+        };
+        Link { model, store, life, host: host.to_owned() }
     }
 
     async fn call<T>(

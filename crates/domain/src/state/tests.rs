@@ -4,6 +4,7 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::facts::{Doubt, NotSent, Resolution};
 use crate::failure::{Failure, ReportedFailure, Scope};
+use crate::suppression::Suppression;
 
 fn attempt(nonce: u64, http: Http) -> Attempt {
     Attempt { intent_at: Some(Timestamp::from_secs(1)), http, ..Attempt::new(nonce.into()) }
@@ -31,15 +32,21 @@ fn facts(attempts: Vec<Attempt>, ended: Option<Ended>) -> Facts {
     Facts { attempts, ended, ..Facts::default() }
 }
 
-#[test]
-fn every_set_of_facts_has_the_state_a_person_would_name() {
+/// Facts, and the state that a person would name them by.
+type Case = (&'static str, Facts, State);
+
+fn doubt() -> Http {
+    Http::Ambiguous(Doubt::Timeout)
+}
+
+const CLOSED: Option<Ended> = Some(Ended::Closed);
+const AT: Option<Timestamp> = Some(Timestamp::from_secs(5));
+
+fn before_an_answer() -> Vec<Case> {
     use FailureClass::{Halted, Rejected, Retryable, Throttled};
-    let at = Some(Timestamp::from_secs(5));
-    let doubt = || Http::Ambiguous(Doubt::Timeout);
-    let closed = Some(Ended::Closed);
-    let cases = [
+    vec![
         ("nothing happened", facts(vec![], None), State::Planned),
-        ("window over, never tried", facts(vec![], closed), State::Expired),
+        ("window over, never tried", facts(vec![], CLOSED), State::Expired),
         ("cancelled before a try", facts(vec![], Some(Ended::Cancelled)), State::Cancelled),
         (
             "left out",
@@ -47,12 +54,12 @@ fn every_set_of_facts_has_the_state_a_person_would_name() {
             State::Suppressed,
         ),
         ("in flight", facts(vec![attempt(1, Http::None)], None), State::Intent),
-        ("in flight at the close", facts(vec![attempt(1, Http::None)], closed), State::Intent),
+        ("in flight at the close", facts(vec![attempt(1, Http::None)], CLOSED), State::Intent),
         ("no answer", facts(vec![attempt(1, doubt())], None), State::Ambiguous),
-        ("no answer, window over", facts(vec![attempt(1, doubt())], closed), State::Unknown),
+        ("no answer, window over", facts(vec![attempt(1, doubt())], CLOSED), State::Unknown),
         (
             "no answer, webhook says sent",
-            facts(vec![Attempt { sent_at: at, ..attempt(1, doubt()) }], closed),
+            facts(vec![Attempt { sent_at: AT, ..attempt(1, doubt()) }], CLOSED),
             State::Sent,
         ),
         ("throttled", facts(vec![attempt(1, refused(Throttled))], None), State::RetryWait),
@@ -63,7 +70,7 @@ fn every_set_of_facts_has_the_state_a_person_would_name() {
         ),
         (
             "throttled to the end",
-            facts(vec![attempt(1, refused(Throttled))], closed),
+            facts(vec![attempt(1, refused(Throttled))], CLOSED),
             State::Expired,
         ),
         (
@@ -73,12 +80,18 @@ fn every_set_of_facts_has_the_state_a_person_would_name() {
         ),
         ("refused for good", facts(vec![attempt(1, refused(Rejected))], None), State::Failed),
         ("may try again", facts(vec![attempt(1, refused(Retryable))], None), State::RetryWait),
-        ("tried, window over", facts(vec![attempt(1, refused(Retryable))], closed), State::Failed),
+        ("tried, window over", facts(vec![attempt(1, refused(Retryable))], CLOSED), State::Failed),
         (
             "three tries spent",
             facts((1..=3).map(|n| attempt(n, refused(Retryable))).collect(), None),
             State::Failed,
         ),
+    ]
+}
+
+fn after_an_answer() -> Vec<Case> {
+    use FailureClass::{Rejected, Retryable};
+    vec![
         ("accepted", facts(vec![attempt(1, accepted())], None), State::Accepted),
         (
             "held for quality",
@@ -88,7 +101,7 @@ fn every_set_of_facts_has_the_state_a_person_would_name() {
         (
             "failed after sent",
             facts(
-                vec![Attempt { sent_at: at, failed: failed(Rejected), ..attempt(1, accepted()) }],
+                vec![Attempt { sent_at: AT, failed: failed(Rejected), ..attempt(1, accepted()) }],
                 None,
             ),
             State::Failed,
@@ -97,7 +110,7 @@ fn every_set_of_facts_has_the_state_a_person_would_name() {
             "failed and delivered: delivered wins",
             facts(
                 vec![Attempt {
-                    delivered_at: at,
+                    delivered_at: AT,
                     failed: failed(Rejected),
                     ..attempt(1, accepted())
                 }],
@@ -107,7 +120,7 @@ fn every_set_of_facts_has_the_state_a_person_would_name() {
         ),
         (
             "read without delivered",
-            facts(vec![Attempt { read_at: at, ..attempt(1, accepted()) }], None),
+            facts(vec![Attempt { read_at: AT, ..attempt(1, accepted()) }], None),
             State::Read,
         ),
         (
@@ -115,14 +128,25 @@ fn every_set_of_facts_has_the_state_a_person_would_name() {
             facts(
                 vec![
                     Attempt { failed: failed(Retryable), ..attempt(1, accepted()) },
-                    Attempt { delivered_at: at, ..attempt(2, accepted()) },
+                    Attempt { delivered_at: AT, ..attempt(2, accepted()) },
                 ],
                 None,
             ),
             State::Delivered,
         ),
+        (
+            "refused later, may try again",
+            facts(vec![Attempt { failed: failed(Retryable), ..attempt(1, accepted()) }], None),
+            State::RetryWait,
+        ),
+    ]
+}
+
+fn after_evidence_or_a_person() -> Vec<Case> {
+    use FailureClass::{Rejected, Retryable};
+    vec![
         ("no answer, written off", facts(vec![written_off(1)], None), State::RetryWait),
-        ("written off, window over", facts(vec![written_off(1)], closed), State::Unknown),
+        ("written off, window over", facts(vec![written_off(1)], CLOSED), State::Unknown),
         (
             "written off, then refused to the end: the first may still have gone",
             facts(
@@ -137,7 +161,7 @@ fn every_set_of_facts_has_the_state_a_person_would_name() {
         ),
         (
             "written off, and it went after all",
-            facts(vec![Attempt { delivered_at: at, ..written_off(1) }], closed),
+            facts(vec![Attempt { delivered_at: AT, ..written_off(1) }], CLOSED),
             State::Delivered,
         ),
         (
@@ -149,7 +173,7 @@ fn every_set_of_facts_has_the_state_a_person_would_name() {
             "unknown, and an operator asked the recipient",
             Facts {
                 resolved: Some(Resolution::Delivered),
-                ..facts(vec![attempt(1, doubt())], closed)
+                ..facts(vec![attempt(1, doubt())], CLOSED)
             },
             State::Delivered,
         ),
@@ -169,13 +193,13 @@ fn every_set_of_facts_has_the_state_a_person_would_name() {
             },
             State::Ambiguous,
         ),
-        (
-            "refused later, may try again",
-            facts(vec![Attempt { failed: failed(Retryable), ..attempt(1, accepted()) }], None),
-            State::RetryWait,
-        ),
-    ];
-    for (name, facts, want) in cases {
+    ]
+}
+
+#[test]
+fn every_set_of_facts_has_the_state_a_person_would_name() {
+    let cases = [before_an_answer(), after_an_answer(), after_evidence_or_a_person()];
+    for (name, facts, want) in cases.into_iter().flatten() {
         assert_eq!(state(&facts, false, &Policy::default()), want, "{name}");
     }
 }

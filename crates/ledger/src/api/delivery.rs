@@ -7,9 +7,7 @@ use std::time::Duration;
 use domain::{Attempt, DeliveryId, Facts, Http, Nonce, NumberId, Resolution, State, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::RunHeader;
-use crate::record::Message;
-use crate::transition::Refusal;
+use super::{Envelope, RunHeader};
 
 /// What a claim brought.
 #[derive(Clone, Debug)]
@@ -28,10 +26,10 @@ pub struct Claim {
     pub id: DeliveryId,
     pub lane: NumberId,
     /// Grows with every claim; names this lease.
-    pub fence: u32,
+    pub lease_token: u32,
     /// When the plan wanted it to go.
     pub due_at: Timestamp,
-    pub message: Message,
+    pub message: Envelope,
     pub body: Arc<str>,
     pub header: Arc<RunHeader>,
     /// Attempts that count against the policy's maximum.
@@ -41,13 +39,13 @@ pub struct Claim {
     /// All attempts that the store knows of.
     pub attempts: u32,
     /// A worker died while it had this one: it is handled with care, in case it did that.
-    pub suspicious: bool,
+    pub worker_died: bool,
 }
 
 #[derive(Clone, Debug)]
 pub struct IntentRequest {
     pub id: DeliveryId,
-    pub fence: u32,
+    pub lease_token: u32,
     pub nonce: Nonce,
 }
 
@@ -56,6 +54,26 @@ pub enum IntentAnswer {
     /// You, and only you, may send now.
     Granted,
     Refused(Refusal),
+}
+
+/// Why an intent was not granted. None of these may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// The delivery is not leased: someone else moved it on.
+    State(State),
+    /// The lease is another's, or has run out.
+    LeaseToken,
+    /// All attempts are spent.
+    Spent,
+    /// The deadline has passed.
+    TooLate,
+    /// The run is paused, cancelled or closed.
+    RunNotOpen,
+    /// The ledger does not know the delivery.
+    NoDelivery,
+    /// The store may have forgotten answers: see [`crate::LedgerError::StoreRestarted`].
+    StoreRestarted,
 }
 
 /// What one attempt's HTTP try gave.
@@ -79,7 +97,7 @@ pub struct AttemptResult {
 #[derive(Clone, Debug)]
 pub struct Release {
     pub id: DeliveryId,
-    pub fence: u32,
+    pub lease_token: u32,
     /// After how long it may be claimed again; zero: as before.
     pub wait: Duration,
 }
@@ -155,7 +173,7 @@ pub enum Applied {
     /// Old or repeated news: normal traffic.
     Stale,
     /// No such delivery in the ledger.
-    Unknown,
+    NoDelivery,
 }
 
 /// What one sweep did.
@@ -213,7 +231,7 @@ pub enum Amended {
     /// Not in a state that allows it.
     Refused(State),
     /// No such delivery in the ledger.
-    Unknown,
+    NoDelivery,
 }
 
 /// Deliveries by state; always sums to the rows planned.
@@ -268,7 +286,7 @@ pub struct DeliveryView {
     pub next_at: Timestamp,
     pub facts: Facts,
     /// `None` when it cannot be read.
-    pub message: Option<Message>,
+    pub message: Option<Envelope>,
     /// Workers that it took down.
     pub strikes: u32,
     /// Why it could not be read, if it was quarantined for that.

@@ -6,10 +6,8 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use domain::facts::Ended;
-use domain::{NumberId, Policy, RunId, Timestamp, Window, retention};
+use domain::{Address, NumberId, Policy, RecipientId, RunId, Timestamp, Window, retention};
 use serde::{Deserialize, Serialize};
-
-use crate::record::Message;
 
 /// What is fixed about a run when its planning begins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,7 +90,7 @@ pub struct Run {
     /// When a sender first took it up.
     pub started_at: Option<Timestamp>,
     /// Set when an operator opened it once more, for deliveries that were put back.
-    pub until: Option<Timestamp>,
+    pub reopened_until: Option<Timestamp>,
     /// Resends after lost answers so far: they have a budget.
     pub resends: u32,
 }
@@ -106,14 +104,14 @@ impl Run {
             cursor: 0,
             sealed_at: None,
             started_at: None,
-            until: None,
+            reopened_until: None,
             resends: 0,
         }
     }
 
     /// Nothing starts after this.
     pub fn stop_at(&self) -> Timestamp {
-        self.until.unwrap_or(self.header.stop_at)
+        self.reopened_until.unwrap_or(self.header.stop_at)
     }
 
     /// Whether what hosts know about it may still have to be merged.
@@ -143,12 +141,22 @@ impl Begun {
     }
 }
 
+/// What to send to whom. Holds personal data; its `Debug` shows none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    #[serde(rename = "id")]
+    pub recipient: RecipientId,
+    pub to: Address,
+    /// Hash of the body, which is stored once per distinct text. Empty when suppressed.
+    pub body: String,
+}
+
 /// One planned delivery.
 #[derive(Clone, Debug)]
 pub struct PlanRow {
     pub lane: u16,
     pub due_at: Timestamp,
-    pub message: Message,
+    pub message: Envelope,
     /// Set when the recipient is left out.
     pub ended: Option<Ended>,
 }
@@ -183,7 +191,7 @@ pub enum WhyKept {
     /// A sender has had a delivery in hand.
     Tried,
     /// The store may have forgotten what was sent.
-    Fenced,
+    StoreRestarted,
 }
 
 impl fmt::Display for WhyKept {
@@ -192,7 +200,7 @@ impl fmt::Display for WhyKept {
             WhyKept::Planning => "its plan is being written",
             WhyKept::Opened => "its window has opened",
             WhyKept::Tried => "a sender has had some of its deliveries in hand",
-            WhyKept::Fenced => "the store may have forgotten what was sent",
+            WhyKept::StoreRestarted => "the store may have forgotten what was sent",
         })
     }
 }

@@ -9,10 +9,11 @@ use domain::{NumberId, RunId, State, Timestamp};
 use super::{Model, RunTable};
 use crate::api::{
     Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Discarded,
-    Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Purged, Release, Result,
-    Run, RunHeader, Swept, WebhookFact,
+    Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Purged, Release, Run,
+    RunHeader, Swept, WebhookFact,
 };
 use crate::core::{self, Rows};
+use crate::error::Result;
 use crate::view::view;
 
 #[async_trait]

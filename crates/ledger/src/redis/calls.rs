@@ -11,14 +11,14 @@ use redis::AsyncCommands;
 use super::{Found, PAGE, Redis, SCHEMA, failed, preflight, scores, swap};
 use crate::api::{
     Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Discarded,
-    Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Purged, Release, Result,
-    Run, RunHeader, Swept, WebhookFact, WhyKept, is_purgeable,
+    Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Purged, Refusal,
+    Release, Run, RunHeader, Swept, WebhookFact, WhyKept, is_purgeable,
 };
 use crate::core::{amend_one, new_record, note, reopened, unplanned_from, why_kept};
-use crate::error::LedgerError;
+use crate::error::{LedgerError, Result};
 use crate::record::{Record, encode, sealed};
 use crate::store_mark;
-use crate::transition::{self, Refusal};
+use crate::transition;
 use crate::view::view_stored;
 
 #[async_trait]
@@ -109,7 +109,8 @@ impl Ledger for Redis {
         };
         let counts = self.counts(id).await?;
         let now = self.now().await?;
-        let kept = why_kept(&found.run, &counts, now).or(found.fenced.then_some(WhyKept::Fenced));
+        let kept =
+            why_kept(&found.run, &counts, now).or(found.fenced.then_some(WhyKept::StoreRestarted));
         if let Some(why) = kept {
             return Ok(Discarded::Kept(why));
         }
@@ -194,13 +195,15 @@ impl Ledger for Redis {
         for request in requests {
             let step = |record: &mut Record, run: &Run, now: Timestamp| {
                 let guards = swap::Guards { not_after: record.lease_until, ..Default::default() };
-                match transition::intent(record, run, request.fence, request.nonce, now) {
+                match transition::intent(record, run, request.lease_token, request.nonce, now) {
                     Ok(()) => swap::Step::Put(IntentAnswer::Granted, guards),
                     Err(refusal) => swap::Step::Keep(IntentAnswer::Refused(refusal)),
                 }
             };
             let answer = match self.update(&request.id, swap::Fence::Durable, step).await {
-                Err(LedgerError::Fenced { .. }) => Some(IntentAnswer::Refused(Refusal::Fenced)),
+                Err(LedgerError::StoreRestarted { .. }) => {
+                    Some(IntentAnswer::Refused(Refusal::StoreRestarted))
+                }
                 answer => answer?,
             };
             answers.push(answer.unwrap_or(IntentAnswer::Refused(Refusal::NoDelivery)));
@@ -251,7 +254,7 @@ impl Ledger for Redis {
                 Ok(self
                     .update(&fact.id, swap::Fence::Ignored, step)
                     .await?
-                    .unwrap_or(Applied::Unknown))
+                    .unwrap_or(Applied::NoDelivery))
             }
         };
         // Together on one connection, so that they share round trips and syncs.
@@ -262,7 +265,7 @@ impl Ledger for Redis {
         let mut amended = Vec::with_capacity(amendments.len());
         for amendment in amendments {
             let Some(run) = self.run(&amendment.id.run).await? else {
-                amended.push(Amended::Unknown);
+                amended.push(Amended::NoDelivery);
                 continue;
             };
             let step = |record: &mut Record, _: &Run, now: Timestamp| {
@@ -274,7 +277,7 @@ impl Ledger for Redis {
                 }
             };
             let answer = self.update(&amendment.id, swap::Fence::Ignored, step).await?;
-            amended.push(answer.unwrap_or(Amended::Unknown));
+            amended.push(answer.unwrap_or(Amended::NoDelivery));
         }
         Ok(amended)
     }

@@ -1,14 +1,16 @@
 //! Claims: what a lane has due is read, each record takes its step, and all of them are swapped
 //! in one script.
 
+use std::sync::Arc;
+
 use domain::{NumberId, RunId, Timestamp};
 use redis::RedisResult;
 
 use super::{Redis, failed, swap, unexpected};
-use crate::api::{Claimed, Phase, Result};
+use crate::api::{Claimed, Envelope, Phase, Run};
 use crate::core::{new_claim, readable_run, sooner};
-use crate::error::LedgerError;
-use crate::record::{Message, Record, unsealed};
+use crate::error::{LedgerError, Result};
+use crate::record::{Record, unsealed};
 use crate::store_mark;
 use crate::transition;
 
@@ -28,7 +30,7 @@ impl Redis {
             claimed.next_due = Some(peeked.now); // the next claim reads its header
             return Ok(());
         }
-        (run.phase, run.until) = (peeked.phase.unwrap_or(Phase::Closed), peeked.until);
+        (run.phase, run.reopened_until) = (peeked.phase.unwrap_or(Phase::Closed), peeked.until);
         claimed.now = peeked.now;
         let (mut swaps, mut leased) = (Vec::new(), Vec::new());
         // Of a run that is not open nothing is told.
@@ -46,27 +48,14 @@ impl Redis {
                 next = sooner(next, Some(row.due_at), &run, peeked.now);
                 continue;
             }
-            let message: Message = match unsealed(id, || "message".to_owned(), &row.message) {
-                Ok(message) => message,
-                Err(error) => {
-                    self.quarantine(&run, &row, before, None, error).await?;
-                    continue;
-                }
-            };
-            let body = match self.body(id, &message.body).await {
-                Ok(body) => body,
-                Err(error) => {
-                    self.quarantine(&run, &row, before, Some(&message.body), error).await?;
-                    continue;
-                }
-            };
+            let Some((message, body)) = self.said_in(&run, &row, &before).await? else { continue };
             let guards = swap::Guards::default();
             swaps.push(swap::Swap::new(&run, row.index, row.record, before.state, &record, guards));
             leased.push((row.index, record, message, body, row.due_at));
         }
         let verdicts = self.swap(id, Phase::Open, swap::Fence::Checked, &swaps).await?;
         if verdicts.contains(&swap::Verdict::Fenced) {
-            return Err(LedgerError::Fenced { engine: "redis", run: id.clone() });
+            return Err(LedgerError::StoreRestarted { engine: "redis", run: id.clone() });
         }
         for (verdict, (index, record, message, body, due_at)) in verdicts.into_iter().zip(leased) {
             if verdict == swap::Verdict::Done {
@@ -79,8 +68,34 @@ impl Redis {
         Ok(())
     }
 
+    /// Whom a row is for, and its body. `None`: one of them cannot be read, and the delivery is
+    /// in quarantine.
+    async fn said_in(
+        &self,
+        run: &Run,
+        row: &DueRow,
+        record: &Record,
+    ) -> Result<Option<(Envelope, Arc<str>)>> {
+        let id = &run.header.id;
+        let message: Envelope = match unsealed(id, || "message".to_owned(), &row.message) {
+            Ok(message) => message,
+            Err(error) => {
+                self.quarantine(run, row, record.clone(), None, error).await?;
+                return Ok(None);
+            }
+        };
+        match self.body(id, &message.body).await {
+            Ok(body) => Ok(Some((message, body))),
+            Err(error) => {
+                let body = Some(message.body.as_str());
+                self.quarantine(run, row, record.clone(), body, error).await?;
+                Ok(None)
+            }
+        }
+    }
+
     /// # Errors
-    /// [`LedgerError::Fenced`] when the run is open and may not be sent from.
+    /// [`LedgerError::StoreRestarted`] when the run is open and may not be sent from.
     async fn peek(&self, id: &RunId, lane: u16, k: usize) -> Result<Peeked> {
         let mut con = self.con();
         let mut call = self.scripts.peek.key(self.keys.meta(id));
@@ -98,7 +113,7 @@ impl Redis {
         let (phase, now) = (Phase::parse(&phase), self.heard(&now));
         self.saw(id, &text(6), fenced == "1");
         if fenced == "1" && phase == Some(Phase::Open) {
-            return Err(LedgerError::Fenced { engine: "redis", run: id.clone() });
+            return Err(LedgerError::StoreRestarted { engine: "redis", run: id.clone() });
         }
         let instant = |text: &str| text.parse().ok().map(Timestamp::from_micros);
         let until = instant(&until);

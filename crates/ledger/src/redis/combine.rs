@@ -13,8 +13,8 @@ use tokio::sync::{Mutex as Turn, oneshot};
 
 use super::Redis;
 use super::swap::{Fence, Swap, Verdict};
-use crate::api::{Phase, Result};
-use crate::error::LedgerError;
+use crate::api::Phase;
+use crate::error::{LedgerError, Result};
 
 /// Swaps in one script: enough that a slow disk is shared by all under way, few enough that
 /// the server is busy for milliseconds.

@@ -6,9 +6,9 @@ use redis::{AsyncCommands, RedisResult};
 
 use super::claim::DueRow;
 use super::{Redis, failed};
-use crate::api::{Result, Run};
+use crate::api::Run;
 use crate::core::say_damaged;
-use crate::error::LedgerError;
+use crate::error::{LedgerError, Result};
 use crate::record::{Hints, Record, body_hash, sealed};
 use crate::store_mark;
 

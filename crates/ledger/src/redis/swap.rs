@@ -5,8 +5,8 @@ use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, RedisResult};
 
 use super::{CACHE_MAX, Redis, failed, scores, unexpected};
-use crate::api::{Phase, Result, Run};
-use crate::error::LedgerError;
+use crate::api::{Phase, Run};
+use crate::error::{LedgerError, Result};
 use crate::record::{Record, sealed};
 use crate::store_mark;
 use crate::transition::Sighting;
@@ -175,7 +175,7 @@ impl Redis {
     /// such delivery. Each repetition means that someone else's step went through.
     ///
     /// # Errors
-    /// [`LedgerError::Fenced`] only when the `fence` is checked.
+    /// [`LedgerError::StoreRestarted`] only when the `fence` is checked.
     pub(super) async fn update<T>(
         &self,
         id: &DeliveryId,
@@ -219,7 +219,10 @@ impl Redis {
                 Verdict::Late => now = self.reckoned(),
                 Verdict::Phase(phase) => run.phase = phase.unwrap_or(Phase::Closed),
                 Verdict::Fenced => {
-                    return Err(LedgerError::Fenced { engine: "redis", run: id.run.clone() });
+                    return Err(LedgerError::StoreRestarted {
+                        engine: "redis",
+                        run: id.run.clone(),
+                    });
                 }
                 Verdict::Budget => (run.resends, guess) = (u32::MAX, Some(text)),
                 Verdict::Gone => return Ok(None),

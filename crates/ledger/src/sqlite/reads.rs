@@ -4,8 +4,9 @@ use domain::{RunId, State};
 use rusqlite::Row;
 use rusqlite::types::Value;
 
-use crate::api::{Counts, DeliveryView, Filter, Result};
+use crate::api::{Counts, DeliveryView, Filter};
 use crate::core::Rows;
+use crate::error::Result;
 use crate::sqlite::rows::{SqlRows, bytes};
 use crate::view::view_stored;
 

@@ -8,12 +8,10 @@ use domain::{RunId, State, Timestamp};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use crate::api::{Counts, Phase, Result, Run, RunHeader};
+use crate::api::{Counts, Envelope, Phase, Run, RunHeader};
 use crate::core::{Rows, readable_run};
-use crate::error::LedgerError;
-use crate::record::{
-    Message, Record, Schedule, checked_body, encode, parse_header, sealed, unsealed,
-};
+use crate::error::{LedgerError, Result};
+use crate::record::{Record, Schedule, checked_body, encode, parse_header, sealed, unsealed};
 use crate::sqlite::cache::{Cache, Known};
 use crate::sqlite::failed;
 use crate::transition::{FORGET, Sighting, Witness};
@@ -156,7 +154,7 @@ impl Rows for SqlRows<'_> {
             cursor,
             sealed_at: sealed_at.map(Timestamp::from_micros),
             started_at: started_at.map(Timestamp::from_micros),
-            until: until.map(Timestamp::from_micros),
+            reopened_until: until.map(Timestamp::from_micros),
             resends,
         };
         self.cache.runs.insert(id.clone(), run.clone());
@@ -180,7 +178,7 @@ impl Rows for SqlRows<'_> {
             run.cursor,
             micros(run.sealed_at),
             micros(run.started_at),
-            micros(run.until),
+            micros(run.reopened_until),
             run.resends,
         ];
         self.change("write run", sql, row).map(drop)
@@ -227,7 +225,7 @@ impl Rows for SqlRows<'_> {
         self.run_ids("WHERE phase = 'open'")
     }
 
-    fn insert(&mut self, run: &Run, index: u32, record: &Record, message: &Message) -> Result<()> {
+    fn insert(&mut self, run: &Run, index: u32, record: &Record, message: &Envelope) -> Result<()> {
         let key = self.key(&run.header.id)?;
         let (due, look) = indexes(run, record);
         let sql = "INSERT INTO deliveries (run, idx, lane, state, due, look, record, message)
@@ -273,7 +271,7 @@ impl Rows for SqlRows<'_> {
         Record::parse(&header, index, &stored).map(Some)
     }
 
-    fn message(&mut self, run: &RunId, index: u32) -> Result<Message> {
+    fn message(&mut self, run: &RunId, index: u32) -> Result<Envelope> {
         let key = self.key(run)?;
         let sql = "SELECT message FROM deliveries WHERE run = ?1 AND idx = ?2";
         let found: Option<Vec<u8>> =
@@ -430,7 +428,7 @@ fn stays(stored: Option<i64>, wanted: Option<i64>) -> bool {
 fn indexes(run: &Run, record: &Record) -> (Option<i64>, Option<i64>) {
     match record.schedule(&run.header.policy) {
         Schedule::Due(at) => (Some(at.micros()), None),
-        Schedule::Look(at) => (None, Some(at.micros())),
+        Schedule::Review(at) => (None, Some(at.micros())),
         Schedule::Done => (None, None),
     }
 }

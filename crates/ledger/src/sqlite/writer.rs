@@ -11,8 +11,7 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
-use crate::api::Result;
-use crate::error::LedgerError;
+use crate::error::{LedgerError, Result};
 use crate::sqlite::cache::Cache;
 use crate::sqlite::failed;
 use crate::sqlite::rows::SqlRows;

@@ -6,6 +6,11 @@ use templates::ParameterFormat;
 use templates::definition::HeaderFormat;
 
 use super::*;
+use crate::campaign::Defaults;
+use domain::BusinessNumber;
+use domain::campaign::{CampaignId, Category};
+use templates::TemplateDefinition;
+use templates::lint::Lint;
 
 pub fn at(secs: i64) -> Timestamp {
     Timestamp::from_secs(secs)
@@ -162,7 +167,7 @@ fn everyone_left_out_has_a_reason() {
     let mut wrong = content("r00003");
     wrong.params = [("mood".to_owned(), "good".to_owned())].into();
     let taken = Snapshot::take(campaign(), people, vec![unapproved, wrong, content("nobody")]);
-    assert_eq!(taken.strangers.len(), 1);
+    assert_eq!(taken.for_nobody.len(), 1);
     let plan = plan(&taken.snapshot, "2026-11-21");
     let reasons: Vec<Suppression> =
         (0..4).map(|i| plan.at(i).call.map(drop).unwrap_err().reason).collect();

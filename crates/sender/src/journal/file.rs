@@ -22,20 +22,25 @@ pub struct FileJournal {
     writer: Writer,
     /// The first segment of this process.
     first: u64,
-    boot: String,
+    machine_boot: String,
 }
 
 impl FileJournal {
-    /// Opens or makes the folder and locks it: one process sends from one folder. `boot`
+    /// Opens or makes the folder and locks it: one process sends from one folder. `machine_boot`
     /// names the machine's start; [`FileJournal::machine_boot`] knows it.
     ///
     /// # Errors
     /// [`LogError::Locked`] when another process has it; otherwise what the disk said.
-    pub fn open(dir: &Path, boot: &str) -> Result<Self, LogError> {
+    pub fn open(dir: &Path, machine_boot: &str) -> Result<Self, LogError> {
         let options = Options { name: NAME, go_on: false, bytes_max: BYTES_MAX };
         let writer = Writer::open(dir, &options)?;
         let first = writer.synced().segment;
-        let journal = FileJournal { dir: dir.to_owned(), writer, first, boot: boot.to_owned() };
+        let journal = FileJournal {
+            dir: dir.to_owned(),
+            writer,
+            first,
+            machine_boot: machine_boot.to_owned(),
+        };
         let merged = journal.merged_before();
         Reader::new(dir, NAME, merged).forget_before(merged, retention::NEWS)?;
         Ok(journal)
@@ -67,7 +72,7 @@ impl FileJournal {
 
     /// The machine's start, from `SUBAH_BOOT_ID` or the kernel. Where neither tells, a name that
     /// never comes again: every crash is then taken for a power cut, which is safe.
-    pub fn machine_boot(otherwise: &str) -> String {
+    pub fn machine_boot_or(otherwise: &str) -> String {
         let given = std::env::var("SUBAH_BOOT_ID").ok().filter(|id| !id.is_empty());
         let kernel = || std::fs::read_to_string(BOOT_ID).ok();
         let boot = given.or_else(kernel).map(|id| id.trim().replace('-', ""));
@@ -164,8 +169,8 @@ impl Journal for FileJournal {
         Some(self.dir.join("store.json"))
     }
 
-    fn boot(&self) -> &str {
-        &self.boot
+    fn machine_boot(&self) -> &str {
+        &self.machine_boot
     }
 
     fn disk(&self) -> &str {
@@ -183,7 +188,7 @@ mod tests {
             id: "daily-pack@2026-11-21#7".parse().unwrap(),
             nonce: nonce.into(),
             at: Timestamp::from_secs(5),
-            boot: "b".to_owned(),
+            machine_boot: "b".to_owned(),
         }
     }
 

@@ -16,7 +16,7 @@ use super::{Entries, Entry, Read};
 /// Folds entries into facts for the ledger.
 pub struct Replay {
     /// The machine's present start.
-    boot: String,
+    machine_boot: String,
     open: BTreeMap<Nonce, Open>,
     handling: BTreeSet<DeliveryId>,
 }
@@ -40,17 +40,21 @@ pub struct Left {
 }
 
 impl Replay {
-    pub fn new(boot: &str) -> Self {
-        Replay { boot: boot.to_owned(), open: BTreeMap::new(), handling: BTreeSet::new() }
+    pub fn new(machine_boot: &str) -> Self {
+        Replay {
+            machine_boot: machine_boot.to_owned(),
+            open: BTreeMap::new(),
+            handling: BTreeSet::new(),
+        }
     }
 
     /// Takes the next entry; a fact, when it is an outcome.
     pub fn fold(&mut self, read: Read) -> Option<WebhookFact> {
         let Read { entry, segment, own } = read;
         match entry {
-            Entry::Intent { id, nonce, at, boot } => {
+            Entry::Intent { id, nonce, at, machine_boot } => {
                 let attempt = Attempt { intent_at: Some(at), ..Attempt::new(nonce) };
-                let same_boot = boot == self.boot;
+                let same_boot = machine_boot == self.machine_boot;
                 let open = Open { id, attempt, segment, written: false, same_boot, own };
                 self.open.entry(nonce).or_insert(open);
             }
@@ -96,8 +100,8 @@ pub struct Facts<E> {
 }
 
 impl<E: Entries> Facts<E> {
-    pub fn new(entries: E, boot: &str) -> Self {
-        Facts { entries, replay: Some(Replay::new(boot)), strikes: Vec::new() }
+    pub fn new(entries: E, machine_boot: &str) -> Self {
+        Facts { entries, replay: Some(Replay::new(machine_boot)), strikes: Vec::new() }
     }
 
     /// `None` when there are no more.
@@ -169,12 +173,12 @@ mod tests {
         "daily-pack@2026-11-21#7".parse().unwrap()
     }
 
-    fn intent(boot: &str) -> Entry {
+    fn intent(machine_boot: &str) -> Entry {
         Entry::Intent {
             id: id(),
             nonce: 1.into(),
             at: Timestamp::from_secs(5),
-            boot: boot.to_owned(),
+            machine_boot: machine_boot.to_owned(),
         }
     }
 
@@ -237,7 +241,7 @@ mod tests {
                 id: id(),
                 nonce: nonce.into(),
                 at: Timestamp::from_secs(5),
-                boot: "now".to_owned(),
+                machine_boot: "now".to_owned(),
             };
             let result = Entry::Result(AttemptResult {
                 id: id(),

@@ -87,36 +87,19 @@ async fn every_answer_holds_against_metas_schema() {
     assert_eq!(get(&format!("{id}?phone_number_id=9")).await["error"]["error_subcode"], json!(33));
 }
 
-#[tokio::test]
-async fn what_meta_refuses_is_refused_with_its_code() {
-    let simulator = start().await;
-    let of = |kind: &str, inner: Value| json!({"messaging_product": "whatsapp", "to": "+919876543210", "type": kind, kind: inner});
+/// What is wrong, a request, and the code that Meta answers with.
+type Refused = (&'static str, Value, i32);
+
+fn of(kind: &str, inner: Value) -> Value {
+    json!({"messaging_product": "whatsapp", "to": "+919876543210", "type": kind, kind: inner})
+}
+
+fn bad_interactive() -> Vec<Refused> {
     let interactive = |inner: Value| of("interactive", inner);
     let button = |title: &str| json!({"type": "reply", "reply": {"id": "a", "title": title}});
     let rows: Vec<Value> = (0..11).map(|n| json!({"id": n.to_string(), "title": "x"})).collect();
     let body = json!({"text": "x"});
-    let mut untyped = template("Asha");
-    untyped["template"]["components"][0]["parameters"][0] = json!({"text": "Asha"});
-    let mut twice = template("Asha");
-    let index = json!({"type": "button", "sub_type": "url", "index": 0, "parameters": [{"type": "text", "text": "x"}]});
-    twice["template"]["components"] = json!([index, index]);
-    let mut letters = of("text", body.clone());
-    letters["to"] = json!("asha");
-    let mut callback = of("text", json!({"body": "x"}));
-    callback["biz_opaque_callback_data"] = json!(7);
-    let cases = [
-        ("text body empty", of("text", json!({"body": ""})), 131_008),
-        ("text body missing", of("text", json!({})), 131_008),
-        ("image without id or link", of("image", json!({})), 131_008),
-        ("image unknown id", of("image", json!({"id": "1037"})), 131_009),
-        (
-            "caption of 1025",
-            of("image", json!({"link": "https://x.in/a.jpg", "caption": "x".repeat(1_025)})),
-            100,
-        ),
-        ("location without longitude", of("location", json!({"latitude": 1})), 131_008),
-        ("reaction without message_id", of("reaction", json!({"emoji": "x"})), 131_008),
-        ("contacts without name", of("contacts", json!([{"phones": []}])), 131_008),
+    vec![
         ("interactive unknown type", interactive(json!({"type": "telepathy"})), 131_009),
         (
             "button title of 21",
@@ -137,6 +120,32 @@ async fn what_meta_refuses_is_refused_with_its_code() {
             interactive(json!({"type": "flow", "body": body, "action": {"parameters": {}}})),
             131_008,
         ),
+    ]
+}
+
+fn bad_messages() -> Vec<Refused> {
+    let mut untyped = template("Asha");
+    untyped["template"]["components"][0]["parameters"][0] = json!({"text": "Asha"});
+    let mut twice = template("Asha");
+    let index = json!({"type": "button", "sub_type": "url", "index": 0, "parameters": [{"type": "text", "text": "x"}]});
+    twice["template"]["components"] = json!([index, index]);
+    let mut letters = of("text", json!({"text": "x"}));
+    letters["to"] = json!("asha");
+    let mut callback = of("text", json!({"body": "x"}));
+    callback["biz_opaque_callback_data"] = json!(7);
+    vec![
+        ("text body empty", of("text", json!({"body": ""})), 131_008),
+        ("text body missing", of("text", json!({})), 131_008),
+        ("image without id or link", of("image", json!({})), 131_008),
+        ("image unknown id", of("image", json!({"id": "1037"})), 131_009),
+        (
+            "caption of 1025",
+            of("image", json!({"link": "https://x.in/a.jpg", "caption": "x".repeat(1_025)})),
+            100,
+        ),
+        ("location without longitude", of("location", json!({"latitude": 1})), 131_008),
+        ("reaction without message_id", of("reaction", json!({"emoji": "x"})), 131_008),
+        ("contacts without name", of("contacts", json!([{"phones": []}])), 131_008),
         ("parameter without type", untyped, 131_008),
         ("button index twice", twice, 132_012),
         ("to: letters", letters, 131_009),
@@ -151,8 +160,13 @@ async fn what_meta_refuses_is_refused_with_its_code() {
             json!({"messaging_product": "whatsapp", "status": "read", "message_id": "wamid.X"}),
             131_009,
         ),
-    ];
-    for (name, body, code) in cases {
+    ]
+}
+
+#[tokio::test]
+async fn what_meta_refuses_is_refused_with_its_code() {
+    let simulator = start().await;
+    for (name, body, code) in bad_messages().into_iter().chain(bad_interactive()) {
         let (status, answer) = post(&simulator, &body).await;
         assert_eq!((status, &answer["error"]["code"]), (400, &json!(code)), "{name}: {answer}");
     }

@@ -85,54 +85,8 @@ fn template(shared: &Shared, number: &NumberId, template: &Value) -> Result<(), 
         return refuse(400, 131_008, "template name or language is missing");
     };
     let components = template["components"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut buttons: Vec<String> = Vec::new();
-    for component in components {
-        if ![
-            "header",
-            "body",
-            "footer",
-            "button",
-            "carousel",
-            "limited_time_offer",
-            "call_permission_request",
-        ]
-        .iter()
-        .any(|kind| is(component, kind))
-        {
-            return refuse(400, 131_009, "a component has no type that is known");
-        }
-        if is(component, "button") {
-            let index = match &component["index"] {
-                Value::Number(index) => index.to_string(),
-                Value::String(index) => index.clone(),
-                _ => return refuse(400, 131_008, "a button has no index"),
-            };
-            if index.parse::<u8>().is_err() || buttons.contains(&index) {
-                return refuse(400, 132_012, "a button's index is there twice, or is none");
-            }
-            buttons.push(index);
-        }
-        let parameters = component["parameters"].as_array().into_iter().flatten();
-        if parameters.clone().any(|parameter| !parameter["type"].is_string()) {
-            return refuse(400, 131_008, "a parameter has no type");
-        }
-    }
-    for parameter in components.iter().filter_map(|c| c["parameters"].as_array()).flatten() {
-        if parameter["text"].as_str().is_some_and(spoils) {
-            return refuse(
-                400,
-                132_018,
-                "Param text cannot have new-line/tab characters or more than 4 consecutive spaces",
-            );
-        }
-        for kind in ["image", "video", "document"] {
-            if let Some(id) = parameter[kind]["id"].as_str()
-                && !shared.has_media(id, number)
-            {
-                return refuse(400, 131_009, "no such media id for this number");
-            }
-        }
-    }
+    shape_of(components)?;
+    contents_of(components, shared, number)?;
     let languages = &shared.options.languages;
     if !languages.is_empty() && !languages.iter().any(|known| known == language) {
         return refuse(404, 132_001, "template name does not exist in the translation");
@@ -148,6 +102,64 @@ fn template(shared: &Shared, number: &NumberId, template: &Value) -> Result<(), 
     let given = body.and_then(|c| c["parameters"].as_array()).map_or(0, Vec::len);
     if given != known.body_parameters.len() {
         return refuse(400, 132_000, "number of parameters does not match the expected number");
+    }
+    Ok(())
+}
+
+const COMPONENTS: [&str; 7] = [
+    "header",
+    "body",
+    "footer",
+    "button",
+    "carousel",
+    "limited_time_offer",
+    "call_permission_request",
+];
+
+/// Types and indexes of the components and their parameters.
+fn shape_of(components: &[Value]) -> Result<(), Refusal> {
+    let refuse = |code: i32, details: &str| Err((400, code, details.to_owned()));
+    let mut buttons: Vec<String> = Vec::new();
+    for component in components {
+        if !COMPONENTS.iter().any(|kind| is(component, kind)) {
+            return refuse(131_009, "a component has no type that is known");
+        }
+        if is(component, "button") {
+            let index = match &component["index"] {
+                Value::Number(index) => index.to_string(),
+                Value::String(index) => index.clone(),
+                _ => return refuse(131_008, "a button has no index"),
+            };
+            if index.parse::<u8>().is_err() || buttons.contains(&index) {
+                return refuse(132_012, "a button's index is there twice, or is none");
+            }
+            buttons.push(index);
+        }
+        let parameters = component["parameters"].as_array().into_iter().flatten();
+        if parameters.clone().any(|parameter| !parameter["type"].is_string()) {
+            return refuse(131_008, "a parameter has no type");
+        }
+    }
+    Ok(())
+}
+
+/// Texts that Meta does not send, and media that the number does not have.
+fn contents_of(components: &[Value], shared: &Shared, number: &NumberId) -> Result<(), Refusal> {
+    let refuse = |code: i32, details: &str| Err((400, code, details.to_owned()));
+    for parameter in components.iter().filter_map(|c| c["parameters"].as_array()).flatten() {
+        if parameter["text"].as_str().is_some_and(spoils) {
+            return refuse(
+                132_018,
+                "Param text cannot have new-line/tab characters or more than 4 consecutive spaces",
+            );
+        }
+        for kind in ["image", "video", "document"] {
+            if let Some(id) = parameter[kind]["id"].as_str()
+                && !shared.has_media(id, number)
+            {
+                return refuse(131_009, "no such media id for this number");
+            }
+        }
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use ledger::halts::{self, Halt, Thing};
 use ledger::{LedgerError, WebhookFact};
 use serde::Deserialize;
 use std::time::Duration;
+use telemetry::labels::{FoundBy, Halted, Label, Pair};
 
 use super::Applier;
 
@@ -91,10 +92,10 @@ async fn stop(
     let code = failure.code;
     let said = if words.is_empty() { String::new() } else { format!(": {words}") };
     let why = format!("a status reports code {code}, {}{said}", meaning(code));
-    let kind = thing.kind();
-    let halt = Halt { thing, code, since: now, why, by: "status".to_owned() };
+    let kind = Halted::from(&thing);
+    let halt = Halt { thing, code, since: now, why, by: FoundBy::Status.as_str().to_owned() };
     if halts::stop(applier.ledger.as_ref(), &halt).await? {
-        applier.metrics.halts.with_label_values(&[kind, "status"]).inc();
+        applier.metrics.sending.halts.of(Pair(kind, FoundBy::Status)).inc();
         tracing::error!(code, "{} is stopped: {}", halt.thing, halt.why);
     }
     Ok(())

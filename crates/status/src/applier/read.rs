@@ -6,6 +6,7 @@ use domain::callback::{Callback, Proof};
 use domain::failure::ReportedFailure;
 use domain::{Attempt, Timestamp};
 use ledger::{RetryIn, WebhookFact};
+use telemetry::labels::{EventKind, Pair, StatusKind, Verdict, WebhookResult};
 
 use super::{Applier, Batch, Labelled, Unnamed, halted, opt_out};
 use crate::inbox::{Record, Source};
@@ -17,7 +18,7 @@ impl Applier {
         let events = match webhooks::read(&record.body) {
             Ok(events) => events,
             Err(error) => {
-                self.metrics.webhooks.with_label_values(&["unreadable"]).inc();
+                self.metrics.news.webhooks.of(WebhookResult::Unreadable).inc();
                 tracing::error!("{error}; kept in poison/, see `subah webhooks poison`");
                 if let Some(keeper) = keeper {
                     keeper.poison(record);
@@ -28,7 +29,7 @@ impl Applier {
         let received_at = self.by_the_store(record.received_at);
         let mut is_odd = false;
         for event in events {
-            self.metrics.webhook_events.with_label_values(&[kind(&event)]).inc();
+            self.metrics.news.events.of(kind(&event)).inc();
             match event {
                 Event::Status(report) => self.read_status(report, received_at, batch),
                 Event::Inbound(message) => {
@@ -61,18 +62,16 @@ impl Applier {
             }
         }
         if let Some(keeper) = keeper.filter(|_| is_odd) {
-            self.metrics.webhooks.with_label_values(&["unreadable"]).inc();
+            self.metrics.news.webhooks.of(WebhookResult::Unreadable).inc();
             keeper.poison(record);
         }
     }
 
     fn read_status(&self, report: StatusReport, received_at: Timestamp, batch: &mut Batch) {
         let status = label(&report.status);
-        let count = |verdict: &str| {
-            self.metrics.status_reports.with_label_values(&[status, verdict]).inc();
-        };
+        let count = |verdict| self.metrics.news.status_reports.of(Pair(status, verdict)).inc();
         if !report.is_of_a_message() {
-            return count("not_about_us");
+            return count(Verdict::NotAboutUs);
         }
         if let Some(general) = halted::general(&report, received_at, &self.numbers) {
             batch.general.push(general);
@@ -88,7 +87,7 @@ impl Applier {
             Some((callback, proof)) => {
                 batch.facts.extend(self.fact(callback, proof, &report, received_at));
             }
-            None => count("foreign"),
+            None => count(Verdict::Foreign),
         }
     }
 
@@ -100,7 +99,7 @@ impl Applier {
         received_at: Timestamp,
     ) -> Option<Labelled> {
         let at = report.at.unwrap_or(received_at);
-        self.metrics.webhook_lag.observe(received_at.since(at).as_secs_f64());
+        self.metrics.news.lag.observe(received_at.since(at).as_secs_f64());
         let mut news = Attempt::new(callback.nonce);
         let mut failed = None;
         match report.status {
@@ -116,7 +115,8 @@ impl Applier {
                 failed = Some((failure, words));
             }
             Status::Other(_) => {
-                self.metrics.status_reports.with_label_values(&["other", "noted"]).inc();
+                let labels = Pair(StatusKind::Other, Verdict::Noted);
+                self.metrics.news.status_reports.of(labels).inc();
                 return None;
             }
         }
@@ -150,28 +150,28 @@ fn nobody() -> domain::DeliveryId {
 }
 
 /// The label of an event in metrics.
-fn kind(event: &Event) -> &'static str {
+fn kind(event: &Event) -> EventKind {
     match event {
-        Event::Status(_) => "status",
-        Event::Inbound(_) => "inbound",
-        Event::Echo { .. } => "echo",
-        Event::Call { .. } => "call",
-        Event::Preference(_) => "preference",
-        Event::Group { .. } => "group",
-        Event::Error { .. } => "error",
-        Event::Template(_) => "template",
-        Event::Account(_) => "account",
-        Event::Other { .. } => "other",
-        Event::Odd { .. } => "odd",
+        Event::Status(_) => EventKind::Status,
+        Event::Inbound(_) => EventKind::Inbound,
+        Event::Echo { .. } => EventKind::Echo,
+        Event::Call { .. } => EventKind::Call,
+        Event::Preference(_) => EventKind::Preference,
+        Event::Group { .. } => EventKind::Group,
+        Event::Error { .. } => EventKind::Error,
+        Event::Template(_) => EventKind::Template,
+        Event::Account(_) => EventKind::Account,
+        Event::Other { .. } => EventKind::Other,
+        Event::Odd { .. } => EventKind::Odd,
     }
 }
 
-fn label(status: &Status) -> &'static str {
+fn label(status: &Status) -> StatusKind {
     match status {
-        Status::Sent => "sent",
-        Status::Delivered => "delivered",
-        Status::Read | Status::Played => "read",
-        Status::Failed => "failed",
-        Status::Other(_) => "other",
+        Status::Sent => StatusKind::Sent,
+        Status::Delivered => StatusKind::Delivered,
+        Status::Read | Status::Played => StatusKind::Read,
+        Status::Failed => StatusKind::Failed,
+        Status::Other(_) => StatusKind::Other,
     }
 }

@@ -10,11 +10,14 @@ use domain::{
     Address, DeliveryId, Http, Nonce, Phone, Policy, RecipientId, State, Timestamp, Window,
 };
 use ledger::halts::{self, Thing};
-use ledger::{AttemptResult, Filter, IntentRequest, Message, Model, PlanChunk, PlanRow, RunHeader};
+use ledger::{
+    AttemptResult, Envelope, Filter, IntentRequest, Model, PlanChunk, PlanRow, RunHeader,
+};
 use rand::SeedableRng;
 use serde_json::{Value, json};
 
 use super::*;
+use telemetry::labels::{Pair, StatusKind, Verdict};
 
 const BODY: &str = r#"{"name": "daily_pack", "language": "hi"}"#;
 const BEGIN: Timestamp = Timestamp::from_secs(1_795_750_000);
@@ -65,7 +68,7 @@ impl Stage {
         let row = |n: u32| PlanRow {
             lane: 0,
             due_at: BEGIN,
-            message: Message {
+            message: Envelope {
                 recipient: RecipientId::new(format!("r{n}")),
                 to: Address::Phone(Phone::try_new(format!("+{}", phone(n))).unwrap()),
                 body: ledger::record::body_hash(BODY),
@@ -100,8 +103,11 @@ impl Stage {
     /// Delivery `index`, accepted by the far side through an attempt of that nonce.
     async fn sent(&self, nonce: u64) -> u32 {
         let claim = self.ledger.claim(&number("1001"), 1).await.unwrap().claims.remove(0);
-        let request =
-            IntentRequest { id: claim.id.clone(), fence: claim.fence, nonce: Nonce::from(nonce) };
+        let request = IntentRequest {
+            id: claim.id.clone(),
+            lease_token: claim.lease_token,
+            nonce: Nonce::from(nonce),
+        };
         self.ledger.intent(&[request]).await.unwrap();
         let result = AttemptResult {
             id: claim.id.clone(),
@@ -139,8 +145,8 @@ impl Stage {
         all.into_iter().nth(index as usize).unwrap()
     }
 
-    fn counted(&self, status: &str, verdict: &str) -> u64 {
-        self.applier.metrics.status_reports.with_label_values(&[status, verdict]).get()
+    fn counted(&self, status: StatusKind, verdict: Verdict) -> u64 {
+        self.applier.metrics.news.status_reports.of(Pair(status, verdict)).get()
     }
 
     async fn halted(&self) -> Vec<Thing> {
@@ -162,16 +168,20 @@ async fn a_status_counts_for_its_own_installation_number_and_attempt() {
     let index = stage.sent(7).await;
     let delivered = |callback: String| json!({"id": "x", "status": "delivered", "biz_opaque_callback_data": callback});
     stage.status("1001", delivered(stage.callback(index, 7, 1))).await;
-    assert_eq!(stage.counted("delivered", "foreign"), 1, "another installation's");
+    assert_eq!(stage.counted(StatusKind::Delivered, Verdict::Foreign), 1, "another installation's");
     stage.status("9", delivered(stage.callback(index, 7, 0))).await;
-    assert_eq!(stage.counted("delivered", "foreign"), 2, "another number's");
+    assert_eq!(stage.counted(StatusKind::Delivered, Verdict::Foreign), 2, "another number's");
     stage.status("1001", delivered("tracker".into())).await;
-    assert_eq!(stage.counted("delivered", "foreign"), 3, "another program's");
+    assert_eq!(stage.counted(StatusKind::Delivered, Verdict::Foreign), 3, "another program's");
     assert_eq!(stage.view(index).await.state, State::Accepted, "none of them counts");
     stage.status("1001", delivered(stage.callback(index, 7, 0))).await;
     assert_eq!(stage.view(index).await.state, State::Delivered);
     stage.status("1001", delivered(stage.callback(1, 99, 0))).await;
-    assert_eq!(stage.counted("delivered", "forgotten"), 1, "the store did not know the attempt");
+    assert_eq!(
+        stage.counted(StatusKind::Delivered, Verdict::Forgotten),
+        1,
+        "the store did not know the attempt"
+    );
     assert_eq!(stage.view(1).await.state, State::Delivered, "the fact is merged all the same");
 }
 
@@ -182,7 +192,7 @@ async fn a_status_without_callback_data_is_found_by_its_message_id() {
     stage.status("1001", json!({"id": "wamid.7", "status": "read", "type": "message"})).await;
     assert_eq!(stage.view(index).await.state, State::Read);
     stage.status("1001", json!({"id": "wamid.8", "status": "read"})).await;
-    assert_eq!(stage.counted("read", "unmatched"), 1);
+    assert_eq!(stage.counted(StatusKind::Read, Verdict::Unmatched), 1);
 }
 
 #[tokio::test]

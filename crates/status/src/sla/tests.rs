@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::Suppression;
 use domain::facts::{Doubt, Ended, NotSent};
 use domain::failure::{Failure, ReportedFailure};
-use domain::state::{Suppression, state};
+use domain::state::state;
 use domain::{Address, Facts, NumberId, Phone, Policy, RecipientId, Window};
 use domain::{FailureClass, Http, Scope};
-use ledger::{Message, Phase, RunHeader};
+use ledger::{Envelope, Phase, RunHeader};
 
 use super::*;
 
@@ -51,7 +52,7 @@ fn delivery(attempts: Vec<Attempt>, ended: Option<Ended>) -> DeliveryView {
         next_at: at(10),
         facts,
         damage: None,
-        message: Some(Message {
+        message: Some(Envelope {
             recipient: RecipientId::new("r"),
             to: Address::Phone(Phone::try_new("+919876543210").unwrap()),
             body: String::new(),

@@ -13,6 +13,7 @@ use super::select::Selection;
 use crate::cli::{ActArgs, Resolved, SendAgainArgs};
 use crate::config::{Config, parse_time};
 use crate::exit::{Answer, WrongUse};
+use crate::owner::who;
 
 /// How long a run that is over is opened again, unless told otherwise.
 const REOPENED_FOR: Duration = Duration::from_secs(600);
@@ -68,25 +69,11 @@ async fn amend(
     if act.reason.trim().is_empty() {
         bail!(WrongUse("--reason is empty: say why, for whoever asks tomorrow".to_owned()));
     }
-    let (judged, mut answer) = judge(config, ledger, act, change).await?;
-    if answer == Answer::No || !act.yes {
-        for (id, state) in judged.iter().take(SHOWN) {
-            println!("{id}: {state} {}", said(change, may(change, *state)));
-        }
-        if judged.len() > SHOWN {
-            println!("… and {} more", judged.len() - SHOWN);
-        }
-    }
+    let (judged, answer) = judge(config, ledger, act, change).await?;
     if judged.is_empty() || answer == Answer::No || !act.yes {
-        let why = match (judged.is_empty(), answer) {
-            (true, _) => "no delivery fits",
-            (_, Answer::No) => "one of them may not be changed, so none is",
-            _ => "--yes does it",
-        };
-        println!("nothing was changed; {why}");
+        only_say(&judged, answer, change);
         return Ok(if judged.is_empty() { Answer::No } else { answer });
     }
-    let now = ledger.now().await?;
     if let Some(until) = until {
         for run in judged.iter().map(|(id, _)| &id.run).collect::<BTreeSet<_>>() {
             let reopened = ledger.reopen(run, until).await?;
@@ -97,9 +84,35 @@ async fn amend(
             }
         }
     }
-    let (mut done, by) = (0, who());
+    carry_out(ledger, &judged, change, &act.reason).await
+}
+
+/// What would be done, or why nothing is.
+fn only_say(judged: &[(DeliveryId, State)], answer: Answer, change: Change) {
+    for (id, state) in judged.iter().take(SHOWN) {
+        println!("{id}: {state} {}", said(change, may(change, *state)));
+    }
+    if judged.len() > SHOWN {
+        println!("… and {} more", judged.len() - SHOWN);
+    }
+    let why = match (judged.is_empty(), answer) {
+        (true, _) => "no delivery fits",
+        (_, Answer::No) => "one of them may not be changed, so none is",
+        _ => "--yes does it",
+    };
+    println!("nothing was changed; {why}");
+}
+
+async fn carry_out(
+    ledger: &dyn Ledger,
+    judged: &[(DeliveryId, State)],
+    change: Change,
+    why: &str,
+) -> Result<Answer> {
+    let (mut done, mut answer) = (0, Answer::Yes);
+    let (now, by) = (ledger.now().await?, who());
     for chunk in judged.chunks(CHUNK) {
-        let note = || Note { at: now, by: by.clone(), change, why: act.reason.clone() };
+        let note = || Note { at: now, by: by.clone(), change, why: why.to_owned() };
         let amendment = |(id, _): &(DeliveryId, State)| {
             tracing::warn!(delivery.id = %id, by, ?change, "delivery {id} is changed by hand");
             Amendment { id: id.clone(), change, note: Some(note()) }
@@ -197,11 +210,4 @@ fn said(change: Change, allowed: bool) -> &'static str {
         }
         (_, false) => "stays: only failed, expired and quarantined deliveries are dead letters",
     }
-}
-
-/// Who is at the keyboard, as far as the system tells.
-pub fn who() -> String {
-    let name = |key| std::env::var(key).ok().filter(|name| !name.is_empty());
-    let uid = || format!("uid {}", rustix::process::getuid().as_raw());
-    name("SUDO_USER").or_else(|| name("USER")).unwrap_or_else(uid)
 }

@@ -12,20 +12,17 @@ use anyhow::{Context, Result, bail, ensure};
 use domain::hash::HashWriter;
 use domain::{Clock, SystemClock, Timestamp};
 use ledger::{Change, Ledger, Note, Phase, Sqlite, cell, recovery};
-use sender::FileJournal;
+use sender::{FileJournal, failpoint};
 use serde::{Deserialize, Serialize};
 
-use super::amend::who;
 use crate::cli::RestoreArgs;
 use crate::config::{Config, Store};
 use crate::exit::Answer;
 use crate::output;
-use crate::wire::journal_dir;
+use crate::owner::who;
+use crate::store::RESTORING;
+use crate::wire::{RESTORED, journal_dir};
 
-/// The cell that holds when the ledger was restored without its host's journal.
-pub const RESTORED: &str = "restored";
-/// Exists while a restore is under way, and says what it found.
-const RESTORING: &str = "restoring";
 /// The host's own journal, which stays.
 const BESIDE: &str = "beside the journal";
 const ALONE: &str = "without a journal";
@@ -153,28 +150,12 @@ pub async fn restore(config: &Config, from: &Path, args: &RestoreArgs) -> Result
     // Held until the end: nobody may begin to send meanwhile.
     let _folder = match keeps {
         true => Some(
-            FileJournal::open(&journal_dir(config), &FileJournal::machine_boot("restore"))
+            FileJournal::open(&journal_dir(config), &FileJournal::machine_boot_or("restore"))
                 .context("lock the journal: is a subah running here? Stop it first")?,
         ),
         false => None,
     };
-    println!(
-        "{} files as of {}, written by version {}",
-        manifest.files.len(),
-        manifest.made_at.rfc3339(config.daily.window.zone),
-        manifest.version
-    );
-    let trusted = keeps || args.nothing_was_sent;
-    println!(
-        "{}",
-        match (keeps, args.nothing_was_sent) {
-            (true, _) =>
-                "this host's journal and inbox stay: what they know since then is merged at the next start",
-            (false, true) => "nothing was sent by the lost host since then, as you say",
-            (false, false) =>
-                "there is no journal here: what was due since then may have been sent by the lost host: what waits is unknown under hold, sent and flagged under evidence, and a run that the backup does not hold is not planned once its window has opened",
-        }
-    );
+    say(config, &manifest, keeps, args);
     if !args.yes {
         println!("nothing was changed; --yes does it. The lost host must not come back by itself");
         return Ok(Answer::Yes);
@@ -186,6 +167,51 @@ pub async fn restore(config: &Config, from: &Path, args: &RestoreArgs) -> Result
         .and_then(|()| std::fs::write(&marker, if keeps { BESIDE } else { ALONE }))
         .with_context(|| format!("write {}", marker.display()))?;
     output::record(config, "did", &format!("restored from {}", from.display()))?;
+    put_files(config, from, &manifest, keeps, again)?;
+    failpoint::pass("restore-files");
+    let partial = ledger.with_extension("restoring");
+    copy(&from.join(LEDGER), &partial)?;
+    if !(keeps || args.nothing_was_sent) {
+        suspect(&partial, from).await?;
+    }
+    failpoint::pass("restore-ledger");
+    // A link, not a rename: a ledger that came meanwhile must not be replaced.
+    std::fs::hard_link(&partial, ledger)
+        .with_context(|| format!("put the ledger at {}", ledger.display()))?;
+    std::fs::remove_file(&partial).context("tidy")?;
+    std::fs::remove_file(&marker).context("tidy")?;
+    println!("restored; `subah ledger verify` reads it, `subah run` or the daemon goes on");
+    Ok(Answer::Yes)
+}
+
+/// What a restore does, and what nobody can know after it.
+fn say(config: &Config, manifest: &Manifest, keeps: bool, args: &RestoreArgs) {
+    println!(
+        "{} files as of {}, written by version {}",
+        manifest.files.len(),
+        manifest.made_at.rfc3339(config.daily.window.zone),
+        manifest.version
+    );
+    println!(
+        "{}",
+        match (keeps, args.nothing_was_sent) {
+            (true, _) =>
+                "this host's journal and inbox stay: what they know since then is merged at the next start",
+            (false, true) => "nothing was sent by the lost host since then, as you say",
+            (false, false) =>
+                "there is no journal here: what was due since then may have been sent by the lost host: what waits is unknown under hold, sent and flagged under evidence, and a run that the backup does not hold is not planned once its window has opened",
+        }
+    );
+}
+
+/// Everything but the ledger. A restore that goes on `again` writes over what it left.
+fn put_files(
+    config: &Config,
+    from: &Path,
+    manifest: &Manifest,
+    keeps: bool,
+    again: bool,
+) -> Result<()> {
     for path in manifest.files.keys().filter(|path| path.as_path() != Path::new(LEDGER)) {
         let to = config.state_dir.join(path);
         let of_host = path.starts_with("journal") || path.starts_with("inbox");
@@ -195,18 +221,7 @@ pub async fn restore(config: &Config, from: &Path, args: &RestoreArgs) -> Result
             copy(&from.join(path), &to)?;
         }
     }
-    let partial = ledger.with_extension("restoring");
-    copy(&from.join(LEDGER), &partial)?;
-    if !trusted {
-        suspect(&partial, from).await?;
-    }
-    // A link, not a rename: a ledger that came meanwhile must not be replaced.
-    std::fs::hard_link(&partial, ledger)
-        .with_context(|| format!("put the ledger at {}", ledger.display()))?;
-    std::fs::remove_file(&partial).context("tidy")?;
-    std::fs::remove_file(&marker).context("tidy")?;
-    println!("restored; `subah ledger verify` reads it, `subah run` or the daemon goes on");
-    Ok(Answer::Yes)
+    Ok(())
 }
 
 /// Reads the list of a backup and holds every file against it.

@@ -14,7 +14,8 @@ use crate::config::Config;
 use crate::config::secrets::Credentials;
 use crate::exit::Answer;
 use crate::files::{self, Files};
-use crate::{output, store};
+use crate::store;
+use crate::terminal;
 
 /// How one thing was found.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,7 +62,7 @@ pub async fn run(config: &Config, offline: bool, date: Option<&str>) -> Result<A
             Found::Bad => "PROBLEM",
             Found::NotChecked => "not checked",
         };
-        println!("{word} {}", output::shown(text));
+        println!("{word} {}", terminal::shown(text));
     }
     store?; // what is missing decides the exit code
     Ok(Answer::from_bool(findings.0.iter().all(|(found, _)| *found != Found::Bad)))

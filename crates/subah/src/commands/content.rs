@@ -12,11 +12,13 @@ use scheduler::intake::{Content, read_content};
 use templates::Media;
 
 use super::recipients::rules;
+use crate::cli::Guard;
 use crate::cli::{self, ImportArgs};
 use crate::config::Config;
 use crate::exit::Answer;
-use crate::files::{self, Draft, Files, Guard, MediaDesk, judge};
+use crate::files::{self, Draft, Files, MediaDesk, judge};
 use crate::output::{self, audit};
+use crate::terminal;
 
 /// Recipients that are named when they are held back; `plan` names all.
 const SHOWN: usize = 20;
@@ -130,7 +132,7 @@ fn import(config: &Config, args: &ImportArgs, date: NaiveDate) -> Result<Answer>
     add_held(&read, &mut draft);
     let lost = if read.unattributed == 0 { 0 } else { hold_lost(&files, date, &read, &mut draft)? };
     draft.replace("rows of content", args.guard(config.recipients.shrink_max))?;
-    for id in read.held.keys().take(SHOWN).map(|id| output::shown(id)) {
+    for id in read.held.keys().take(SHOWN).map(|id| terminal::shown(id)) {
         println!("held back: {id} gets nothing on {date} until a row of theirs is good");
     }
     if lost > 0 {

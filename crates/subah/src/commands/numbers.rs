@@ -5,6 +5,7 @@ use ledger::halts;
 
 use crate::config::Config;
 use crate::exit::Answer;
+use crate::terminal;
 use crate::{output, store};
 
 pub async fn probe(config: &Config) -> Result<Answer> {
@@ -15,7 +16,7 @@ pub async fn probe(config: &Config) -> Result<Answer> {
     let ledger = store::open(config).await?;
     let stopped = halts::read(ledger.as_ref()).await?;
     for halt in &stopped {
-        println!("{} is stopped: {}", halt.thing, output::shown(&halt.why));
+        println!("{} is stopped: {}", halt.thing, terminal::shown(&halt.why));
     }
     output::record(config, "did", "numbers probe")?;
     halts::ask_to_probe(ledger.as_ref()).await?;

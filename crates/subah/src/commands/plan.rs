@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use cloud_api::media::check_file;
 use domain::{Clock, RunId, Suppression, SystemClock};
 use ledger::Phase;
-use scheduler::capacity::Capacity;
+use scheduler::capacity::{Capacity, LaneCapacity};
 use scheduler::intake::content::KeptContent;
 use scheduler::intake::recipients::plain_id;
 use scheduler::plan::LeftOut;
@@ -21,12 +21,13 @@ use crate::cli::{Format, PlanArgs};
 use crate::config::Config;
 use crate::exit::Answer;
 use crate::files::{self, Files};
+use crate::terminal;
 use crate::{output, store};
 
 /// Left-out recipients that the table shows; JSON and CSV have all.
 const SHOWN: usize = 20;
 /// Share of the content that may be for nobody.
-const STRANGERS_MAX: f64 = 0.01;
+const FOR_NOBODY_MAX: f64 = 0.01;
 
 /// Everything that the plan says.
 struct Survey {
@@ -38,7 +39,7 @@ struct Survey {
     /// Media files that Meta would not take, with the reason.
     bad_media: BTreeSet<String>,
     /// Recipient ids of content for nobody in the list, with the id that is probably meant.
-    strangers: Vec<(String, Option<String>)>,
+    for_nobody: Vec<(String, Option<String>)>,
     /// Rows of content in all.
     content: usize,
     /// Recipients who get the default language, by the one that they asked for.
@@ -56,21 +57,21 @@ pub async fn run(config: &Config, args: &PlanArgs) -> Result<Answer> {
     let id = RunId::new(&config.campaign.id, date);
     let plan = Plan::new(&taken.snapshot, id.clone(), window, SystemClock.now());
     let mut survey = survey(config, &plan);
-    survey.strangers = strangers(&taken);
-    survey.content = taken.strangers.len() + taken.snapshot.content_rows();
+    survey.for_nobody = for_nobody(&taken);
+    survey.content = taken.for_nobody.len() + taken.snapshot.content_rows();
     survey.twice = taken.twice.iter().map(|id| id.as_str().to_owned()).collect();
     print(args.format.format, &plan, &taken.snapshot, &survey)?;
     warn_if_planned(config, &id, &taken.snapshot.hash).await?;
     let good = survey.capacity.fits() && survey.deliverable > 0 && survey.bad_media.is_empty();
     // A few have left since; many mean that the ids of the two files do not fit.
-    let few_strangers = survey.strangers.len() as f64 <= STRANGERS_MAX * survey.content as f64;
-    Ok(Answer::from_bool(good && few_strangers))
+    let few_for_nobody = survey.for_nobody.len() as f64 <= FOR_NOBODY_MAX * survey.content as f64;
+    Ok(Answer::from_bool(good && few_for_nobody))
 }
 
 /// Content for nobody, and whom it is probably for: ids that programs have changed on the
 /// way differ by case, zeros, `.0` or signs that nobody sees.
-fn strangers(taken: &Taken) -> Vec<(String, Option<String>)> {
-    let known: HashMap<String, &str> = if taken.strangers.is_empty() {
+fn for_nobody(taken: &Taken) -> Vec<(String, Option<String>)> {
+    let known: HashMap<String, &str> = if taken.for_nobody.is_empty() {
         HashMap::new()
     } else {
         let ids = taken.snapshot.rows.iter().map(|row| row.recipient.id.as_str());
@@ -80,7 +81,7 @@ fn strangers(taken: &Taken) -> Vec<(String, Option<String>)> {
         let id = content.recipient_id.as_str();
         (id.to_owned(), known.get(&plain_id(id)).map(|id| (*id).to_owned()))
     };
-    taken.strangers.iter().map(meant).collect()
+    taken.for_nobody.iter().map(meant).collect()
 }
 
 /// Says that a sealed run is not changed by files that came later.
@@ -110,7 +111,7 @@ fn survey(config: &Config, plan: &Plan<'_>) -> Survey {
         left_out: Vec::new(),
         capacity: Capacity::of(plan),
         bad_media: BTreeSet::new(),
-        strangers: Vec::new(),
+        for_nobody: Vec::new(),
         content: 0,
         fallbacks: BTreeMap::new(),
         twice: Vec::new(),
@@ -158,64 +159,9 @@ fn print(format: Format, plan: &Plan<'_>, snapshot: &Snapshot, survey: &Survey) 
         snapshot.rows[left_out.index as usize].recipient.id.as_str().to_owned()
     };
     match format {
-        Format::Json => {
-            let lanes: Vec<_> = survey
-                .capacity
-                .lanes
-                .iter()
-                .map(|lane| {
-                    json!({
-                        "number": lane.number.as_str(), "planned": lane.planned,
-                        "throughput": lane.throughput, "finishes_at": lane.finishes_at.rfc3339(survey.zone),
-                    })
-                })
-                .collect();
-            let left_out: Vec<_> = survey
-                .left_out
-                .iter()
-                .map(|l| {
-                    json!({
-                        "recipient_id": id(l), "reason": l.reason.as_str(), "detail": l.detail,
-                    })
-                })
-                .collect();
-            output::json(&json!({
-                "run": plan.run.as_str(), "snapshot": snapshot.hash, "planned": plan.total(),
-                "deliverable": survey.deliverable, "left_out": left_out,
-                "minutes": survey.minutes,
-                "content_for_nobody": survey.strangers.iter().map(|(id, meant)| json!({"recipient_id": id, "probably": meant})).collect::<Vec<_>>(),
-                "language_fallbacks": survey.fallbacks, "one_person_twice": survey.twice,
-                "bad_media": survey.bad_media,
-                "capacity": {"fits": survey.capacity.fits(), "lanes": lanes,
-                    "numbers": survey.capacity.lanes.len(),
-                    "numbers_needed": survey.capacity.numbers_needed},
-            }))
-        }
+        Format::Json => output::json(&as_json(plan, snapshot, survey, id)),
         Format::Csv => {
-            let rows: Vec<Vec<String>> = survey
-                .left_out
-                .iter()
-                .map(|l| vec![id(l), l.reason.as_str().to_owned(), l.detail.clone()])
-                .collect();
-            let stranger = |(id, meant): &(String, Option<String>)| {
-                let detail = match meant {
-                    Some(meant) => {
-                        format!("content for nobody in the list; {meant} is probably meant")
-                    }
-                    None => "content for nobody in the list".to_owned(),
-                };
-                vec![id.clone(), "unknown_recipient".to_owned(), detail]
-            };
-            let twice = |id: &String| {
-                let detail = "the person has another row, which counts";
-                vec![id.clone(), "one_person_twice".to_owned(), detail.to_owned()]
-            };
-            let rows: Vec<Vec<String>> = rows
-                .into_iter()
-                .chain(survey.strangers.iter().map(stranger))
-                .chain(survey.twice.iter().map(twice))
-                .collect();
-            output::rows(Format::Csv, &["recipient_id", "reason", "detail"], &rows)
+            output::rows(Format::Csv, &["recipient_id", "reason", "detail"], &problems(survey, id))
         }
         Format::Table => {
             print_table(plan, snapshot, survey, id);
@@ -224,19 +170,75 @@ fn print(format: Format, plan: &Plan<'_>, snapshot: &Snapshot, survey: &Survey) 
     }
 }
 
+fn as_json(
+    plan: &Plan<'_>,
+    snapshot: &Snapshot,
+    survey: &Survey,
+    id: impl Fn(&LeftOut) -> String,
+) -> serde_json::Value {
+    let lane = |lane: &LaneCapacity| {
+        json!({
+            "number": lane.number.as_str(), "planned": lane.planned,
+            "throughput": lane.throughput, "finishes_at": lane.finishes_at.rfc3339(survey.zone),
+        })
+    };
+    let left_out = |left_out: &LeftOut| {
+        json!({
+            "recipient_id": id(left_out), "reason": left_out.reason.as_str(),
+            "detail": left_out.detail,
+        })
+    };
+    let for_nobody =
+        |(id, meant): &(String, Option<String>)| json!({"recipient_id": id, "probably": meant});
+    let capacity = &survey.capacity;
+    json!({
+        "run": plan.run.as_str(), "snapshot": snapshot.hash, "planned": plan.total(),
+        "deliverable": survey.deliverable,
+        "left_out": survey.left_out.iter().map(left_out).collect::<Vec<_>>(),
+        "minutes": survey.minutes,
+        "content_for_nobody": survey.for_nobody.iter().map(for_nobody).collect::<Vec<_>>(),
+        "language_fallbacks": survey.fallbacks, "one_person_twice": survey.twice,
+        "bad_media": survey.bad_media,
+        "capacity": {"fits": capacity.fits(), "numbers": capacity.lanes.len(),
+            "lanes": capacity.lanes.iter().map(lane).collect::<Vec<_>>(),
+            "numbers_needed": capacity.numbers_needed},
+    })
+}
+
+/// Everybody who gets nothing, or not what was meant: a row each.
+fn problems(survey: &Survey, id: impl Fn(&LeftOut) -> String) -> Vec<Vec<String>> {
+    let left_out = |l: &LeftOut| vec![id(l), l.reason.as_str().to_owned(), l.detail.clone()];
+    let for_nobody = |(id, meant): &(String, Option<String>)| {
+        let detail = match meant {
+            Some(meant) => format!("content for nobody in the list; {meant} is probably meant"),
+            None => "content for nobody in the list".to_owned(),
+        };
+        vec![id.clone(), "unknown_recipient".to_owned(), detail]
+    };
+    let twice = |id: &String| {
+        let detail = "the person has another row, which counts";
+        vec![id.clone(), "one_person_twice".to_owned(), detail.to_owned()]
+    };
+    let left_out = survey.left_out.iter().map(left_out);
+    left_out
+        .chain(survey.for_nobody.iter().map(for_nobody))
+        .chain(survey.twice.iter().map(twice))
+        .collect()
+}
+
 /// What a person should look at before the morning.
 fn print_doubts(survey: &Survey) {
     let listed = |ids: Vec<String>| {
         let more = if ids.len() > SHOWN { ", …" } else { "" };
-        let shown: Vec<String> = ids.iter().take(SHOWN).map(|id| output::shown(id)).collect();
+        let shown: Vec<String> = ids.iter().take(SHOWN).map(|id| terminal::shown(id)).collect();
         shown.join(", ") + more
     };
-    if !survey.strangers.is_empty() {
-        let ids = survey.strangers.iter().map(|(id, meant)| match meant {
+    if !survey.for_nobody.is_empty() {
+        let ids = survey.for_nobody.iter().map(|(id, meant)| match meant {
             Some(meant) => format!("{id} (is {meant} meant?)"),
             None => id.clone(),
         });
-        let (n, all) = (survey.strangers.len(), survey.content);
+        let (n, all) = (survey.for_nobody.len(), survey.content);
         println!(
             "{n} of {all} rows of content are for nobody in the list: {}",
             listed(ids.collect())
@@ -250,7 +252,7 @@ fn print_doubts(survey: &Survey) {
         );
     }
     for (language, n) in &survey.fallbacks {
-        println!("{n} who asked for {} get the default language", output::shown(language));
+        println!("{n} who asked for {} get the default language", terminal::shown(language));
     }
 }
 
@@ -306,7 +308,7 @@ fn print_table(
     survey.left_out.iter().for_each(|l| *reasons.entry(l.reason.as_str()).or_default() += 1);
     reasons.iter().for_each(|(reason, n)| println!("  {n:>8} {}", reason.replace('_', " ")));
     for left_out in survey.left_out.iter().take(SHOWN) {
-        println!("  {}: {}", output::shown(&id(left_out)), left_out.detail);
+        println!("  {}: {}", terminal::shown(&id(left_out)), left_out.detail);
     }
     if survey.left_out.len() > SHOWN {
         println!("  … and {} more; --format csv lists all", survey.left_out.len() - SHOWN);

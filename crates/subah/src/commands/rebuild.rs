@@ -35,7 +35,7 @@ pub async fn run(config: &Config, date: &str, yes: bool) -> Result<Answer> {
     }
     let parts = Parts::new(config, Credentials::load(&config.credentials)?, &[]).await?;
     // Nobody may be sending, or noting, meanwhile: the lock says so.
-    let machine = FileJournal::machine_boot("rebuild");
+    let machine = FileJournal::machine_boot_or("rebuild");
     let journal = FileJournal::open(&journal_dir(config), &machine)
         .context("read the journal: is a subah running here? Stop it first")?;
     let target: Arc<dyn Ledger> = match yes {
@@ -81,7 +81,7 @@ async fn merge(
     let mut trace = Trace::default();
     let entries = journal.read(Which::Since(Position::default()));
     let traced = Traced { entries, trace: &mut trace, run: id };
-    let mut facts = Facts::new(traced, journal.boot());
+    let mut facts = Facts::new(traced, journal.machine_boot());
     let of_run = facts.all(|fact| fact.id.run == *id)?;
     let damaged = facts.is_damaged();
     trace.damaged = damaged;
@@ -116,9 +116,9 @@ impl Entries for Traced<'_> {
     fn next_batch(&mut self) -> Result<Vec<Read>, LogError> {
         let batch = self.entries.next_batch()?;
         for read in &batch {
-            if let Entry::Intent { id, boot, .. } = &read.entry {
+            if let Entry::Intent { id, machine_boot, .. } = &read.entry {
                 self.trace.of_run |= id.run == *self.run;
-                self.trace.last_boot = Some(boot.clone());
+                self.trace.last_boot = Some(machine_boot.clone());
             }
         }
         Ok(batch)
@@ -150,7 +150,7 @@ async fn gap(
         () if opened && !trace.of_run => {
             Some("it says nothing of this run, whose window has opened")
         }
-        () if trace.last_boot.as_deref().is_some_and(|boot| boot != journal.boot()) => {
+        () if trace.last_boot.as_deref().is_some_and(|boot| boot != journal.machine_boot()) => {
             Some("the machine was restarted since its last line")
         }
         () => None,

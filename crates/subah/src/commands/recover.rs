@@ -4,11 +4,11 @@ use anyhow::{Result, bail};
 use ledger::members::{self, Excused};
 use ledger::{Change, Ledger, Note, recovery};
 
-use super::amend::who;
 use super::rebuild;
 use crate::cli::RecoverArgs;
 use crate::config::Config;
 use crate::exit::Answer;
+use crate::owner::who;
 use crate::store;
 
 pub async fn run(config: &Config, args: &RecoverArgs) -> Result<Answer> {

@@ -18,6 +18,7 @@ use crate::cli::Format;
 use crate::config::Config;
 use crate::exit::Answer;
 use crate::morning::interrupted;
+use crate::terminal;
 use crate::{html, output, store};
 
 /// How often a watched status is shown again.
@@ -151,7 +152,7 @@ pub async fn run(
         Format::Table => {
             print!("{}", output::report_text(&report, &verdict));
             for line in stopped {
-                println!("Stopped       {}", output::shown(&line));
+                println!("Stopped       {}", terminal::shown(&line));
             }
         }
         Format::Csv => {

@@ -181,7 +181,7 @@ async fn mornings(config: &Config, parts: &Parts) {
         let pause = match morning(config, parts).await {
             Ok(pause) => {
                 let now = parts.clock.now().secs_f64();
-                parts.metrics.loop_success.with_label_values(&["scheduler"]).set(now);
+                parts.metrics.process.loop_success.of(Loop::Scheduler).set(now);
                 pause
             }
             Err(error) => {

@@ -10,8 +10,9 @@ use status::inbox::Tail;
 use crate::config::Config;
 use crate::config::secrets::Credentials;
 use crate::exit::Answer;
+use crate::files;
+use crate::terminal;
 use crate::wire::{Parts, inbox_dir};
-use crate::{files, output};
 
 pub fn read(files: &[PathBuf]) -> Result<Answer> {
     let mut answer = Answer::Yes;
@@ -27,7 +28,7 @@ pub fn read(files: &[PathBuf]) -> Result<Answer> {
                         && let details = news.details()
                         && !details.is_empty()
                     {
-                        println!("    {}", output::shown(&details));
+                        println!("    {}", terminal::shown(&details));
                     }
                 }
             }
@@ -58,7 +59,7 @@ pub async fn replay(config: &Config, since: Option<&str>) -> Result<Answer> {
         "{} status reports were merged again; what was known already changed nothing",
         replayed.facts
     );
-    for run in replayed.strangers {
+    for run in replayed.unmatched {
         println!("{run}: some are about deliveries that the ledger does not hold");
     }
     Ok(Answer::Yes)

@@ -14,7 +14,7 @@ use chrono_tz::Tz;
 use domain::campaign::{CampaignId, Category};
 use domain::{BusinessNumber, NumberId};
 use scheduler::Campaign;
-use scheduler::plan::Defaults;
+use scheduler::campaign::Defaults;
 use templates::definition::{ButtonFormat, HeaderFormat};
 use templates::lint::Lint;
 use templates::{ParameterFormat, TemplateDefinition};
@@ -391,32 +391,7 @@ fn read_template(section: &mut Section) -> TemplateDefinition {
     }
     let format = section.one_of("parameter_format", &["named", "positional"], "named");
     let header = section.one_of("header", &["none", "text", "image", "video", "document"], "none");
-    let buttons = section.texts("buttons").unwrap_or_default();
-    let kinds = [
-        ("quick_reply", ButtonFormat::QuickReply),
-        ("url", ButtonFormat::Url),
-        ("copy_code", ButtonFormat::CopyCode),
-        ("fixed", ButtonFormat::Fixed),
-    ];
-    let mut formats = Vec::new();
-    for word in &buttons {
-        match kinds.iter().find(|(known, _)| known == word) {
-            Some((_, format)) => formats.push(*format),
-            None => section.problem(
-                "buttons",
-                &format!("{word:?}"),
-                "quick_reply, url, copy_code or fixed",
-            ),
-        }
-    }
-    let header_parameter = section.text("header_parameter");
-    if header_parameter.is_some() && (header != "text" || format != "named") {
-        let expected = "nothing, unless header = \"text\" and parameter_format = \"named\"";
-        section.problem("header_parameter", "a name", expected);
-    }
-    if header_parameter.is_none() && header == "text" && format == "named" {
-        section.problem("header_parameter", "nothing", "the name of the header's variable");
-    }
+    let header_parameter = read_header_parameter(section, header, format);
     let body_parameters = section.texts("body_parameters").unwrap_or_default();
     let body_text = section.text("body_text");
     check_variables(section, format, &body_parameters, body_text.as_deref());
@@ -436,9 +411,44 @@ fn read_template(section: &mut Section) -> TemplateDefinition {
             _ => HeaderFormat::None,
         },
         body_parameters,
-        buttons: formats,
+        buttons: read_buttons(section),
         body_text,
     }
+}
+
+fn read_buttons(section: &mut Section) -> Vec<ButtonFormat> {
+    let buttons = section.texts("buttons").unwrap_or_default();
+    let kinds = [
+        ("quick_reply", ButtonFormat::QuickReply),
+        ("url", ButtonFormat::Url),
+        ("copy_code", ButtonFormat::CopyCode),
+        ("fixed", ButtonFormat::Fixed),
+    ];
+    let mut formats = Vec::new();
+    for word in &buttons {
+        match kinds.iter().find(|(known, _)| known == word) {
+            Some((_, format)) => formats.push(*format),
+            None => section.problem(
+                "buttons",
+                &format!("{word:?}"),
+                "quick_reply, url, copy_code or fixed",
+            ),
+        }
+    }
+    formats
+}
+
+/// The name of a text header's variable: there when it must be, and only then.
+fn read_header_parameter(section: &mut Section, header: &str, format: &str) -> Option<String> {
+    let header_parameter = section.text("header_parameter");
+    if header_parameter.is_some() && (header != "text" || format != "named") {
+        let expected = "nothing, unless header = \"text\" and parameter_format = \"named\"";
+        section.problem("header_parameter", "a name", expected);
+    }
+    if header_parameter.is_none() && header == "text" && format == "named" {
+        section.problem("header_parameter", "nothing", "the name of the header's variable");
+    }
+    header_parameter
 }
 
 fn is_template_name(name: &str) -> bool {

@@ -49,7 +49,7 @@ pub fn judge(config: &Config, import: &Path, found: &Findings, strict: bool) -> 
 pub fn say(kind: &str, lines: impl ExactSizeIterator<Item = String>) {
     let n = lines.len();
     for line in lines.take(SHOWN) {
-        eprintln!("{kind}: {}", crate::output::shown(&line));
+        eprintln!("{kind}: {}", crate::terminal::shown(&line));
     }
     if n > SHOWN {
         eprintln!("… and {} more", n - SHOWN);
@@ -79,7 +79,7 @@ fn write_into(dir: &Path, name: &str, found: &Findings) -> Result<PathBuf> {
     let mut file = tempfile::Builder::new().prefix(".errors-").tempfile_in(dir)?;
     let mut csv = csv::Writer::from_writer(&mut file);
     csv.write_record(["line", "reason", "kind", "rule"])?;
-    let inert = crate::output::inert;
+    let inert = crate::terminal::inert;
     for row in &found.refused {
         csv.write_record([&row.line.to_string(), &inert(&row.reason), "refused", ""])?;
     }

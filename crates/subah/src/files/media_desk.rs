@@ -106,5 +106,5 @@ fn is_plain_name(name: &str) -> bool {
         && name.chars().count() <= 240
         && !name.contains(['/', '\\'])
         && name != ".."
-        && crate::output::shown(name) == name
+        && crate::terminal::shown(name) == name
 }

@@ -15,6 +15,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
+use crate::cli::Guard;
+
 /// A file on its way. Gone when it is dropped.
 pub struct Draft {
     path: PathBuf,
@@ -22,15 +24,6 @@ pub struct Draft {
     /// The first error of a write: callbacks cannot return it.
     failed: Option<std::io::Error>,
     pub rows: usize,
-}
-
-/// What must hold before a smaller file replaces a larger one.
-#[derive(Clone, Copy, Debug)]
-pub struct Guard {
-    /// Share of the rows that may go without being asked about, 0 to 1.
-    pub shrink_max: f64,
-    pub yes: bool,
-    pub dry_run: bool,
 }
 
 /// What a replacement changes, by id.

@@ -78,45 +78,61 @@ fn once(
     )?;
     let mut daemon = Process::start(name, &mut install.command(&["run"]))?;
     let mut usage = Usages::default();
+    let settled_at =
+        watch(&store, &install, morning, (&mut daemon, &simulator, server), &mut usage)?;
     let closes = install.opens + morning.spread + morning.repairs;
+    daemon.stop();
+    let seen = read(&store, &install, closes)?;
+    samples.add(at, name, 0, &figures(&seen, &usage, install.opens, settled_at))
+}
+
+/// Waits until every status is known, and returns when that was.
+fn watch(
+    store: &Store,
+    install: &Install,
+    morning: &Morning,
+    (daemon, simulator, server): (&mut Process, &Process, Option<&RedisServer>),
+    usage: &mut Usages,
+) -> Result<Timestamp> {
     let patience = install.opens + morning.spread * 2 + Duration::from_secs(120);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     pause(install.opens.since(SystemClock.now()));
-    let ledger = runtime.block_on(open(&store, &install))?;
+    let ledger = runtime.block_on(open(store, install))?;
     let mut settled_at = None;
     while settled_at.is_none() && SystemClock.now() < patience {
-        usage.look(&daemon, &simulator, server);
+        usage.look(daemon, simulator, server);
         // The ledger may be too busy to answer us: that is no news.
         let over = daemon.is_over();
         if runtime.block_on(all_known(ledger.as_ref())).unwrap_or(false) {
             settled_at = Some(SystemClock.now());
         }
-        ensure!(settled_at.is_some() || !over, "{name} ended early");
+        ensure!(settled_at.is_some() || !over, "{} ended early", store.contender());
         pause(LOOK);
     }
-    let settled_at = settled_at.context("statuses were still missing after the last wait")?;
-    daemon.stop();
-    let seen = read(&store, &install, closes)?;
-    let after = |at: Timestamp| at.since(install.opens).as_secs_f64();
-    samples.add(
-        at,
-        name,
-        0,
-        &[
-            ("accepted", seen.accepted as f64),
-            ("accepted_before_close", seen.in_time as f64),
-            ("last_accepted_s", after(seen.last)),
-            ("all_delivered_known_s", after(settled_at)),
-            ("dispatch_p50_ms", quantile(&seen.late, 0.5)),
-            ("dispatch_p99_ms", quantile(&seen.late, 0.99)),
-            ("daemon_peak_mib", usage.daemon.peak_mib),
-            ("simulator_peak_mib", usage.simulator.peak_mib),
-            ("redis_peak_mib", usage.redis.peak_mib),
-            ("daemon_cpu_s", usage.daemon.cpu_s),
-            ("simulator_cpu_s", usage.simulator.cpu_s),
-            ("redis_cpu_s", usage.redis.cpu_s),
-        ],
-    )
+    settled_at.context("statuses were still missing after the last wait")
+}
+
+fn figures(
+    seen: &Seen,
+    usage: &Usages,
+    opens: Timestamp,
+    settled_at: Timestamp,
+) -> [(&'static str, f64); 12] {
+    let after = |at: Timestamp| at.since(opens).as_secs_f64();
+    [
+        ("accepted", seen.accepted as f64),
+        ("accepted_before_close", seen.in_time as f64),
+        ("last_accepted_s", after(seen.last)),
+        ("all_delivered_known_s", after(settled_at)),
+        ("dispatch_p50_ms", quantile(&seen.late, 0.5)),
+        ("dispatch_p99_ms", quantile(&seen.late, 0.99)),
+        ("daemon_peak_mib", usage.daemon.peak_mib),
+        ("simulator_peak_mib", usage.simulator.peak_mib),
+        ("redis_peak_mib", usage.redis.peak_mib),
+        ("daemon_cpu_s", usage.daemon.cpu_s),
+        ("simulator_cpu_s", usage.simulator.cpu_s),
+        ("redis_cpu_s", usage.redis.cpu_s),
+    ]
 }
 
 /// The simulated Cloud API, and where it is.

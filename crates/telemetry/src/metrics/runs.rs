@@ -1,0 +1,74 @@
+//! How the campaign's latest run stands. Read from the ledger, so a restart neither doubles nor
+//! loses anything.
+
+use prometheus::{GaugeVec, IntGaugeVec};
+
+use super::family::Maker;
+
+/// Each by campaign.
+pub struct Runs {
+    /// By state too.
+    pub deliveries: IntGaugeVec,
+    pub recipients: IntGaugeVec,
+    pub scheduled: GaugeVec,
+    pub start: GaugeVec,
+    pub deadline: GaugeVec,
+    pub delivered_by_deadline: IntGaugeVec,
+    pub sla_target: GaugeVec,
+}
+
+impl Runs {
+    pub(super) fn new(make: &Maker<'_>) -> Self {
+        Runs {
+            deliveries: make.configured_gauges(
+                "subah_run_deliveries",
+                "Deliveries of the campaign's latest run by state: sums to its recipients",
+                &["campaign", "state"],
+            ),
+            recipients: make.configured_gauges(
+                "subah_run_recipients",
+                "Deliveries planned in the campaign's latest run",
+                &["campaign"],
+            ),
+            scheduled: make.configured_floats(
+                "subah_run_scheduled_timestamp_seconds",
+                "When the window of the campaign's latest run opens",
+                &["campaign"],
+            ),
+            start: make.configured_floats(
+                "subah_run_start_timestamp_seconds",
+                "When a sender took up the campaign's latest run; 0 when none has",
+                &["campaign"],
+            ),
+            deadline: make.configured_floats(
+                "subah_run_deadline_timestamp_seconds",
+                "When the SLA of the campaign's latest run is judged",
+                &["campaign"],
+            ),
+            delivered_by_deadline: make.configured_gauges(
+                "subah_run_delivered_by_deadline",
+                "Deliveries that arrived by the deadline, by Meta's event time",
+                &["campaign"],
+            ),
+            sla_target: make.configured_floats(
+                "subah_run_sla_target_ratio",
+                "Share of addressed recipients to be delivered by the deadline",
+                &["campaign"],
+            ),
+        }
+    }
+
+    /// Exports zeros for these campaigns; `states` are the ledger's.
+    pub(super) fn configure(&self, campaigns: &[&str], states: &[&str]) {
+        for campaign in campaigns {
+            for state in states {
+                self.deliveries.with_label_values(&[campaign, state]);
+            }
+            self.recipients.with_label_values(&[campaign]);
+            self.delivered_by_deadline.with_label_values(&[campaign]);
+            for gauge in [&self.scheduled, &self.start, &self.deadline, &self.sla_target] {
+                gauge.with_label_values(&[campaign]);
+            }
+        }
+    }
+}
