@@ -175,6 +175,32 @@ fn a_backup_that_was_changed_is_refused_and_a_ledger_is_not_overwritten() {
     assert!(!install.path("state/ledger.db").exists(), "nothing of it was restored");
 }
 
+/// Killed half way, at the last step or the one before: what is here is half of a backup, and the
+/// same command makes it whole.
+#[test]
+fn a_restore_that_was_interrupted_goes_on() {
+    for place in ["restore-files", "restore-ledger"] {
+        let install = Install::new(PEOPLE as u32, TIMES);
+        hold(&install);
+        live_until(&install, 60);
+        let backup = install.path("backup");
+        install.ok(&["backup", backup.to_str().unwrap()]);
+        std::fs::rename(install.path("state"), install.path("lost")).unwrap();
+        let args = ["restore", backup.to_str().unwrap(), "--yes"];
+        let died = install.command(&args).env("SUBAH_FAILPOINT", place).output().unwrap();
+        assert_ne!(died.status.code(), Some(0), "{place}");
+        assert!(!install.path("state/ledger.db").exists(), "{place}: a ledger comes whole or not");
+        let run = install.output(&["run"]);
+        let said = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert!(run.status.code() != Some(0) && said.contains("subah restore"), "{place}: {said}");
+        install.ok(&args);
+        install.output(&["run"]);
+        let (oracle, states) = (oracle(&install), states(&install));
+        assert_eq!(oracle["duplicates"], 0, "{place}: {oracle} {states}");
+        assert!(count(&states, &["delivered", "read"]) >= 60, "{place}: {states}");
+    }
+}
+
 fn assert_private(dir: &Path) {
     use std::os::unix::fs::PermissionsExt;
     for entry in std::fs::read_dir(dir).unwrap() {

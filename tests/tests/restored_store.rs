@@ -27,12 +27,17 @@ fn files(install: &Install) -> [PathBuf; 2] {
     ["state/ledger.db", "state/ledger.db-wal"].map(|name| install.path(name))
 }
 
-/// An installation whose ledger is as it was two starts ago.
-fn put_back() -> Install {
+fn hold() -> Install {
     let install = Install::new(PEOPLE as u32, TIMES);
     let config = install.path("subah.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text.replace("[sender]", "[sender]\non_ambiguous = \"hold\"")).unwrap();
+    install
+}
+
+/// An installation whose ledger is as it was two starts ago.
+fn put_back() -> Install {
+    let install = hold();
     live_until(&install, 20);
     let backup: Vec<Option<Vec<u8>>> =
         files(&install).iter().map(|path| std::fs::read(path).ok()).collect();
@@ -93,4 +98,33 @@ fn a_sqlite_file_that_is_put_back_sends_nothing_twice() {
     let arrived = count(&report, &["delivered", "read"]);
     assert_eq!(arrived, oracle["distinct_deliveries"].as_u64().unwrap(), "{oracle} {report}");
     assert!(count(&report, &["unknown", "ambiguous"]) < 20, "{report}");
+}
+
+/// As when a folder is tidied, or copied without its `-wal`: the file alone is a ledger of some
+/// time ago that reads well.
+#[test]
+fn a_write_ahead_log_that_is_removed_after_a_crash_sends_nothing_twice() {
+    let install = hold();
+    live_until(&install, 40);
+    live_until(&install, 90);
+    for name in ["state/ledger.db-wal", "state/ledger.db-shm"] {
+        std::fs::remove_file(install.path(name)).unwrap();
+    }
+    let taken = accepted(&install);
+    let log = std::fs::File::create(install.path("log")).unwrap();
+    let _daemon = tests::install::Running(install.command(&["serve"]).stderr(log).spawn().unwrap());
+    // Where the file itself was never written, the run is not planned or sent from again by
+    // itself; where it was, the journal heals it.
+    let healed = until("a named end for everybody, or the words of a loss", || {
+        let log = std::fs::read_to_string(install.path("log")).unwrap();
+        if log.contains("recover --rebuild") {
+            return Some(false);
+        }
+        let report = install.report()?;
+        let ended = count(&report, &["delivered", "read", "unknown", "ambiguous"]);
+        (ended == PEOPLE).then_some(true)
+    });
+    let oracle = install.oracle()["oracle"].clone();
+    assert_eq!(oracle["duplicates"], 0, "{oracle}");
+    assert!(healed || accepted(&install) == taken, "nothing is sent before a person has seen it");
 }
