@@ -316,8 +316,8 @@ fn said<T: Debug>(answer: Result<T, LedgerError>) -> String {
 fn outcome(which: usize) -> Http {
     let refused = |class| Http::Refused(Failure { code: 1, class, scope: Scope::Message });
     match which {
-        0 => Http::Accepted { wamid: "wamid.A".into(), held: false },
-        1 => Http::Accepted { wamid: "wamid.H".into(), held: true },
+        0 => Http::Accepted { id: domain::MessageId::new("wamid.A"), held: false },
+        1 => Http::Accepted { id: domain::MessageId::new("wamid.H"), held: true },
         2 => refused(FailureClass::Retryable),
         3 => refused(FailureClass::Throttled),
         4 => refused(FailureClass::Rejected),

@@ -170,7 +170,7 @@ impl<'a> Stage<'a> {
 }
 
 pub(crate) fn accepted() -> Http {
-    Http::Accepted { wamid: "wamid.A".into(), held: false }
+    Http::Accepted { id: domain::MessageId::new("wamid.A"), held: false }
 }
 
 pub(crate) fn refused(class: FailureClass) -> Http {
@@ -320,7 +320,7 @@ async fn outcomes_lead_where_the_policy_says(ledger: &dyn Ledger) {
     use FailureClass::{Halted, Rejected, Retryable, Throttled};
     let cases = [
         (accepted(), State::Accepted),
-        (Http::Accepted { wamid: "w".into(), held: true }, State::Held),
+        (Http::Accepted { id: domain::MessageId::new("w"), held: true }, State::Held),
         (refused(Rejected), State::Failed),
         (refused(Retryable), State::RetryWait),
         (refused(Throttled), State::RetryWait),

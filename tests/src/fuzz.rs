@@ -108,7 +108,7 @@ pub fn graph_answer(bytes: &[u8]) {
     let [high, low, body @ ..] = bytes else { return };
     let status = 100 + u16::from_be_bytes([*high, *low]) % 500;
     let outcome = cloud_api::client::classify(status, None, body);
-    if matches!(outcome, cloud_api::client::Outcome::Accepted { .. }) {
+    if matches!(outcome, domain::Outcome::Accepted { .. }) {
         assert!((200..300).contains(&status), "HTTP {status} was taken for an acceptance");
     }
 }

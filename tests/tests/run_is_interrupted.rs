@@ -39,9 +39,15 @@ fn a_run_killed_with_sigterm_and_started_again_finishes_the_rest() {
 #[test]
 fn several_runs_at_once_make_one_plan_and_send_each_message_once() {
     let install = Install::new(200, TIMES);
-    let mut runs: Vec<_> = (0..4).map(|_| install.start(&["run"])).collect();
-    for run in &mut runs {
-        assert_eq!(run.wait(), 0, "one sends, the others leave it to that one");
+    let log = |n: u32| install.path(&format!("log-{n}"));
+    let start = |n| {
+        let told = std::fs::File::create(log(n)).unwrap();
+        tests::install::Running(install.command(&["run"]).stderr(told).spawn().unwrap())
+    };
+    let mut runs: Vec<_> = (0..4).map(start).collect();
+    for (n, run) in (0..).zip(&mut runs) {
+        let told = || std::fs::read_to_string(log(n)).unwrap();
+        assert_eq!(run.wait(), 0, "one sends, the others leave it to that one: {}", told());
     }
     let oracle = install.oracle();
     assert_eq!(oracle["oracle"]["accepted"], 200, "{oracle}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::facts::{Doubt, NotSent};
-use domain::{Failure, FailureClass, NumberId, Scope, Timestamp};
+use domain::{Failure, FailureClass, MessageId, NumberId, Outcome, Scope, Timestamp, words};
 use reqwest::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
@@ -17,27 +17,12 @@ use url::Url;
 
 use crate::error_codes::{self, Answered};
 use crate::options::Options;
-use crate::words;
 
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
 /// Longest hint that is obeyed: the window is five minutes long.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(64);
-
-/// What one send gave: the rows of the design's table of outcomes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// 200 with a message id. `held`: kept back for quality assessment.
-    Accepted { wamid: String, held: bool },
-    /// A well-formed error with a code that says the message was not taken.
-    /// `words` are Meta's own, without personal data, with its trace.
-    Refused { failure: Failure, retry_after: Option<Duration>, words: String },
-    /// Nobody knows whether the message was taken. `code` is `None` without a Graph error.
-    Ambiguous { doubt: Doubt, code: Option<i32>, words: String },
-    /// The request certainly never left.
-    NotSent(NotSent),
-}
 
 /// Why a call other than a send gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -379,7 +364,7 @@ fn accepted(sent: &Value) -> Option<Outcome> {
         },
     };
     let id = sent["id"].as_str().filter(|id| !id.is_empty() && id.len() <= 512)?;
-    Some(Outcome::Accepted { wamid: id.to_owned(), held })
+    Some(Outcome::Accepted { id: MessageId::new(id), held })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! Source: Meta, "Error codes" (September 2026), with client libraries' tests where Meta
 //! is silent; titles are ours.
 
+pub use domain::failure::NO_CODE;
 use domain::{Failure, FailureClass, Scope};
 
 use Rule::{Doubtful, Halted, Rejected, Throttled};
@@ -15,9 +16,6 @@ pub const USUALLY_NOT_TAKEN: [i32; 5] = [1, 2, 131_000, 131_016, 133_004];
 
 /// Media that cannot be fetched, or has a type that is not taken.
 pub const BAD_MEDIA: i32 = 131_053;
-
-/// Stands for a failure without a code, which happens; no code of Meta's.
-pub const NO_CODE: i32 = -1;
 
 /// How a code is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +99,8 @@ pub const CODES: &[Code] = &[
     row(131053, Rejected,  Message,   "media cannot be fetched, or has a bad type"),
     row(131055, Rejected,  Message,   "method not allowed"),
     row(131056, Throttled, Recipient, "pair rate limit: too many messages to this recipient"),
-    row(131057, Throttled, Number,    "account in maintenance, about a minute"),
+    // Up to a minute: the number pauses rather than slows.
+    row(131057, Halted,    Number,    "account in maintenance, about a minute"),
     row(131058, Rejected,  Message,   "hello_world is for test numbers only"),
     row(131059, Rejected,  Message,   "cursor expired"),
     row(131060, Rejected,  Message,   "message unavailable"),
@@ -278,7 +277,7 @@ mod tests {
         assert_eq!(reported(Some(131_000)).class, FailureClass::Retryable);
         assert_eq!(reported(Some(131_049)).class, FailureClass::Rejected);
         assert_eq!(reported(Some(131_042)).scope, Scope::Account);
-        assert_eq!(reported(Some(131_057)).class, FailureClass::Throttled);
+        assert_eq!(reported(Some(131_057)).class, FailureClass::Halted);
         assert_eq!(reported(None).code, NO_CODE);
         assert_eq!(meaning(NO_CODE), "no code was given");
         for row in CODES.iter().filter(|row| row.rule != Doubtful && row.code != BAD_MEDIA) {

@@ -10,11 +10,12 @@ pub mod client;
 pub mod error_codes;
 pub mod media;
 pub mod messages;
+mod meta;
 pub mod options;
 pub mod signature;
 pub mod webhooks;
-mod words;
 
-pub use client::{CallError, CloudApi, Outcome};
+pub use client::{CallError, CloudApi};
 pub use media::MediaCache;
+pub use meta::{Meta, MetaWebhooks};
 pub use options::Options;

@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use domain::hash::sha256_hex;
+use domain::outbound::MediaKind;
 use domain::{NumberId, Timestamp};
 use serde::{Deserialize, Serialize};
-use templates::MediaKind;
 
 use crate::client::{CallError, CloudApi};
 

@@ -4,8 +4,8 @@
 //! v23.0 to v25.0.
 
 use domain::Address;
+use domain::outbound::{ButtonCall, Header, Media, Param, TemplateCall};
 use serde::Serialize;
-use templates::{ButtonCall, Header, Media, Param, TemplateCall};
 
 /// A template message, ready to be posted.
 #[derive(Debug, Serialize)]
@@ -121,7 +121,7 @@ fn text(param: &Param) -> Parameter<'_> {
 }
 
 fn header_parameter(header: &Header) -> Parameter<'_> {
-    use templates::MediaKind::{Document, Image, Video};
+    use domain::outbound::MediaKind::{Document, Image, Video};
     match header {
         Header::Text(param) => text(param),
         Header::Media { kind, media, filename } => {

@@ -5,21 +5,15 @@
 //! Source: Meta, "Webhooks — validating payloads".
 
 use hmac::{Hmac, KeyInit, Mac};
+use provider::BadSignature;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
 pub const HEADER: &str = "x-hub-signature-256";
 
-/// Why a body was not believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadSignature {
-    #[error("no X-Hub-Signature-256 header of the form sha256=<64 hex digits>")]
-    Missing,
-    #[error(
-        "the signature does not match: the app secret differs, or the body was changed on the way"
-    )]
-    Mismatch,
-}
+/// No header of ours to look for.
+pub const MISSING: BadSignature =
+    BadSignature::Missing { header: "X-Hub-Signature-256", form: "sha256=<64 hex digits>" };
 
 /// Checks in constant time against each secret: two are valid while one is rotated.
 ///
@@ -30,9 +24,9 @@ pub fn verify(
     body: &[u8],
     header: Option<&str>,
 ) -> Result<(), BadSignature> {
-    let digits = header.and_then(|h| h.strip_prefix("sha256=")).ok_or(BadSignature::Missing)?;
+    let digits = header.and_then(|h| h.strip_prefix("sha256=")).ok_or(MISSING)?;
     let mut given = [0u8; 32];
-    hex::decode_to_slice(digits.trim(), &mut given).map_err(|_| BadSignature::Missing)?;
+    hex::decode_to_slice(digits.trim(), &mut given).map_err(|_| MISSING)?;
     let matches = |secret: &SecretString| mac(secret, body).verify_slice(&given).is_ok();
     if secrets.iter().any(matches) { Ok(()) } else { Err(BadSignature::Mismatch) }
 }
@@ -75,7 +69,7 @@ mod tests {
         let changed = br#"{"entry":[],"text":"\u0928\u092e/"}"#;
         assert_eq!(verify(&secrets, changed, Some(&header)), Err(BadSignature::Mismatch));
         for bad in [None, Some(""), Some("sha256="), Some("sha1=00"), Some("sha256=zz")] {
-            assert_eq!(verify(&secrets, body, bad), Err(BadSignature::Missing), "{bad:?}");
+            assert_eq!(verify(&secrets, body, bad), Err(MISSING), "{bad:?}");
         }
     }
 

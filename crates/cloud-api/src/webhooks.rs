@@ -7,137 +7,21 @@
 //! ([`Event::Odd`]). Only a body that is no JSON object is [`Unreadable`].
 //! Source: Meta, "Webhooks" reference (messages, account and template fields, 2026).
 
-mod describe;
 mod inbound;
 mod news;
 mod repair;
 mod salvage;
 
-pub use inbound::{Inbound, Link};
-pub use news::News;
-
-use domain::{Address, NumberId, Phone, Timestamp, UserId};
+use domain::event::{Event, Preference, Pricing, ReportedError, Status, StatusReport};
+use domain::{Address, MessageId, NumberId, Phone, Timestamp, UserId, words};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use provider::Unreadable;
+
 use crate::client::number as code_of;
-use crate::words;
-
-/// One thing that a webhook told us.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    Status(StatusReport),
-    Inbound(Inbound),
-    /// A message that someone typed on the phone of a coexistence number.
-    Echo {
-        number: Option<NumberId>,
-        kind: String,
-    },
-    Call {
-        number: Option<NumberId>,
-        event: String,
-        direction: String,
-    },
-    /// A user stopped or resumed a category of messages.
-    Preference(Preference),
-    Group {
-        event: String,
-    },
-    /// An error about the number or account rather than one message.
-    Error {
-        number: Option<NumberId>,
-        error: ReportedError,
-    },
-    /// News about a template: status, quality, category or components.
-    Template(News),
-    /// News about a number or the account.
-    Account(News),
-    /// A part of the body that cannot be read: kept for a person.
-    Odd {
-        why: String,
-    },
-    /// A field that this version does not know.
-    Other {
-        field: String,
-        event: String,
-    },
-}
-
-/// What a user wants no more, or again. Personal data.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Preference {
-    pub who: Option<Address>,
-    /// `stop` or `resume`.
-    pub value: String,
-    pub category: String,
-    pub at: Option<Timestamp>,
-}
-
-/// One error of a status or a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReportedError {
-    /// `None` when the error names none, which is not code 0.
-    pub code: Option<i32>,
-    /// Meta's own words, without personal data.
-    pub words: String,
-}
-
-/// One status of one message.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StatusReport {
-    pub number: Option<NumberId>,
-    /// Meta's message id; personal data.
-    pub wamid: String,
-    pub status: Status,
-    /// Meta's event time, grain 1 s; `None` when missing or unreadable.
-    pub at: Option<Timestamp>,
-    /// Our own words back, if we sent any.
-    pub callback: Option<String>,
-    /// Of a failure, first one first; may be empty even for `failed`.
-    pub errors: Vec<ReportedError>,
-    pub pricing: Option<Pricing>,
-    /// `payment` or `call` statuses are not about messages; `message` ones are, as are
-    /// those without a type.
-    pub kind: Option<String>,
-    pub group: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Status {
-    Sent,
-    Delivered,
-    Read,
-    /// A voice message was listened to; implies read.
-    Played,
-    Failed,
-    /// `deleted`, `warning`, call and payment statuses, and whatever comes next.
-    Other(String),
-}
-
-/// What Meta says it charges. Shown, never decided on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pricing {
-    pub model: String,
-    pub kind: Option<String>,
-    pub category: Option<String>,
-    pub billable: Option<bool>,
-}
-
-/// A signed body that is not a JSON object.
-#[derive(Debug, thiserror::Error)]
-#[error("webhook body of {bytes} bytes is not a JSON object: {why}")]
-pub struct Unreadable {
-    pub bytes: usize,
-    pub why: String,
-}
-
-impl StatusReport {
-    /// Whether it speaks of a message.
-    pub fn is_of_a_message(&self) -> bool {
-        self.kind.as_deref().is_none_or(|kind| kind == "message")
-    }
-}
+use crate::error_codes::{self, NO_CODE};
 
 #[derive(Deserialize)]
 struct Root<'a> {
@@ -253,7 +137,13 @@ fn address(value: &Value, phone: &str, user_id: &str) -> Option<Address> {
 fn reported(error: &Value) -> ReportedError {
     let message = text(error, "message").or(text(error, "title")).unwrap_or("");
     let details = text(&error["error_data"], "details").unwrap_or("");
-    ReportedError { code: code_of(&error["code"]), words: words::scrubbed(message, details) }
+    let code = code_of(&error["code"]);
+    ReportedError {
+        code,
+        failure: error_codes::reported(code),
+        meaning: error_codes::meaning(code.unwrap_or(NO_CODE)),
+        words: words::scrubbed(message, details),
+    }
 }
 
 fn read_status(status: &Value, number: &Option<NumberId>) -> StatusReport {
@@ -265,7 +155,7 @@ fn read_status(status: &Value, number: &Option<NumberId>) -> StatusReport {
     });
     StatusReport {
         number: number.clone(),
-        wamid: owned(status, "id"),
+        id: MessageId::new(owned(status, "id")),
         status: match text(status, "status").unwrap_or("").to_ascii_lowercase().as_str() {
             "sent" => Status::Sent,
             "delivered" => Status::Delivered,
@@ -275,7 +165,7 @@ fn read_status(status: &Value, number: &Option<NumberId>) -> StatusReport {
             other => Status::Other(other.to_owned()),
         },
         at: instant(&status["timestamp"]),
-        callback: text(status, "biz_opaque_callback_data").map(str::to_owned),
+        tag: text(status, "biz_opaque_callback_data").map(str::to_owned),
         errors: list(status, "errors").map(reported).collect(),
         pricing,
         kind: text(status, "type").map(str::to_owned),

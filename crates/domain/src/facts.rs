@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::failure::{Failure, ReportedFailure};
+use crate::message_id::MessageId;
 use crate::suppression::Suppression;
 
 /// Names one attempt: 64 random bits, carried in the callback data. Unlike a counter it
@@ -149,9 +150,10 @@ pub enum Http {
     Ambiguous(Doubt),
     NotSent(NotSent),
     Refused(Failure),
-    /// Cloud API took the message. `wamid` is Meta's message id, ≤ 512 bytes, personal.
+    /// The provider took the message.
     Accepted {
-        wamid: String,
+        #[serde(rename = "wamid")]
+        id: MessageId,
         held: bool,
     },
 }

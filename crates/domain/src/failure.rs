@@ -31,10 +31,13 @@ pub enum Scope {
     Auth,
 }
 
+/// Stands for a failure without a code, which happens; no code of anybody's.
+pub const NO_CODE: i32 = -1;
+
 /// A refusal with a code, from an HTTP answer or a `failed` webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Failure {
-    /// Meta's error code; 0 when the answer carried none.
+    /// The provider's own; [`NO_CODE`] without one. Only the provider knows what it means.
     pub code: i32,
     pub class: FailureClass,
     pub scope: Scope,
@@ -46,4 +49,10 @@ pub struct Failure {
 pub struct ReportedFailure {
     pub at: Timestamp,
     pub failure: Failure,
+}
+
+impl Failure {
+    /// Of a message that was certainly not delivered, for no reason that was given.
+    pub const WITHOUT_A_CODE: Failure =
+        Failure { code: NO_CODE, class: FailureClass::Rejected, scope: Scope::Message };
 }

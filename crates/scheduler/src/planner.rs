@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloud_api::{CallError, CloudApi, MediaCache};
 use domain::{NumberId, Policy, Recipient, RunId, Timestamp, Window};
 use ledger::{Begun, Discarded, Ledger, LedgerError, Phase, Run, RunHeader, WhyKept};
+use provider::{ProviderError, Registry};
 use templates::{Header, Media, MediaKind};
 
 use crate::kept;
@@ -22,9 +22,9 @@ const PLANNING: u16 = 1;
 /// Where and how a run is planned.
 pub struct Planner {
     pub ledger: Arc<dyn Ledger>,
-    /// Uploads local media.
-    pub api: CloudApi,
-    /// Snapshots and the media cache live here.
+    /// Upload local media, each for its own number.
+    pub providers: Registry,
+    /// Snapshots live here.
     pub state_dir: PathBuf,
 }
 
@@ -54,7 +54,7 @@ pub enum PlanError {
     Media {
         run: RunId,
         #[source]
-        source: CallError,
+        source: ProviderError,
     },
     #[error("run {0} has no recipients: import some first")]
     Nobody(RunId),
@@ -221,7 +221,6 @@ impl Planner {
     /// anything to send at all: an empty plan would stand for the whole day.
     async fn upload(&self, plan: &Plan<'_>, now: Timestamp) -> Result<MediaIds, PlanError> {
         let mut ids = MediaIds::default();
-        let mut cache = MediaCache::open(self.state_dir.join("media.json"));
         let mut sendable = false;
         let has_media = plan.snapshot.campaign.template.header.media_kind().is_some();
         for index in 0..plan.total() {
@@ -248,7 +247,7 @@ impl Planner {
             }
             let number = &plan.snapshot.campaign.numbers[usize::from(lane)].id;
             let recipient = &plan.snapshot.rows[index as usize].recipient;
-            let id = self.media_id(plan, number, (kind, media), &mut cache, recipient, now).await?;
+            let id = self.media_id(plan, number, (kind, media), recipient, now).await?;
             sendable |= id.is_some();
             ids.0.insert(key, id);
         }
@@ -262,17 +261,20 @@ impl Planner {
         plan: &Plan<'_>,
         number: &NumberId,
         (kind, media): (MediaKind, Media),
-        cache: &mut MediaCache,
         recipient: &Recipient,
         now: Timestamp,
     ) -> Result<Option<String>, PlanError> {
+        let Some(provider) = self.providers.of(number) else {
+            tracing::error!(run = %plan.run, number.id = %number, "recipient {recipient} and all others with media from number {number} are left out of run {}: the number has no provider", plan.run);
+            return Ok(None);
+        };
         let made = match media {
             Media::Path(path) => {
-                cache.id(&self.api, number, kind, Path::new(&path), now).await.map(Some)
+                provider.media_id(number, kind, Path::new(&path), now).await.map(Some)
             }
             // An id belongs to one number, and lives for 30 days.
             Media::Id(place) | Media::Link(place) => {
-                let known = self.api.knows_media(number, &place).await;
+                let known = provider.knows_media(number, &place).await;
                 let known = known.unwrap_or_else(|error| {
                         tracing::warn!(run = %plan.run, number.id = %number, "a media id of run {} is not checked: {error}", plan.run);
                         true
@@ -287,7 +289,7 @@ impl Planner {
                 Ok(None)
             }
             // The file itself is wrong: those who were to get it are left out.
-            Err(bad) if bad.is_about_the_object() => {
+            Err(bad) if bad.is_about_the_object => {
                 tracing::error!(run = %plan.run, "recipient {recipient} and all others with the same file are left out of run {}: {bad}", plan.run);
                 Ok(None)
             }

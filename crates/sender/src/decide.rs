@@ -11,15 +11,11 @@
 
 use std::time::Duration;
 
-use cloud_api::Outcome;
 use domain::facts::Doubt;
-use domain::{Backoff, Failure, FailureClass, Http, Scope, Timestamp};
+use domain::{Backoff, Failure, FailureClass, Http, Outcome, Scope, Timestamp};
 use rand::Rng;
 
 use crate::options::Options;
-
-/// 131057: the account is being moved, up to a minute. The lane pauses rather than slows.
-const MAINTENANCE: i32 = 131_057;
 
 /// What to record and what to do beside it.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,8 +57,8 @@ pub fn decide(
     rng: &mut impl Rng,
 ) -> Decision {
     match outcome {
-        Outcome::Accepted { wamid, held } => Decision {
-            http: Http::Accepted { wamid, held },
+        Outcome::Accepted { id, held } => Decision {
+            http: Http::Accepted { id, held },
             accepted_at: Some(now),
             retry_in: None,
             effect: Effect::Flows,
@@ -98,7 +94,6 @@ pub fn decide(
 
 fn effect(failure: Failure) -> Effect {
     match (failure.class, failure.scope) {
-        (FailureClass::Throttled, _) if failure.code == MAINTENANCE => Effect::Trip(Scope::Number),
         (FailureClass::Throttled, Scope::Recipient) => Effect::None,
         (FailureClass::Throttled, _) => Effect::SlowDown,
         (FailureClass::Halted, scope) => Effect::Trip(scope),
@@ -162,7 +157,7 @@ mod tests {
         let cases = [
             (130_429, Throttled, Scope::Number, Effect::SlowDown),
             (131_056, Throttled, Scope::Recipient, Effect::None),
-            (131_057, Throttled, Scope::Number, Effect::Trip(Scope::Number)),
+            (131_057, Halted, Scope::Number, Effect::Trip(Scope::Number)),
             (80_007, Throttled, Scope::Account, Effect::SlowDown),
             (132_015, Halted, Scope::Template, Effect::Trip(Scope::Template)),
             (190, Halted, Scope::Auth, Effect::Trip(Scope::Auth)),

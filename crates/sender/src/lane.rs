@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use domain::outbound::{Header, Media, TemplateCall};
 use domain::{BusinessNumber, NumberId, Scope};
 use ledger::halts::{Halt, Thing};
+use provider::Outgoing;
 use quality::streak::STREAK_MAX;
 use quality::{Breaker, BreakerState, Pace, Throughput};
 use telemetry::labels::{self, FoundBy, Halted, Label, Pair};
-use templates::{Header, Media, TemplateCall};
 use tokio::sync::Notify;
 
 use crate::monotonic;
@@ -25,6 +26,7 @@ pub struct Stopped<'a> {
 pub struct NumberLane {
     pub number: NumberId,
     pub throughput: Throughput,
+    pub provider: Arc<dyn Outgoing>,
     pub shared: Arc<Shared>,
     breaker: Mutex<Breaker>,
     pub wake: Arc<Notify>,
@@ -33,11 +35,12 @@ pub struct NumberLane {
 }
 
 impl NumberLane {
-    pub fn new(number: &BusinessNumber, shared: Arc<Shared>) -> Self {
+    pub fn new(number: &BusinessNumber, provider: Arc<dyn Outgoing>, shared: Arc<Shared>) -> Self {
         NumberLane {
             number: number.id.clone(),
             throughput: Throughput::new(number.throughput, shared.options.compress, monotonic()),
             breaker: Mutex::new(Breaker::new(shared.options.compress)),
+            provider,
             wake: Arc::default(),
             waiting: AtomicUsize::new(0),
             shared,
@@ -98,7 +101,7 @@ impl NumberLane {
     fn stop(&self, thing: Thing, by: FoundBy, stopped: Stopped<'_>, now: Instant) {
         if self.with_breaker_of(&thing, |breaker| breaker.trip(now)) {
             let Stopped { code, words } = stopped;
-            let meaning = cloud_api::error_codes::meaning(code);
+            let meaning = self.provider.meaning(code);
             let why = match (by, words.is_empty()) {
                 (FoundBy::Streak, _) => {
                     format!("{STREAK_MAX} equal refusals in a row, code {code}, {meaning}: {words}")

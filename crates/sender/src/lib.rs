@@ -16,7 +16,6 @@ pub mod options;
 mod recovery;
 mod sender;
 mod shared;
-mod transport;
 mod unsent;
 mod unsettled;
 mod worker;
@@ -24,7 +23,6 @@ mod worker;
 pub use journal::{FileJournal, Journal};
 pub use options::Options;
 pub use sender::{Running, Sender};
-pub use transport::Transport;
 
 /// The monotonic clock, which a paused test runtime can move.
 fn monotonic() -> std::time::Instant {

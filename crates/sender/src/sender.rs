@@ -8,6 +8,7 @@ use domain::callback::CallbackKey;
 use domain::{BusinessNumber, Clock, NumberId};
 use ledger::halts::{self, Thing};
 use ledger::{Ledger, Phase};
+use provider::Registry;
 use quality::PairRate;
 use queue::{Lane, LaneOptions, LanesEnded, run_lanes};
 use rand::rngs::StdRng;
@@ -24,7 +25,6 @@ use crate::monotonic;
 use crate::options::Options;
 use crate::recovery;
 use crate::shared::Shared;
-use crate::transport::Transport;
 use crate::unsent::Unsent;
 use crate::unsettled::Unsettled;
 
@@ -38,7 +38,8 @@ const HEED: Duration = Duration::from_millis(250);
 /// Everything a sender needs from outside.
 pub struct Sender {
     pub ledger: Arc<dyn Ledger>,
-    pub transport: Arc<dyn Transport>,
+    /// Of each of the numbers.
+    pub providers: Registry,
     pub journal: Arc<dyn Journal>,
     /// Names this host among those that share the ledger; the same after a restart.
     pub host: String,
@@ -104,7 +105,6 @@ impl Sender {
     pub fn prepare(self) -> Running {
         let shared = Arc::new(Shared {
             ledger: self.ledger,
-            transport: self.transport,
             journal: self.journal,
             gate: Gate::default(),
             grants: Grants::default(),
@@ -126,10 +126,16 @@ impl Sender {
             by_streak: Mutex::default(),
             heeded: Mutex::default(),
         });
-        let lane = |number: &BusinessNumber| Arc::new(NumberLane::new(number, Arc::clone(&shared)));
-        let own: Vec<Arc<NumberLane>> = self.numbers.iter().map(lane).collect();
+        let lane = |number: &BusinessNumber| {
+            let Some(provider) = self.providers.of(&number.id) else {
+                tracing::error!(number.id = %number.id, "number {} has no provider: nothing is sent from it", number.id);
+                return None;
+            };
+            Some(Arc::new(NumberLane::new(number, Arc::clone(provider), Arc::clone(&shared))))
+        };
+        let own: Vec<Arc<NumberLane>> = self.numbers.iter().filter_map(lane).collect();
         let lanes = own.iter().map(|lane| Arc::clone(lane) as Arc<dyn Lane>).collect();
-        let numbers = self.numbers.iter().map(|number| number.id.clone()).collect();
+        let numbers = own.iter().map(|lane| lane.number.clone()).collect();
         Running { lanes, own, shared, numbers }
     }
 }

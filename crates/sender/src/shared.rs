@@ -18,13 +18,11 @@ use crate::gate::Gate;
 use crate::grants::Grants;
 use crate::journal::Journal;
 use crate::options::Options;
-use crate::transport::Transport;
 use crate::unsent::Unsent;
 use crate::unsettled::Unsettled;
 
 pub struct Shared {
     pub ledger: Arc<dyn Ledger>,
-    pub transport: Arc<dyn Transport>,
     pub journal: Arc<dyn Journal>,
     pub gate: Gate,
     pub grants: Grants,

@@ -12,17 +12,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloud_api::messages::template_message;
 use domain::callback::Callback;
 use domain::facts::NotSent;
 use domain::hash::stable64;
-use domain::{Http, Nonce, NumberId, State};
+use domain::{Http, Nonce, NumberId, Outbound, State, TemplateCall};
 use ledger::halts::Thing;
 use ledger::{AttemptResult, Claim, IntentAnswer, IntentRequest, Refusal, Release};
 use quality::{BreakerState, Pace};
 use queue::{BoxError, Lane, Room};
 use telemetry::labels::{Label, Loop};
-use templates::TemplateCall;
 use tokio::sync::Notify;
 
 use self::attempt::attempt;
@@ -228,8 +226,9 @@ async fn prepare(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> Option<Prepa
 fn build(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> serde_json::Result<Prepared> {
     failpoint::pass(format_args!("prepare#{}", claim.id.index));
     let call: TemplateCall = serde_json::from_str(&claim.body)?;
-    let callback = Callback { delivery: claim.id.clone(), nonce }.encode(&lane.shared.callback_key);
-    let body = serde_json::to_vec(&template_message(&claim.message.to, &call, &callback))?;
+    let tag = Callback { delivery: claim.id.clone(), nonce }.encode(&lane.shared.callback_key);
+    let outbound = Outbound { to: &claim.message.to, call: &call, tag: &tag };
+    let body = lane.provider.render(outbound);
     Ok(Prepared { things: lane.things(&call), call, body })
 }
 

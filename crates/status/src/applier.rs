@@ -21,9 +21,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::callback::CallbackKey;
-use domain::{Backoff, Clock, Failure, NumberId, RunId, Timestamp};
+use domain::{Backoff, Clock, MessageId, NumberId, RunId, Timestamp};
 use ledger::api::apply_all;
 use ledger::{Applied, Ledger, LedgerError, WebhookFact, store_mark};
+use provider::Incoming;
 use rand::rngs::StdRng;
 use telemetry::Metrics;
 use telemetry::labels::{Loop, Pair, StatusKind, Verdict};
@@ -61,6 +62,8 @@ pub struct Applier {
     pub ledger: Arc<dyn Ledger>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
+    /// Reads what the inbox keeps.
+    pub webhooks: Arc<dyn Incoming>,
     /// One per app secret: what was sent before a rotation still counts.
     pub callback_keys: Vec<CallbackKey>,
     /// Delay before another attempt after a failure that allows one.
@@ -96,7 +99,7 @@ enum Round {
 struct Labelled {
     fact: WebhookFact,
     status: StatusKind,
-    failure: Option<(Failure, String)>,
+    failure: Option<halted::Said>,
 }
 
 /// What a batch of bodies says.
@@ -112,7 +115,7 @@ struct Batch {
 
 /// A status that names no attempt of ours.
 struct Unnamed {
-    wamid: String,
+    id: MessageId,
     labelled: Labelled,
 }
 
@@ -319,8 +322,8 @@ impl Applier {
         if unnamed.is_empty() {
             return Ok(Vec::new());
         }
-        let wamids: Vec<&str> = unnamed.iter().map(|status| status.wamid.as_str()).collect();
-        let found = matcher::find(&self.matcher, self.ledger.as_ref(), &wamids, now).await?;
+        let ids: Vec<&MessageId> = unnamed.iter().map(|status| &status.id).collect();
+        let found = matcher::find(&self.matcher, self.ledger.as_ref(), &ids, now).await?;
         let mut facts = Vec::new();
         for (Unnamed { mut labelled, .. }, found) in unnamed.into_iter().zip(found) {
             match found {
@@ -379,8 +382,8 @@ impl Applier {
             };
             let is_news =
                 matches!(verdict, Applied::Changed { .. } | Applied::Noted | Applied::Forgotten);
-            if let Some((failure, words)) = labelled.failure.as_ref().filter(|_| is_news) {
-                halted::stop_named(self, &labelled.fact, *failure, words, now).await?;
+            if let Some(said) = labelled.failure.as_ref().filter(|_| is_news) {
+                halted::stop_named(self, &labelled.fact, said, now).await?;
             }
             self.metrics.news.status_reports.of(Pair(labelled.status, name)).inc();
         }

@@ -18,8 +18,8 @@ use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use cloud_api::signature;
 use domain::Clock;
+use provider::Incoming;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use telemetry::Metrics;
@@ -43,6 +43,8 @@ pub struct Receiver {
     pub inbox: Inbox,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
+    /// Whose webhooks come here.
+    pub webhooks: Arc<dyn Incoming>,
     /// Several while one is rotated. Empty: everything is refused.
     pub app_secrets: Vec<SecretString>,
     pub verify_token: SecretString,
@@ -76,7 +78,7 @@ async fn verify(
     State(receiver): State<Arc<Receiver>>,
     Query(asked): Query<Verification>,
 ) -> Response {
-    let known = signature::same(&asked.token, receiver.verify_token.expose_secret());
+    let known = receiver.webhooks.is_same(&asked.token, receiver.verify_token.expose_secret());
     if asked.mode != "subscribe" || !known {
         return (StatusCode::FORBIDDEN, "verify token does not match\n").into_response();
     }
@@ -138,9 +140,10 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Sta
         StatusCode::UNAUTHORIZED
     };
     // Looked at before a byte of the body is read, and before memory is given to it.
-    let header = parts.headers.get(signature::HEADER).and_then(|value| value.to_str().ok());
-    if !header.is_some_and(signature::is_well_formed) {
-        return refuse(&"no signature in the form sha256=<64 hex digits>");
+    let name = receiver.webhooks.signature_header();
+    let header = parts.headers.get(name).and_then(|value| value.to_str().ok());
+    if let Err(error) = receiver.webhooks.is_signed(header) {
+        return refuse(&error);
     }
     let length =
         parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -165,7 +168,7 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Sta
             return StatusCode::REQUEST_TIMEOUT;
         }
     };
-    if let Err(error) = signature::verify(&receiver.app_secrets, &body, header) {
+    if let Err(error) = receiver.webhooks.verify(&receiver.app_secrets, &body, header) {
         return refuse(&error);
     }
     match receiver.inbox.append(received_at, body).await {
@@ -187,6 +190,7 @@ mod tests {
     use crate::inbox::{Source, Tail};
     use axum::body::Body;
     use axum::http;
+    use cloud_api::signature;
     use domain::SystemClock;
     use tower::ServiceExt;
 
@@ -195,6 +199,7 @@ mod tests {
             inbox: Inbox::open(dir, u64::MAX).unwrap(),
             clock: Arc::new(SystemClock),
             metrics: Arc::default(),
+            webhooks: Arc::new(cloud_api::MetaWebhooks),
             app_secrets: vec![SecretString::from("app")],
             verify_token: SecretString::from("verify"),
             room: Arc::new(Semaphore::new(16 * 1024 * 1024)),

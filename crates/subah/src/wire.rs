@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cloud_api::CloudApi;
+use cloud_api::{CloudApi, Meta, MetaWebhooks};
 use domain::callback::CallbackKey;
 use domain::campaign::{CampaignId, Category};
 use domain::{BusinessNumber, Clock, RunId, State, SystemClock, Timestamp, Window};
 use ledger::{Ledger, LedgerError, Phase, Run, cell};
+use provider::{Outgoing, Registry};
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 use scheduler::planner::{Frame, PlannedRun, Planner};
@@ -39,6 +40,7 @@ pub const RESTORED: &str = "restored";
 pub struct Parts {
     pub ledger: Arc<dyn Ledger>,
     pub api: CloudApi,
+    providers: Registry,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub supervisor: Supervisor,
@@ -79,6 +81,7 @@ impl Parts {
         let inbox = if_ours(listens, inbox)?;
         let api = CloudApi::new(&config.cloud_api, credentials.meta_token.clone())
             .context("set up the Cloud API client")?;
+        let providers = providers(config, &api);
         let metrics = Arc::new(Metrics::new());
         let numbers: Vec<&str> = config.numbers().iter().map(|n| n.id.as_str()).collect();
         let states: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
@@ -114,6 +117,7 @@ impl Parts {
             supervisor: Supervisor::new(Arc::clone(&metrics)),
             ledger,
             api,
+            providers,
             clock,
             metrics,
             inbox,
@@ -135,7 +139,7 @@ impl Parts {
     pub fn sender(&self, journal: &Arc<FileJournal>) -> Result<Sender> {
         Ok(Sender {
             ledger: Arc::clone(&self.ledger),
-            transport: Arc::new(self.api.clone()),
+            providers: self.providers.clone(),
             journal: Arc::clone(journal) as Arc<dyn Journal>,
             host: self.host.clone(),
             clock: Arc::clone(&self.clock),
@@ -197,7 +201,8 @@ impl Parts {
 
     /// A planner over another ledger than the configured one.
     pub fn planner_over(&self, config: &Config, ledger: Arc<dyn Ledger>) -> Planner {
-        Planner { ledger, api: self.api.clone(), state_dir: config.state_dir.clone() }
+        let (providers, state_dir) = (self.providers.clone(), config.state_dir.clone());
+        Planner { ledger, providers, state_dir }
     }
 
     /// Whoever said STOP between the snapshot and the last row is in the plan still.
@@ -211,6 +216,7 @@ impl Parts {
             inbox: inbox.clone(),
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
+            webhooks: Arc::new(MetaWebhooks),
             app_secrets: self.app_secrets.clone(),
             verify_token: self.verify_token.clone(),
             room: Arc::new(Semaphore::new(self.bytes_in_flight_max)),
@@ -233,6 +239,7 @@ impl Parts {
             ledger,
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
+            webhooks: Arc::new(MetaWebhooks),
             callback_keys: self.callback_keys.clone(),
             backoff: self.sender.backoff,
             rng: Mutex::new(self.rng()?),
@@ -262,6 +269,13 @@ impl Parts {
     fn rng(&self) -> Result<StdRng> {
         StdRng::try_from_rng(&mut SysRng).context("read the system's random source")
     }
+}
+
+/// Who carries the messages of each number.
+fn providers(config: &Config, api: &CloudApi) -> Registry {
+    let meta: Arc<dyn Outgoing> =
+        Arc::new(Meta::new(api.clone(), config.state_dir.join("media.json")));
+    Registry::new(config.numbers().iter().map(|number| (number.id.clone(), Arc::clone(&meta))))
 }
 
 fn frame(config: &Config, run: &RunId, window: Window, stop_at: Timestamp) -> Frame {

@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::call::{ButtonCall, Header, Media, MediaKind, Param, TemplateCall};
 use crate::clean::{CleanError, clean};
+use domain::outbound::{ButtonCall, Header, Media, MediaKind, Param, TemplateCall};
 
 /// Longest rendered body (132005).
 const BODY_CHARS_MAX: usize = 1_024;

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use cloud_api::CloudApi;
 use domain::{BusinessNumber, Clock, NumberId, Policy, RunId, SystemClock, Window};
 use ledger::{Ledger, Redis, Sqlite};
+use provider::Registry;
 use scheduler::Snapshot;
 use scheduler::intake::{Rules, read_content, read_recipients};
 use scheduler::planner::{Frame, Planner};
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tests::install::{CONTENT, campaign, recipients};
 
@@ -82,8 +81,8 @@ pub async fn run(redis: Option<(&str, &str)>, dir: &Path, n: u32) -> Result<Plan
         policy: Policy::default(),
         target_ratio: 0.99,
     };
-    let api = CloudApi::new(&cloud_api::Options::default(), SecretString::from("token"))?;
-    let planner = Planner { ledger, api, state_dir: dir.to_owned() };
+    // There is no media in these plans.
+    let planner = Planner { ledger, providers: Registry::default(), state_dir: dir.to_owned() };
     let begun = SystemClock.now();
     let planned = planner.plan(&snapshot, &frame, begun, &|_| {}).await?;
     let seconds = SystemClock.now().since(begun).as_secs_f64();

@@ -1,17 +1,21 @@
 //! The far side: takes messages, loses answers, reports statuses; and the oracle, which
 //! remembers every message that it took.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloud_api::{Outcome, error_codes};
+use cloud_api::Meta;
 use domain::callback::{Callback, CallbackKey};
 use domain::facts::{Doubt, NotSent};
-use domain::{DeliveryId, FailureClass, Nonce, NumberId, Scope, Timestamp};
+use domain::outbound::MediaKind;
+use domain::{
+    DeliveryId, FailureClass, MessageId, Nonce, NumberId, Outbound, Outcome, Scope, Timestamp,
+};
+use provider::{Capabilities, Outgoing, ProviderError};
 use rand::RngExt;
-use sender::Transport;
 use serde_json::{Value, json};
 use simulator::faults::{MessageFate, RequestFate};
 use tokio::sync::{Notify, oneshot};
@@ -271,7 +275,7 @@ fn changed(value: Value) -> Vec<u8> {
 }
 
 fn accepted(wamid: String, held: bool) -> Outcome {
-    Outcome::Accepted { wamid, held }
+    Outcome::Accepted { id: MessageId::new(wamid), held }
 }
 
 fn doubtful(doubt: Doubt) -> Outcome {
@@ -279,7 +283,6 @@ fn doubtful(doubt: Doubt) -> Outcome {
 }
 
 fn refused(code: i32, class: FailureClass, scope: Scope) -> Outcome {
-    debug_assert!(!error_codes::meaning(code).is_empty());
     let failure = domain::Failure { code, class, scope };
     Outcome::Refused { failure, retry_after: None, words: String::new() }
 }
@@ -297,10 +300,42 @@ struct Named {
 pub struct Wire {
     pub far: Arc<Far>,
     pub life: Arc<Life>,
+    /// Renders as in life, and is never asked to send.
+    pub meta: Arc<Meta>,
 }
 
 #[async_trait]
-impl Transport for Wire {
+impl Outgoing for Wire {
+    fn name(&self) -> &'static str {
+        "simulated"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.meta.capabilities()
+    }
+
+    fn render(&self, outbound: Outbound<'_>) -> Vec<u8> {
+        self.meta.render(outbound)
+    }
+
+    fn meaning(&self, code: i32) -> &'static str {
+        self.meta.meaning(code)
+    }
+
+    async fn media_id(
+        &self,
+        _: &NumberId,
+        _: MediaKind,
+        _: &Path,
+        _: Timestamp,
+    ) -> Result<String, ProviderError> {
+        unreachable!("there is no media in this campaign")
+    }
+
+    async fn knows_media(&self, _: &NumberId, _: &str) -> Result<bool, ProviderError> {
+        unreachable!("there is no media in this campaign")
+    }
+
     async fn send(&self, number: &NumberId, body: Vec<u8>) -> Outcome {
         let world = &self.far.world;
         let rates = world.setup.chaos.rates();

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-use cloud_api::CloudApi;
+use cloud_api::{CloudApi, Meta, MetaWebhooks};
 use domain::callback::CallbackKey;
 use domain::campaign::{CampaignId, Category};
 use domain::{
@@ -15,6 +15,7 @@ use domain::{
 };
 use ledger::recovery::Recoverer;
 use ledger::{Amendment, Change, Ledger};
+use provider::{Outgoing, Registry};
 use queue::{Lane, LaneBackend, LaneOptions};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -49,9 +50,11 @@ const SKEW_MAX: Duration = Duration::from_secs(2);
 const APART: Duration = Duration::from_secs(600);
 
 static METRICS: LazyLock<Arc<Metrics>> = LazyLock::new(Arc::default);
-/// Never called: there is no media in this campaign.
-static API: LazyLock<CloudApi> = LazyLock::new(|| {
-    CloudApi::new(&cloud_api::Options::default(), SecretString::from("none")).expect("a client")
+/// Renders; never called otherwise.
+static META: LazyLock<Arc<Meta>> = LazyLock::new(|| {
+    let options = cloud_api::Options::default();
+    let api = CloudApi::new(&options, SecretString::from("none")).expect("a client");
+    Arc::new(Meta::new(api, "nowhere".into()))
 });
 
 fn key() -> CallbackKey {
@@ -125,7 +128,7 @@ fn planner(world: &Arc<World>, ledger: Arc<dyn Ledger>) -> (Planner, Frame) {
         target_ratio: 0.99,
     };
     let state_dir = world.disks.path().join("planner");
-    (Planner { ledger, api: API.clone(), state_dir }, frame)
+    (Planner { ledger, providers: Registry::default(), state_dir }, frame)
 }
 
 /// Three planners at once, each on its own bad line, until each has seen the plan sealed.
@@ -329,7 +332,7 @@ impl Hosts {
         let options = Options { ledger_forgets: true, concurrency: 4, ..Options::default() };
         let sender = Sender {
             ledger: Arc::clone(&ledger),
-            transport: Arc::new(Wire { far: Arc::clone(&self.far), life: Arc::clone(&life) }),
+            providers: self.providers(&life),
             journal: Arc::new(SimJournal::open(&self.world, &host.disk, &life)),
             host: host.name.clone(),
             clock: Arc::new(clock),
@@ -345,6 +348,13 @@ impl Hosts {
         if host.name == "host-1" {
             self.start_sweeper(ledger, &life);
         }
+    }
+
+    /// The far side, for all numbers.
+    fn providers(&self, life: &Arc<Life>) -> Registry {
+        let (far, life) = (Arc::clone(&self.far), Arc::clone(life));
+        let wire: Arc<dyn Outgoing> = Arc::new(Wire { far, life, meta: Arc::clone(&META) });
+        Registry::new(numbers().into_iter().map(|number| (number.id, Arc::clone(&wire))))
     }
 
     fn start_sweeper(&self, ledger: Arc<dyn Ledger>, life: &Arc<Life>) {
@@ -364,6 +374,7 @@ impl Hosts {
             ledger,
             clock: Arc::new(clock),
             metrics: Arc::clone(&METRICS),
+            webhooks: Arc::new(MetaWebhooks),
             callback_keys: vec![key()],
             backoff: Backoff::default(),
             rng: Mutex::new(StdRng::seed_from_u64(self.world.process_seed())),

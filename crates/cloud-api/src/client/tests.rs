@@ -38,7 +38,7 @@ fn ok(status: Option<&str>) -> Vec<u8> {
 }
 
 fn accepted(held: bool) -> Outcome {
-    Outcome::Accepted { wamid: "wamid.A".into(), held }
+    Outcome::Accepted { id: domain::MessageId::new("wamid.A"), held }
 }
 
 fn answers_that_accept_or_make_no_sense() -> Vec<Case> {

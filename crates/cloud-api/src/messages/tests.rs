@@ -1,9 +1,9 @@
 //! Goal: bodies are what Meta documents, component by component, and hold against its
 //! OpenAPI description where that is right.
 
+use domain::outbound::MediaKind;
 use domain::{Phone, UserId};
 use serde_json::{Value, json};
-use templates::MediaKind;
 
 use super::*;
 

@@ -30,7 +30,7 @@ fn http() -> impl Strategy<Value = Http> {
         Just(Http::Ambiguous(Doubt::Timeout)),
         Just(Http::NotSent(NotSent::Connect)),
         failure().prop_map(Http::Refused),
-        any::<bool>().prop_map(|held| Http::Accepted { wamid: "wamid.X".into(), held }),
+        any::<bool>().prop_map(|held| Http::Accepted { id: MessageId::new("wamid.X"), held }),
     ]
 }
 

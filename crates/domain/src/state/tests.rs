@@ -4,6 +4,7 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::facts::{Doubt, NotSent, Resolution};
 use crate::failure::{Failure, ReportedFailure, Scope};
+use crate::message_id::MessageId;
 use crate::suppression::Suppression;
 
 fn attempt(nonce: u64, http: Http) -> Attempt {
@@ -20,7 +21,7 @@ fn written_off(nonce: u64) -> Attempt {
 }
 
 fn accepted() -> Http {
-    Http::Accepted { wamid: "wamid.A".into(), held: false }
+    Http::Accepted { id: MessageId::new("wamid.A"), held: false }
 }
 
 fn failed(class: FailureClass) -> Option<ReportedFailure> {
@@ -95,7 +96,7 @@ fn after_an_answer() -> Vec<Case> {
         ("accepted", facts(vec![attempt(1, accepted())], None), State::Accepted),
         (
             "held for quality",
-            facts(vec![attempt(1, Http::Accepted { wamid: "w".into(), held: true })], None),
+            facts(vec![attempt(1, Http::Accepted { id: MessageId::new("w"), held: true })], None),
             State::Held,
         ),
         (

@@ -26,8 +26,7 @@ fn frame() -> Frame {
 
 fn planner(dir: &Path) -> Planner {
     let ledger = Arc::new(Model::new(Arc::new(ManualClock::at(at(900)))));
-    let api = CloudApi::new(&cloud_api::Options::default(), "unused".to_owned().into()).unwrap();
-    Planner { ledger, api, state_dir: dir.to_owned() }
+    Planner { ledger, providers: Registry::default(), state_dir: dir.to_owned() }
 }
 
 #[tokio::test]

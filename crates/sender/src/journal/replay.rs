@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn a_crash_leaves_doubt_only_where_there_is_any() {
         let write = || Entry::Write { nonce: 1.into() };
-        let accepted = Http::Accepted { wamid: "wamid.A".into(), held: false };
+        let accepted = Http::Accepted { id: domain::MessageId::new("wamid.A"), held: false };
         let result = Entry::Result(AttemptResult {
             id: id(),
             nonce: 1.into(),

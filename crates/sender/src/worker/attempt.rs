@@ -4,14 +4,12 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use cloud_api::Outcome;
-use cloud_api::error_codes::NO_CODE;
 use domain::facts::NotSent;
-use domain::{FailureClass, Http, Nonce, Scope};
+use domain::failure::NO_CODE;
+use domain::{FailureClass, Http, Nonce, Outcome, Scope, TemplateCall};
 use ledger::halts::Thing;
 use ledger::{AttemptResult, Claim};
 use telemetry::labels::AttemptOutcome;
-use templates::TemplateCall;
 
 use super::{Prepared, own_trouble, own_works, settle};
 use crate::decide::{Decision, Effect, Spent, decide};
@@ -25,7 +23,7 @@ pub(super) async fn attempt(lane: &NumberLane, claim: &Claim, prepared: Prepared
     let dispatched_at = shared.store_now();
     let started = monotonic();
     let Prepared { call, things, body } = prepared;
-    let outcome = shared.transport.send(&lane.number, body).await;
+    let outcome = lane.provider.send(&lane.number, body).await;
     failpoint::pass("answered");
     match outcome {
         Outcome::NotSent(why @ NotSent::Descriptors) => {
@@ -131,7 +129,7 @@ fn measure(lane: &NumberLane, claim: &Claim, outcome: &Outcome, late: f64, start
     }
     match outcome {
         Outcome::Refused { failure, words, .. } => {
-            let meaning = cloud_api::error_codes::meaning(failure.code);
+            let meaning = lane.provider.meaning(failure.code);
             tracing::debug!(delivery.id = %claim.id, code = failure.code, "delivery {} refused: code {}, {meaning}: {words}", claim.id, failure.code);
         }
         Outcome::NotSent(why) => lane.shared.unsent.note(*why, monotonic()),

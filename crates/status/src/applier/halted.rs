@@ -1,7 +1,6 @@
 //! A `failed` status stops what its code speaks of, as the same answer to a send would.
 
-use cloud_api::error_codes::{meaning, reported};
-use cloud_api::webhooks::{Status, StatusReport};
+use domain::event::{ReportedError, Status, StatusReport};
 use domain::{Failure, FailureClass, NumberId, Scope, Timestamp};
 use ledger::halts::{self, Halt, Thing};
 use ledger::{LedgerError, WebhookFact};
@@ -17,9 +16,30 @@ const FRESH: Duration = Duration::from_secs(600);
 /// A failure of our account or number, whichever message it is reported for.
 pub struct General {
     thing: Thing,
-    failure: Failure,
-    words: String,
+    said: Said,
     received_at: Timestamp,
+}
+
+/// What a failed status says: its class, and both the code's and the provider's own words.
+#[derive(Clone)]
+pub struct Said {
+    pub failure: Failure,
+    pub meaning: &'static str,
+    pub words: String,
+}
+
+impl Default for Said {
+    fn default() -> Self {
+        let failure = Failure::WITHOUT_A_CODE;
+        Said { failure, meaning: "no code was given", words: String::new() }
+    }
+}
+
+impl From<&ReportedError> for Said {
+    fn from(error: &ReportedError) -> Self {
+        let ReportedError { failure, meaning, words, .. } = error;
+        Said { failure: *failure, meaning, words: words.clone() }
+    }
 }
 
 /// What a failed status says of more than its own message.
@@ -30,13 +50,12 @@ pub fn general(
 ) -> Option<General> {
     let number = report.number.as_ref().filter(|number| ours.contains(number))?;
     let error = report.errors.first().filter(|_| report.status == Status::Failed)?;
-    let failure = reported(error.code);
-    let thing = match (failure.class, failure.scope) {
+    let thing = match (error.failure.class, error.failure.scope) {
         (FailureClass::Halted, Scope::Account | Scope::Auth) => Thing::Account,
         (FailureClass::Halted, Scope::Number) => Thing::Number(number.clone()),
         _ => return None,
     };
-    Some(General { thing, failure, words: error.words.clone(), received_at })
+    Some(General { thing, said: error.into(), received_at })
 }
 
 pub async fn stop_general(
@@ -44,9 +63,9 @@ pub async fn stop_general(
     general: &[General],
     now: Timestamp,
 ) -> Result<(), LedgerError> {
-    for General { thing, failure, words, received_at } in general {
+    for General { thing, said, received_at } in general {
         if now.since(*received_at) < FRESH {
-            stop(applier, thing.clone(), *failure, words, now).await?;
+            stop(applier, thing.clone(), said, now).await?;
         }
     }
     Ok(())
@@ -62,11 +81,11 @@ struct Call {
 pub async fn stop_named(
     applier: &Applier,
     fact: &WebhookFact,
-    failure: Failure,
-    words: &str,
+    said: &Said,
     now: Timestamp,
 ) -> Result<(), LedgerError> {
-    let halts = failure.class == FailureClass::Halted && failure.scope == Scope::Template;
+    let Failure { class, scope, .. } = said.failure;
+    let halts = class == FailureClass::Halted && scope == Scope::Template;
     let fresh = fact.received_at.is_none_or(|at| now.since(at) < FRESH);
     if !halts || !fresh {
         return Ok(());
@@ -79,19 +98,18 @@ pub async fn stop_named(
         content => content?,
     };
     let Ok(Call { name, language }) = serde_json::from_str(&content) else { return Ok(()) };
-    stop(applier, Thing::Translation(name, language), failure, words, now).await
+    stop(applier, Thing::Translation(name, language), said, now).await
 }
 
 async fn stop(
     applier: &Applier,
     thing: Thing,
-    failure: Failure,
-    words: &str,
+    said: &Said,
     now: Timestamp,
 ) -> Result<(), LedgerError> {
-    let code = failure.code;
-    let said = if words.is_empty() { String::new() } else { format!(": {words}") };
-    let why = format!("a status reports code {code}, {}{said}", meaning(code));
+    let (code, meaning) = (said.failure.code, said.meaning);
+    let words = if said.words.is_empty() { String::new() } else { format!(": {}", said.words) };
+    let why = format!("a status reports code {code}, {meaning}{words}");
     let kind = Halted::from(&thing);
     let halt = Halt { thing, code, since: now, why, by: FoundBy::Status.as_str().to_owned() };
     if halts::stop(applier.ledger.as_ref(), &halt).await? {

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use domain::{DeliveryId, Http, Nonce, Timestamp};
+use domain::{DeliveryId, Http, MessageId, Nonce, Timestamp};
 use ledger::api::for_each;
 use ledger::{DeliveryView, Filter, Ledger, LedgerError};
 
@@ -22,8 +22,8 @@ pub struct Matcher {
 }
 
 impl Matcher {
-    fn get(&self, wamid: &str) -> Option<(DeliveryId, Nonce)> {
-        self.known.get(&self.hasher.hash_one(wamid)).cloned()
+    fn get(&self, id: &MessageId) -> Option<(DeliveryId, Nonce)> {
+        self.known.get(&self.hasher.hash_one(id)).cloned()
     }
 }
 
@@ -34,15 +34,14 @@ impl Matcher {
 pub async fn find(
     matcher: &Mutex<Matcher>,
     ledger: &dyn Ledger,
-    wamids: &[&str],
+    ids: &[&MessageId],
     now: Timestamp,
 ) -> Result<Vec<Option<(DeliveryId, Nonce)>>, LedgerError> {
     let look = || {
         let held = matcher.lock().expect("no panic while held");
-        let found: Vec<_> = wamids.iter().map(|wamid| held.get(wamid)).collect();
+        let found: Vec<_> = ids.iter().map(|id| held.get(id)).collect();
         let old = held.read_at.is_none_or(|at| now.since(at) >= READ_EVERY);
-        let missing =
-            wamids.iter().zip(&found).any(|(id, found)| !id.is_empty() && found.is_none());
+        let missing = ids.iter().zip(&found).any(|(id, found)| !id.is_empty() && found.is_none());
         (found, missing && old)
     };
     let (found, read) = look();
@@ -54,9 +53,9 @@ pub async fn find(
     for run in ledger.active_runs().await? {
         let learn = |delivery: &DeliveryView| {
             for attempt in &delivery.facts.attempts {
-                if let Http::Accepted { wamid, .. } = &attempt.http {
+                if let Http::Accepted { id, .. } = &attempt.http {
                     let named = (delivery.id.clone(), attempt.nonce);
-                    known.insert(hasher.hash_one(wamid.as_str()), named);
+                    known.insert(hasher.hash_one(id), named);
                 }
             }
         };

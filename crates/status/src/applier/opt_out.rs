@@ -6,8 +6,8 @@ use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use cloud_api::webhooks::{Inbound, Preference};
 use domain::campaign::{CampaignId, Category};
+use domain::event::{Inbound, Preference};
 use domain::{Address, DeliveryId, RunId, Timestamp, consent};
 use ledger::api::for_each;
 use ledger::opt_outs::{self, OptOuts, Said, Wish};

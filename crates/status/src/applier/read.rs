@@ -1,8 +1,7 @@
 //! What a webhook body says: each event is read, labelled and counted; nothing is applied here.
 
-use cloud_api::error_codes::{meaning, reported};
-use cloud_api::webhooks::{self, Event, Status, StatusReport};
 use domain::callback::{Callback, Proof};
+use domain::event::{Event, Status, StatusReport};
 use domain::failure::ReportedFailure;
 use domain::{Attempt, Timestamp};
 use ledger::{RetryIn, WebhookFact};
@@ -15,7 +14,7 @@ impl Applier {
     /// Reads one body. Unreadable ones, and those with an odd part, are kept by `keeper`, if
     /// there is one.
     pub(super) fn read(&self, record: &Record, batch: &mut Batch, keeper: Option<&dyn Source>) {
-        let events = match webhooks::read(&record.body) {
+        let events = match self.webhooks.read(&record.body) {
             Ok(events) => events,
             Err(error) => {
                 self.metrics.news.webhooks.of(WebhookResult::Unreadable).inc();
@@ -45,7 +44,7 @@ impl Applier {
                         number.id = of,
                         code,
                         "a webhook reports an error of number {of}: {} {}",
-                        error.code.map_or("no code", meaning),
+                        error.meaning,
                         error.words
                     );
                 }
@@ -76,10 +75,10 @@ impl Applier {
         if let Some(general) = halted::general(&report, received_at, &self.numbers) {
             batch.general.push(general);
         }
-        let Some(text) = &report.callback else {
+        let Some(text) = &report.tag else {
             let nameless = Callback { delivery: nobody(), nonce: 0.into() };
             if let Some(labelled) = self.fact(nameless, Proof::Ours, &report, received_at) {
-                batch.unnamed.push(Unnamed { wamid: report.wamid, labelled });
+                batch.unnamed.push(Unnamed { id: report.id, labelled });
             }
             return;
         };
@@ -107,12 +106,10 @@ impl Applier {
             Status::Delivered => news.delivered_at = Some(at),
             Status::Read | Status::Played => news.read_at = Some(at),
             Status::Failed => {
-                let error = report.errors.first();
-                let failure = reported(error.and_then(|error| error.code));
-                let words = error.map(|error| error.words.clone()).unwrap_or_default();
-                news.failed = Some(ReportedFailure { at, failure });
-                news.words = Some(words.clone()).filter(|words| !words.is_empty());
-                failed = Some((failure, words));
+                let said = report.errors.first().map(halted::Said::from).unwrap_or_default();
+                news.failed = Some(ReportedFailure { at, failure: said.failure });
+                news.words = Some(said.words.clone()).filter(|words| !words.is_empty());
+                failed = Some(said);
             }
             Status::Other(_) => {
                 let labels = Pair(StatusKind::Other, Verdict::Noted);

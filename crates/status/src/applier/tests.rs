@@ -85,6 +85,7 @@ impl Stage {
             ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             metrics: Arc::default(),
+            webhooks: Arc::new(cloud_api::MetaWebhooks),
             callback_keys: vec![keys[0].clone()],
             backoff: Backoff { jitter: 0.0, ..Backoff::default() },
             rng: Mutex::new(StdRng::seed_from_u64(1)),
@@ -112,7 +113,10 @@ impl Stage {
         let result = AttemptResult {
             id: claim.id.clone(),
             nonce: nonce.into(),
-            http: Http::Accepted { wamid: format!("wamid.{nonce}"), held: false },
+            http: Http::Accepted {
+                id: domain::MessageId::new(format!("wamid.{nonce}")),
+                held: false,
+            },
             dispatched_at: Some(self.clock.now()),
             accepted_at: Some(self.clock.now()),
             retry_in: None,

@@ -67,7 +67,7 @@ fn accepted() -> Attempt {
         intent_at: Some(at(10)),
         dispatched_at: Some(at(10) + Duration::from_millis(2)),
         accepted_at: Some(at(11)),
-        http: Http::Accepted { wamid: "w".into(), held: false },
+        http: Http::Accepted { id: domain::MessageId::new("w"), held: false },
         ..Attempt::new(1.into())
     }
 }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use cloud_api::webhooks::{self, Event};
+use cloud_api::webhooks;
 use domain::Timestamp;
+use domain::event::Event;
 use status::inbox::Tail;
 
 use crate::config::Config;

@@ -45,7 +45,10 @@ fn write_journal(dir: &Path, attempts: u64) -> Result<()> {
         for n in 1..=attempts {
             let id: DeliveryId = format!("daily-pack@2026-01-01#{n}").parse()?;
             let nonce = n.into();
-            let accepted = Http::Accepted { wamid: format!("wamid.{n:040}"), held: false };
+            let accepted = Http::Accepted {
+                id: domain::MessageId::new(format!("wamid.{n:040}")),
+                held: false,
+            };
             let result = AttemptResult {
                 id: id.clone(),
                 nonce,

@@ -44,7 +44,7 @@ impl fmt::Display for StatusReport {
             }
         }
         f.write_str(if self.group { " group" } else { "" })?;
-        f.write_str(if self.callback.is_some() { " biz_opaque echoed" } else { "" })
+        f.write_str(if self.tag.is_some() { " biz_opaque echoed" } else { "" })
     }
 }
 

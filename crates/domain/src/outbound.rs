@@ -1,8 +1,19 @@
-//! A template with its parameters: what one recipient gets. Stored in the ledger as JSON.
+//! What we want said, and to whom, in no provider's words.
 
 use serde::{Deserialize, Serialize};
 
-/// One message's template, language and parameters.
+use crate::recipient::Address;
+
+/// One message on its way out. Personal data.
+#[derive(Clone, Copy)]
+pub struct Outbound<'a> {
+    pub to: &'a Address,
+    pub call: &'a TemplateCall,
+    /// Given back with every status, by providers that can ([`crate::callback`]).
+    pub tag: &'a str,
+}
+
+/// One message's template, language and parameters. Stored in the ledger as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TemplateCall {
     pub name: String,
