@@ -283,13 +283,18 @@ pub fn get(url: &str) -> Option<(u16, String)> {
 
 /// A POST of a webhook that Meta signed, with the secret of [`write_credentials`]; its status.
 pub fn post_webhook(receiver: u16, body: &str) -> Option<u16> {
-    let secret = secrecy::SecretString::from("secret-app");
+    post_signed(receiver, "/webhooks", "secret-app", body)
+}
+
+/// A POST of a body that is signed with `secret`; its status.
+pub fn post_signed(receiver: u16, path: &str, secret: &str, body: &str) -> Option<u16> {
+    let secret = secrecy::SecretString::from(secret);
     let signature = cloud_api::signature::sign(&secret, body.as_bytes());
     let mut stream = TcpStream::connect(("127.0.0.1", receiver)).ok()?;
     let length = body.len();
     write!(
         stream,
-        "POST /webhooks HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nX-Hub-Signature-256: {signature}\r\nContent-Length: {length}\r\n\r\n{body}"
+        "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nX-Hub-Signature-256: {signature}\r\nContent-Length: {length}\r\n\r\n{body}"
     )
     .ok()?;
     let mut answer = String::new();

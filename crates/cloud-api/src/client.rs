@@ -153,6 +153,12 @@ impl CloudApi {
         Ok(CloudApi { http, root, token: Arc::new(RwLock::new(token)) })
     }
 
+    /// The same way to the same place, with a token of its own.
+    #[must_use]
+    pub fn with_token(&self, token: SecretString) -> Self {
+        CloudApi { token: Arc::new(RwLock::new(token)), ..self.clone() }
+    }
+
     /// Every later request of this client and its clones bears this token.
     pub fn set_token(&self, token: SecretString) {
         *self.token.write().expect("no panic while held") = token;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use domain::hash::sha256_hex;
 use domain::outbound::MediaKind;
 use domain::{NumberId, Timestamp};
+use segment_log::{Sync, whole};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{CallError, CloudApi};
@@ -143,14 +144,12 @@ impl MediaCache {
 
     fn save(&self) -> Result<(), CallError> {
         let text = serde_json::to_vec_pretty(&self.ids).expect("string keys");
-        let temporary = self.path.with_extension("tmp");
         let failed = |source| CallError::File {
             doing: "write the media cache",
             path: self.path.display().to_string(),
             source,
         };
-        std::fs::write(&temporary, text).map_err(failed)?;
-        std::fs::rename(&temporary, &self.path).map_err(failed)
+        whole::put_bytes(&self.path, Sync::No, &text).map_err(failed)
     }
 }
 

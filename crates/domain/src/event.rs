@@ -122,3 +122,22 @@ impl StatusReport {
         self.kind.as_deref().is_none_or(|kind| kind == "message")
     }
 }
+
+impl Event {
+    /// The number of ours that it is about, where it names one.
+    pub fn number(&self) -> Option<&NumberId> {
+        match self {
+            Event::Status(StatusReport { number, .. })
+            | Event::Inbound(Inbound { number, .. })
+            | Event::Echo { number, .. }
+            | Event::Call { number, .. }
+            | Event::Error { number, .. } => number.as_ref(),
+            Event::Preference(_)
+            | Event::Group { .. }
+            | Event::Template(_)
+            | Event::Account(_)
+            | Event::Odd { .. }
+            | Event::Other { .. } => None,
+        }
+    }
+}

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use domain::hash::stable64;
 use domain::{OnAmbiguous, RunId, State, Timestamp};
+use segment_log::{Sync, whole};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Amendment, Change, Filter, Ledger, Note, Phase, maybe_recoverable_since};
@@ -158,10 +159,7 @@ impl Recoverer {
     fn keep(&self) {
         let Some(path) = &self.note else { return };
         let text = serde_json::to_string(&self.seen).expect("names are plain data");
-        let temporary = path.with_extension("tmp");
-        let kept =
-            std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, path));
-        if let Err(error) = kept {
+        if let Err(error) = whole::put_bytes(path, Sync::No, text.as_bytes()) {
             tracing::warn!(error = %error, "note in {} which store this is: {error}", path.display());
         }
     }

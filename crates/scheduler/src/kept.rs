@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use domain::RunId;
 use ledger::RunHeader;
+use segment_log::{Sync, whole};
 
 use crate::snapshot::SnapshotError;
 
@@ -18,15 +19,10 @@ fn path(dir: &Path, run: &RunId) -> PathBuf {
 /// When the folder cannot be written.
 pub fn save(dir: &Path, header: &RunHeader) -> Result<(), SnapshotError> {
     let path = path(dir, &header.id);
-    let temporary = path.with_extension("tmp");
     let text = serde_json::to_vec(header).expect("a header is plain data");
-    let write = || {
-        std::fs::create_dir_all(dir)?;
-        std::fs::write(&temporary, &text)?;
-        std::fs::File::open(&temporary)?.sync_all()?; // an empty one would say nothing
-        std::fs::rename(&temporary, &path)
-    };
-    write().map_err(|source| SnapshotError::Io { doing: "write", path, source })
+    let kept =
+        std::fs::create_dir_all(dir).and_then(|()| whole::put_bytes(&path, Sync::Yes, &text));
+    kept.map_err(|source| SnapshotError::Io { doing: "write", path, source })
 }
 
 /// The header of a run that was planned on this host; `None`: it was not.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use domain::hash::HashWriter;
 use domain::{Recipient, RecipientId};
+use segment_log::{Sync, whole};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -120,13 +121,7 @@ impl Snapshot {
             return Ok(());
         }
         std::fs::create_dir_all(dir).map_err(io)?;
-        let temporary = path.with_extension(format!("tmp{}", std::process::id()));
-        let file = std::fs::File::create(&temporary).map_err(io)?;
-        let mut out = BufWriter::new(file);
-        self.write(&mut out).map_err(io)?;
-        let file = out.into_inner().map_err(|e| io(e.into_error()))?;
-        file.sync_all().map_err(io)?;
-        std::fs::rename(&temporary, &path).map_err(io)
+        whole::put(&path, Sync::Yes, |mut out| self.write(&mut out)).map_err(io)
     }
 
     /// Reads a snapshot back by its hash.

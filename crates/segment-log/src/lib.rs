@@ -4,11 +4,12 @@
 //! CRC32C, payload). Callers append; one thread syncs once for all that wait.
 //! What a [`Writer`] answered with [`Sync::Yes`] is on the disk; a torn last frame is cut
 //! off when the log is opened, and damage is skipped to the end of its segment, never
-//! further. [`Reader`] reads the frames back.
+//! further. [`Reader`] reads the frames back. Beside logs, [`whole`] puts small files in place.
 
 mod frame;
 mod identity;
 mod reader;
+pub mod whole;
 mod writer;
 
 pub use frame::{BadFrame, PAYLOAD_BYTES_MAX, decode, encode};

@@ -24,13 +24,13 @@ use domain::callback::CallbackKey;
 use domain::{Backoff, Clock, MessageId, NumberId, RunId, Timestamp};
 use ledger::api::apply_all;
 use ledger::{Applied, Ledger, LedgerError, WebhookFact, store_mark};
-use provider::Incoming;
 use rand::rngs::StdRng;
 use telemetry::Metrics;
 use telemetry::labels::{Loop, Pair, StatusKind, Verdict};
 use tokio_util::sync::CancellationToken;
 
 use crate::applier::place::Place;
+use crate::endpoint::Sources;
 use crate::inbox::{LogError, Parked, Record, Source};
 
 /// Looks at the inbox at least this often, in case a wake-up was missed.
@@ -62,8 +62,8 @@ pub struct Applier {
     pub ledger: Arc<dyn Ledger>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
-    /// Reads what the inbox keeps.
-    pub webhooks: Arc<dyn Incoming>,
+    /// Who reads what the inbox keeps.
+    pub sources: Sources,
     /// One per app secret: what was sent before a rotation still counts.
     pub callback_keys: Vec<CallbackKey>,
     /// Delay before another attempt after a failure that allows one.

@@ -7,15 +7,13 @@
 mod record;
 mod tail;
 
-pub use record::{BadRecord, Record};
+pub use record::{BadRecord, FIRST_SOURCE, Record, SOURCE_BYTES_MAX};
 pub use segment_log::{LogError, Position};
 pub use tail::{Parked, Source, Tail};
 
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use domain::Timestamp;
 use segment_log::{Options, Sync, Writer};
 use tokio::sync::Notify;
 
@@ -42,8 +40,8 @@ impl Inbox {
     /// # Errors
     /// When too many wait, the quota is used up, or the disk refuses. In each case the body
     /// is not ours and Meta must send it again.
-    pub async fn append(&self, received_at: Timestamp, body: Bytes) -> Result<(), LogError> {
-        self.0.append(&Record { received_at, body }.encode(), Sync::Yes).await
+    pub async fn append(&self, record: &Record) -> Result<(), LogError> {
+        self.0.append(&record.encode(), Sync::Yes).await
     }
 
     /// Woken after each group of bodies that reached the disk.

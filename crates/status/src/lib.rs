@@ -5,6 +5,7 @@
 //! [`sla`] folds the ledger into the [`report`].
 
 pub mod applier;
+pub mod endpoint;
 pub mod inbox;
 pub mod merger;
 pub mod miss;

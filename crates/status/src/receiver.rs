@@ -19,14 +19,14 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use domain::Clock;
-use provider::Incoming;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use telemetry::Metrics;
 use telemetry::labels::WebhookResult;
 use tokio::sync::Semaphore;
 
-use crate::inbox::Inbox;
+use crate::endpoint::Endpoint;
+use crate::inbox::{Inbox, Record};
 
 /// Meta's largest webhook body.
 const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
@@ -34,20 +34,13 @@ const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 /// How often refusals that go on are said again.
 const SAY_EVERY: Duration = Duration::from_secs(10);
-/// Where Meta is told to send.
-pub const PATH: &str = "/webhooks";
-/// The same, under the name that an integration guide gives it.
-const PATH_OF_THE_GUIDE: &str = "/webhook/meta";
+/// Where Meta is told to send, and the same under the name that an integration guide gives it.
+pub const PATHS: [&str; 2] = ["/webhooks", "/webhook/meta"];
 
 pub struct Receiver {
     pub inbox: Inbox,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
-    /// Whose webhooks come here.
-    pub webhooks: Arc<dyn Incoming>,
-    /// Several while one is rotated. Empty: everything is refused.
-    pub app_secrets: Vec<SecretString>,
-    pub verify_token: SecretString,
     /// Bytes of bodies that may be under way at once.
     pub room: Arc<Semaphore>,
     /// Whose `X-Forwarded-For` is believed.
@@ -65,20 +58,31 @@ struct Verification {
     challenge: String,
 }
 
+/// A request's endpoint, and what all of them share.
+#[derive(Clone)]
+struct Here {
+    receiver: Arc<Receiver>,
+    endpoint: Arc<Endpoint>,
+}
+
 /// The routes, to be served or nested.
-pub fn router(receiver: Receiver) -> Router {
-    let both = get(verify).post(receive);
-    Router::new()
-        .route(PATH, both.clone())
-        .route(PATH_OF_THE_GUIDE, both)
-        .with_state(Arc::new(receiver))
+pub fn router(receiver: Receiver, endpoints: Vec<Endpoint>) -> Router {
+    let receiver = Arc::new(receiver);
+    let mut router = Router::new();
+    for endpoint in endpoints.into_iter().map(Arc::new) {
+        let here = Here { receiver: Arc::clone(&receiver), endpoint: Arc::clone(&endpoint) };
+        for path in &endpoint.paths {
+            router = router.route(path, get(verify).post(receive).with_state(here.clone()));
+        }
+    }
+    router
 }
 
 async fn verify(
-    State(receiver): State<Arc<Receiver>>,
+    State(Here { endpoint, .. }): State<Here>,
     Query(asked): Query<Verification>,
 ) -> Response {
-    let known = receiver.webhooks.is_same(&asked.token, receiver.verify_token.expose_secret());
+    let known = endpoint.webhooks.is_same(&asked.token, endpoint.verify_token.expose_secret());
     if asked.mode != "subscribe" || !known {
         return (StatusCode::FORBIDDEN, "verify token does not match\n").into_response();
     }
@@ -130,7 +134,8 @@ fn sender(parts: &Parts, trusted: &[IpAddr]) -> Option<IpAddr> {
     last.or(Some(*peer))
 }
 
-async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> StatusCode {
+async fn receive(State(here): State<Here>, request: Request) -> StatusCode {
+    let Here { receiver, endpoint } = here;
     let received_at = receiver.clock.now();
     let (parts, body) = request.into_parts();
     let count = |result| receiver.metrics.news.webhooks.of(result).inc();
@@ -140,9 +145,9 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Sta
         StatusCode::UNAUTHORIZED
     };
     // Looked at before a byte of the body is read, and before memory is given to it.
-    let name = receiver.webhooks.signature_header();
+    let name = endpoint.webhooks.signature_header();
     let header = parts.headers.get(name).and_then(|value| value.to_str().ok());
-    if let Err(error) = receiver.webhooks.is_signed(header) {
+    if let Err(error) = endpoint.webhooks.is_signed(header) {
         return refuse(&error);
     }
     let length =
@@ -168,10 +173,12 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Sta
             return StatusCode::REQUEST_TIMEOUT;
         }
     };
-    if let Err(error) = receiver.webhooks.verify(&receiver.app_secrets, &body, header) {
+    if let Err(error) = endpoint.webhooks.verify(&endpoint.app_secrets, &body, header) {
         return refuse(&error);
     }
-    match receiver.inbox.append(received_at, body).await {
+    let (source, tenant) = (endpoint.source.clone(), endpoint.tenant.clone());
+    let record = Record { received_at, source, tenant, body };
+    match receiver.inbox.append(&record).await {
         Ok(()) => {
             count(WebhookResult::Stored);
             StatusCode::OK
@@ -192,24 +199,44 @@ mod tests {
     use axum::http;
     use cloud_api::signature;
     use domain::SystemClock;
+    use secrecy::SecretString;
     use tower::ServiceExt;
 
+    fn endpoint(source: &str, secret: &str, paths: &[&str]) -> Endpoint {
+        Endpoint {
+            source: source.to_owned(),
+            paths: paths.iter().map(|path| (*path).to_owned()).collect(),
+            webhooks: Arc::new(cloud_api::MetaWebhooks),
+            app_secrets: vec![SecretString::from(secret)],
+            verify_token: SecretString::from(format!("verify-{source}")),
+            tenant: domain::TenantId::default(),
+        }
+    }
+
     fn receiver(dir: &std::path::Path) -> Router {
-        router(Receiver {
+        let receiver = Receiver {
             inbox: Inbox::open(dir, u64::MAX).unwrap(),
             clock: Arc::new(SystemClock),
             metrics: Arc::default(),
-            webhooks: Arc::new(cloud_api::MetaWebhooks),
-            app_secrets: vec![SecretString::from("app")],
-            verify_token: SecretString::from("verify"),
             room: Arc::new(Semaphore::new(16 * 1024 * 1024)),
             trusted_proxies: Vec::new(),
             refusals: Refusals::default(),
-        })
+        };
+        let partner = endpoint("partner", "theirs", &["/webhooks/partner"]);
+        router(receiver, vec![endpoint("webhooks", "app", &PATHS), partner])
     }
 
     async fn post(app: &Router, body: Vec<u8>, signature: Option<String>) -> StatusCode {
-        let mut request = http::Request::post(PATH);
+        post_to(PATHS[0], app, body, signature).await
+    }
+
+    async fn post_to(
+        path: &str,
+        app: &Router,
+        body: Vec<u8>,
+        signature: Option<String>,
+    ) -> StatusCode {
+        let mut request = http::Request::post(path);
         if let Some(signature) = signature {
             request = request.header(signature::HEADER, signature);
         }
@@ -235,19 +262,39 @@ mod tests {
         assert_eq!(records[0].body, odd);
     }
 
+    /// The path selects the secret: whoever holds another endpoint's signs nothing here.
+    #[tokio::test]
+    async fn an_endpoint_believes_its_own_secret_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let app = receiver(dir.path());
+        let signed = |secret: &str| Some(signature::sign(&SecretString::from(secret), b"{}"));
+        for (path, secret, want) in [
+            ("/webhooks", "app", StatusCode::OK),
+            ("/webhooks", "theirs", StatusCode::UNAUTHORIZED),
+            ("/webhooks/partner", "theirs", StatusCode::OK),
+            ("/webhooks/partner", "app", StatusCode::UNAUTHORIZED),
+        ] {
+            let got = post_to(path, &app, b"{}".to_vec(), signed(secret)).await;
+            assert_eq!(got, want, "{path} by {secret}");
+        }
+        let records = Tail::from_start(dir.path()).next_batch().unwrap();
+        let sources: Vec<&str> = records.iter().map(|record| record.source.as_str()).collect();
+        assert_eq!(sources, ["webhooks", "partner"]);
+    }
+
     #[tokio::test]
     async fn the_verification_echoes_the_challenge_only_for_our_token() {
         let dir = tempfile::tempdir().unwrap();
         let app = receiver(dir.path());
         let ask = async |query: &str| {
-            let request = http::Request::get(format!("{PATH}?{query}")).body(Body::empty());
+            let request = http::Request::get(format!("{}?{query}", PATHS[0])).body(Body::empty());
             let answer = app.clone().oneshot(request.unwrap()).await.unwrap();
             let status = answer.status();
             (status, to_bytes(answer.into_body(), 1_000).await.unwrap())
         };
-        let ok = "hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=verify";
+        let ok = "hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=verify-webhooks";
         assert_eq!(ask(ok).await, (StatusCode::OK, "1158201444".into()));
-        assert_eq!(ask(&ok.replace("=verify", "=guess")).await.0, StatusCode::FORBIDDEN);
+        assert_eq!(ask(&ok.replace("=verify-webhooks", "=guess")).await.0, StatusCode::FORBIDDEN);
         assert_eq!(ask("").await.0, StatusCode::FORBIDDEN);
         assert_eq!(ask(&ok.replace("1158201444", "%3Cscript%3E")).await.0, StatusCode::BAD_REQUEST);
     }
@@ -257,7 +304,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let app = receiver(dir.path());
         let ask = async |signature: Option<&str>, length: &str| {
-            let mut request = http::Request::post(PATH).header("content-length", length);
+            let mut request = http::Request::post(PATHS[0]).header("content-length", length);
             if let Some(signature) = signature {
                 request = request.header(signature::HEADER, signature);
             }

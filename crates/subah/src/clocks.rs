@@ -1,10 +1,11 @@
 //! Is this host's clock right? Asked before a run is planned: a host that is a day ahead would
 //! plan tomorrow from today's list, and seal it before tomorrow's content comes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use domain::{Clock, Timestamp};
+use segment_log::{Sync, whole};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -77,12 +78,10 @@ fn noted(path: &Path) -> Option<Reading> {
 }
 
 /// Losing it costs one comparison.
-fn note(path: &PathBuf, wall: Timestamp) {
+fn note(path: &Path, wall: Timestamp) {
     let Some(up) = uptime() else { return };
     let text = serde_json::to_string(&Reading { wall, up }).expect("plain data");
-    let temporary = path.with_extension("tmp");
-    let noted = std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, path));
-    if let Err(error) = noted {
+    if let Err(error) = whole::put_bytes(path, Sync::No, text.as_bytes()) {
         tracing::warn!(error = %error, "note the clock in {}: {error}", path.display());
     }
 }

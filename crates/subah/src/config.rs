@@ -3,6 +3,7 @@
 //! `deploy/config.default.toml` is the manual; a test keeps the two in step. Unknown keys
 //! are refused, because a misspelt key would silently be a default.
 
+pub mod numbers;
 mod read;
 pub mod secrets;
 
@@ -22,7 +23,8 @@ use scheduler::intake::Country;
 use sender::Options as Sender;
 use templates::lint::{Lint, RULES};
 
-use crate::config::read::{Section, read_campaign, read_numbers};
+use crate::config::numbers::{read_endpoints, read_numbers};
+use crate::config::read::{Section, read_campaign};
 use crate::config::secrets::CredentialFiles;
 
 /// Which ledger to use.
@@ -141,25 +143,24 @@ impl Config {
         let inbox_bytes_max =
             u64::from(section.integer("inbox_mib_max", 8_192, 1..=1_000_000)) * 1024 * 1024;
         let receiving = read_receiving(&mut section);
+        let endpoints = read_endpoints(&mut section, &home);
         drop(section);
         let metrics = root.section("metrics").address("listen", ([127, 0, 0, 1], 9464).into());
         if metrics == receiver && metrics.port() != 0 {
-            let seen = metrics.to_string();
-            root.problem(
-                "metrics.listen",
-                &seen,
-                "another address than receiver.listen: that one is public",
-            );
+            let expected = "another address than receiver.listen: that one is public";
+            root.problem("metrics.listen", &metrics.to_string(), expected);
         }
         let (sender, policy) = read_sender(&mut root.section("sender"), &cloud_api);
-        let numbers = read_numbers(root);
+        let numbers = read_numbers(root, &home);
+        let credentials =
+            CredentialFiles { number_tokens: numbers.tokens, endpoints, ..credentials };
         let recipients = read_recipients(&mut root.section("recipients"));
         let retention = read_retention(&mut root.section("retention"));
         let lint = read_lint(&mut root.section("lint"));
         let mut section = root.section("campaign");
         let sla_target = section.number("sla_target", 0.99, 0.0..=1.0);
         let daily = read_window(&mut section.section("window"));
-        let campaign = Campaign { lint, ..read_campaign(&mut section, numbers) };
+        let campaign = Campaign { lint, ..read_campaign(&mut section, numbers.all) };
         Config {
             file: file.to_owned(),
             state_dir,
@@ -300,6 +301,7 @@ fn read_credentials(section: &mut Section, home: &Path, system: bool) -> Credent
         app_secret: file("app_secret"),
         app_secret_previous: file("app_secret_previous"),
         verify_token: file("verify_token"),
+        ..CredentialFiles::default()
     }
 }
 

@@ -4,6 +4,7 @@
 //! HTTP over loopback, signed webhooks, inbox, report. The simulator's oracle then says
 //! whether anything was sent twice or lost.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -64,6 +65,8 @@ pub async fn rehearse(
         meta_token: SecretString::from("rehearsal"),
         app_secrets: vec![secret],
         verify_token: SecretString::from("rehearsal"),
+        number_tokens: BTreeMap::new(),
+        endpoints: Vec::new(),
     };
     let mut parts = Parts::new(&config, credentials, &Role::ALL).await?;
     parts.compress(by);
@@ -197,7 +200,7 @@ async fn start_simulator(
     app_secret: SecretString,
     media: Vec<String>,
 ) -> Result<Simulator> {
-    let webhook = format!("http://{}{}", receiver.local_addr()?, status::receiver::PATH);
+    let webhook = format!("http://{}{}", receiver.local_addr()?, status::receiver::PATHS[0]);
     let mut options = simulator::Options::new(app_secret);
     options.webhook = Some(webhook.parse()?);
     options.seed = args.seed;

@@ -1,34 +1,42 @@
-//! Reads the token's file again when it changes: a token that was replaced while a morning runs
+//! Reads the tokens' files again when they change: a token that was replaced while a morning runs
 //! is used at once.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use cloud_api::CloudApi;
+use domain::NumberId;
 use ledger::{Ledger, halts};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::secrets::{CredentialFiles, Credentials};
 
-/// How often the file is looked at.
+/// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
 pub struct TokenKeeper {
     pub files: CredentialFiles,
-    pub token: SecretString,
-    pub api: CloudApi,
+    pub tokens: Vec<Held>,
     pub ledger: Arc<dyn Ledger>,
 }
 
+/// A token, and who bears it.
+#[derive(Clone)]
+pub struct Held {
+    /// `None`: every number that has none of its own.
+    pub number: Option<NumberId>,
+    pub token: SecretString,
+    pub api: CloudApi,
+}
+
 impl TokenKeeper {
-    /// Looks until `stop`. A file that is missing or empty for a moment leaves the token as it is.
+    /// Looks until `stop`. A file that is missing or empty for a moment leaves its token as it
+    /// is.
     pub async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            if let Ok(Credentials { meta_token: found, .. }) = Credentials::load(&self.files)
-                && found.expose_secret() != self.token.expose_secret()
-            {
-                self.replace(found).await;
+            if let Ok(found) = Credentials::load(&self.files) {
+                self.replace(&found).await;
             }
             tokio::select! {
                 biased;
@@ -38,12 +46,27 @@ impl TokenKeeper {
         }
     }
 
-    async fn replace(&mut self, token: SecretString) {
+    async fn replace(&mut self, found: &Credentials) {
+        let mut replaced = 0;
+        for held in &mut self.tokens {
+            let token = match &held.number {
+                Some(number) => found.number_tokens.get(number),
+                None => Some(&found.meta_token),
+            };
+            let is_new =
+                |token: &&SecretString| token.expose_secret() != held.token.expose_secret();
+            if let Some(token) = token.filter(is_new) {
+                held.api.set_token(token.clone());
+                held.token = token.clone();
+                replaced += 1;
+            }
+        }
+        if replaced == 0 {
+            return;
+        }
         tracing::warn!(
-            "the token's file holds another one: it is used from now on, and what is stopped is tried again"
+            "{replaced} files of tokens hold another one: it is used from now on, and what is stopped is tried again"
         );
-        self.api.set_token(token.clone());
-        self.token = token;
         if let Err(error) = halts::ask_to_probe(self.ledger.as_ref()).await {
             tracing::warn!(error = %error, "senders were not asked to probe: {error}; they do so within 10 s");
         }

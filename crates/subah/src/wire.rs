@@ -9,7 +9,9 @@ use anyhow::{Context, Result};
 use cloud_api::{CloudApi, Meta, MetaWebhooks};
 use domain::callback::CallbackKey;
 use domain::campaign::{CampaignId, Category};
-use domain::{BusinessNumber, Clock, RunId, State, SystemClock, Timestamp, Window};
+use domain::{
+    BusinessNumber, Clock, NumberId, RunId, State, SystemClock, TenantId, Timestamp, Window,
+};
 use ledger::{Ledger, LedgerError, Phase, Run, cell};
 use provider::{Outgoing, Registry};
 use rand::SeedableRng;
@@ -19,8 +21,9 @@ use scheduler::{PlanError, Snapshot};
 use secrecy::{ExposeSecret, SecretString};
 use sender::{FileJournal, Journal, Sender};
 use status::applier::OptOutDesk;
-use status::inbox::LogError;
-use status::receiver::{Receiver, Refusals};
+use status::endpoint::{Endpoint, Sources};
+use status::inbox::{FIRST_SOURCE, LogError};
+use status::receiver::{PATHS, Receiver, Refusals};
 use status::{Applier, Inbox, Merger, Sweeper};
 use telemetry::Metrics;
 use tokio::sync::Semaphore;
@@ -31,7 +34,7 @@ use crate::config::{Config, Limits, Store};
 use crate::exit::Unavailable;
 use crate::store;
 use crate::supervise::Supervisor;
-use crate::token::TokenKeeper;
+use crate::token::{Held, TokenKeeper};
 
 /// The cell that holds when the ledger was restored without its host's journal.
 pub const RESTORED: &str = "restored";
@@ -56,13 +59,13 @@ pub struct Parts {
     bytes_in_flight_max: usize,
     /// By app secret, the present one first.
     callback_keys: Vec<CallbackKey>,
-    app_secrets: Vec<SecretString>,
-    verify_token: SecretString,
+    credentials: Credentials,
+    credential_files: CredentialFiles,
     numbers: Vec<BusinessNumber>,
     campaign: CampaignId,
     category: Category,
-    /// The token and where it is, which may change; `None`: this process has one of its own.
-    token: Option<(CredentialFiles, SecretString)>,
+    /// Tokens whose files may change; none, when this process has one of its own.
+    tokens: Vec<Held>,
     sender: sender::Options,
     sweep_every: Duration,
 }
@@ -81,7 +84,8 @@ impl Parts {
         let inbox = if_ours(listens, inbox)?;
         let api = CloudApi::new(&config.cloud_api, credentials.meta_token.clone())
             .context("set up the Cloud API client")?;
-        let providers = providers(config, &api);
+        let tokens = tokens(&credentials, &api);
+        let providers = providers(config, &tokens);
         let metrics = Arc::new(Metrics::new());
         let numbers: Vec<&str> = config.numbers().iter().map(|n| n.id.as_str()).collect();
         let states: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
@@ -97,10 +101,10 @@ impl Parts {
         };
         let ours = Credentials::load(&config.credentials).is_ok_and(|found| same(&found));
         Ok(Parts {
-            token: ours.then(|| (config.credentials.clone(), credentials.meta_token.clone())),
+            tokens: if ours { tokens } else { Vec::new() },
             callback_keys: credentials.app_secrets.iter().map(derive).collect(),
-            app_secrets: credentials.app_secrets,
-            verify_token: credentials.verify_token,
+            credential_files: config.credentials.clone(),
+            credentials,
             progress: Arc::new(AtomicI64::new(clock.now().micros())),
             numbers: config.numbers().to_vec(),
             limits: config.receiving.limits.clone(),
@@ -131,9 +135,9 @@ impl Parts {
     }
 
     pub fn token_keeper(&self) -> Option<TokenKeeper> {
-        let (files, token) = self.token.clone()?;
-        let (api, ledger) = (self.api.clone(), Arc::clone(&self.ledger));
-        Some(TokenKeeper { files, token, api, ledger })
+        let (files, tokens) = (self.credential_files.clone(), self.tokens.clone());
+        let ledger = Arc::clone(&self.ledger);
+        (!tokens.is_empty()).then_some(TokenKeeper { files, tokens, ledger })
     }
 
     pub fn sender(&self, journal: &Arc<FileJournal>) -> Result<Sender> {
@@ -212,16 +216,47 @@ impl Parts {
     }
 
     pub fn receiver(&self, inbox: &Inbox) -> axum::Router {
-        status::receiver::router(Receiver {
+        let receiver = Receiver {
             inbox: inbox.clone(),
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
-            webhooks: Arc::new(MetaWebhooks),
-            app_secrets: self.app_secrets.clone(),
-            verify_token: self.verify_token.clone(),
             room: Arc::new(Semaphore::new(self.bytes_in_flight_max)),
             trusted_proxies: self.limits.trusted_proxies.clone(),
             refusals: Refusals::default(),
+        };
+        status::receiver::router(receiver, self.endpoints())
+    }
+
+    /// Meta's own, and those that the configuration adds.
+    fn endpoints(&self) -> Vec<Endpoint> {
+        let first = Endpoint {
+            source: FIRST_SOURCE.to_owned(),
+            paths: PATHS.map(str::to_owned).to_vec(),
+            webhooks: Arc::new(MetaWebhooks),
+            app_secrets: self.credentials.app_secrets.clone(),
+            verify_token: self.credentials.verify_token.clone(),
+            tenant: TenantId::default(),
+        };
+        let more = self.credential_files.endpoints.iter().zip(&self.credentials.endpoints);
+        let more = more.map(|(files, secrets)| Endpoint {
+            source: files.name.clone(),
+            paths: vec![format!("{}/{}", PATHS[0], files.name)],
+            webhooks: Arc::new(MetaWebhooks),
+            app_secrets: vec![secrets.app_secret.clone()],
+            verify_token: secrets.verify_token.clone(),
+            tenant: TenantId::default(),
+        });
+        [first].into_iter().chain(more).collect()
+    }
+
+    /// Of the numbers that no other endpoint has only the first one speaks.
+    fn sources(&self) -> Sources {
+        let files = &self.credential_files.endpoints;
+        let elsewhere = |id: &NumberId| files.iter().any(|other| other.numbers.contains(id));
+        let ours = self.numbers.iter().map(|number| number.id.clone()).filter(|id| !elsewhere(id));
+        let first = Sources::default().with(FIRST_SOURCE, Arc::new(MetaWebhooks), ours);
+        files.iter().fold(first, |sources, files| {
+            sources.with(&files.name, Arc::new(MetaWebhooks), files.numbers.iter().cloned())
         })
     }
 
@@ -239,7 +274,7 @@ impl Parts {
             ledger,
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
-            webhooks: Arc::new(MetaWebhooks),
+            sources: self.sources(),
             callback_keys: self.callback_keys.clone(),
             backoff: self.sender.backoff,
             rng: Mutex::new(self.rng()?),
@@ -271,11 +306,28 @@ impl Parts {
     }
 }
 
-/// Who carries the messages of each number.
-fn providers(config: &Config, api: &CloudApi) -> Registry {
-    let meta: Arc<dyn Outgoing> =
-        Arc::new(Meta::new(api.clone(), config.state_dir.join("media.json")));
-    Registry::new(config.numbers().iter().map(|number| (number.id.clone(), Arc::clone(&meta))))
+/// The general token first, then those of single numbers.
+fn tokens(credentials: &Credentials, api: &CloudApi) -> Vec<Held> {
+    let general = Held { number: None, token: credentials.meta_token.clone(), api: api.clone() };
+    let own = credentials.number_tokens.iter().map(|(number, token)| Held {
+        number: Some(number.clone()),
+        token: token.clone(),
+        api: api.with_token(token.clone()),
+    });
+    [general].into_iter().chain(own).collect()
+}
+
+/// Who carries the messages of each number, and by which token.
+fn providers(config: &Config, tokens: &[Held]) -> Registry {
+    let meta = |held: &Held| -> Arc<dyn Outgoing> {
+        Arc::new(Meta::new(held.api.clone(), config.state_dir.join("media.json")))
+    };
+    let general = meta(&tokens[0]);
+    let of = |number: &BusinessNumber| {
+        let own = tokens.iter().find(|held| held.number.as_ref() == Some(&number.id));
+        (number.id.clone(), own.map_or_else(|| Arc::clone(&general), meta))
+    };
+    Registry::new(config.numbers().iter().map(of))
 }
 
 fn frame(config: &Config, run: &RunId, window: Window, stop_at: Timestamp) -> Frame {

@@ -104,6 +104,8 @@ pub enum EventKind {
     Account,
     Other,
     Odd,
+    /// Of a number that belongs to another endpoint.
+    Misplaced,
 }
 
 /// What a status report said …

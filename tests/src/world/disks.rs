@@ -157,7 +157,7 @@ pub struct InboxDisk {
 
 impl InboxDisk {
     pub fn append(&mut self, received_at: Timestamp, body: Vec<u8>) {
-        self.records.push(Record { received_at, body: body.into() });
+        self.records.push(Record::new(received_at, body));
         self.written.notify_one();
     }
 

@@ -1,7 +1,9 @@
 //! Goal: twice, at once, or after dying half-way: one plan.
 
+use cloud_api::{CloudApi, Meta};
 use domain::clock::ManualClock;
 use ledger::Model;
+use provider::Outgoing;
 
 use super::*;
 use crate::plan::tests::{at, campaign, content, recipient, window};
@@ -26,7 +28,10 @@ fn frame() -> Frame {
 
 fn planner(dir: &Path) -> Planner {
     let ledger = Arc::new(Model::new(Arc::new(ManualClock::at(at(900)))));
-    Planner { ledger, providers: Registry::default(), state_dir: dir.to_owned() }
+    let api = CloudApi::new(&cloud_api::Options::default(), "unused".to_owned().into()).unwrap();
+    let meta: Arc<dyn Outgoing> = Arc::new(Meta::new(api, dir.join("media.json")));
+    let numbers = campaign().numbers.into_iter().map(|number| (number.id, Arc::clone(&meta)));
+    Planner { ledger, providers: Registry::new(numbers), state_dir: dir.to_owned() }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use domain::retention;
-use segment_log::{LogError, Options, Position, Reader, Writer};
+use segment_log::{LogError, Options, Position, Reader, Writer, whole};
 
 use super::{Entries, Entry, Journal, Read, Sync, Which};
 
@@ -157,10 +157,9 @@ impl Journal for FileJournal {
     }
 
     fn merged(&self, place: Position) -> Result<(), LogError> {
-        let (path, temporary) = (self.dir.join(MERGED_FILE), self.dir.join("merged.tmp"));
+        let path = self.dir.join(MERGED_FILE);
         let Position { segment, offset } = place;
-        std::fs::write(&temporary, format!("{segment} {offset}\n"))
-            .and_then(|()| std::fs::rename(&temporary, &path))
+        whole::put_bytes(&path, segment_log::Sync::No, format!("{segment} {offset}\n").as_bytes())
             .map_err(|source| LogError::Io { doing: "note in", name: NAME, path, source })?;
         Reader::new(&self.dir, NAME, place).forget_before(place, retention::NEWS)
     }

@@ -14,8 +14,8 @@ impl Applier {
     /// Reads one body. Unreadable ones, and those with an odd part, are kept by `keeper`, if
     /// there is one.
     pub(super) fn read(&self, record: &Record, batch: &mut Batch, keeper: Option<&dyn Source>) {
-        let events = match self.webhooks.read(&record.body) {
-            Ok(events) => events,
+        let heard = match self.sources.read(record) {
+            Ok(heard) => heard,
             Err(error) => {
                 self.metrics.news.webhooks.of(WebhookResult::Unreadable).inc();
                 tracing::error!("{error}; kept in poison/, see `subah webhooks poison`");
@@ -27,7 +27,8 @@ impl Applier {
         };
         let received_at = self.by_the_store(record.received_at);
         let mut is_odd = false;
-        for event in events {
+        self.note_misplaced(record, heard.misplaced);
+        for event in heard.events {
             self.metrics.news.events.of(kind(&event)).inc();
             match event {
                 Event::Status(report) => self.read_status(report, received_at, batch),
@@ -63,6 +64,17 @@ impl Applier {
         if let Some(keeper) = keeper.filter(|_| is_odd) {
             self.metrics.news.webhooks.of(WebhookResult::Unreadable).inc();
             keeper.poison(record);
+        }
+    }
+
+    fn note_misplaced(&self, record: &Record, n: usize) {
+        if n > 0 {
+            self.metrics.news.events.of(EventKind::Misplaced).inc_by(n as u64);
+            let source = &record.source;
+            tracing::error!(
+                source,
+                "a webhook of endpoint {source} speaks {n} times of numbers that belong to another: nothing of that is believed"
+            );
         }
     }
 

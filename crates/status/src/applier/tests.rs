@@ -37,32 +37,37 @@ fn phone(n: u32) -> String {
     format!("9198765{n:05}")
 }
 
+/// Of three deliveries on number 1001.
+fn header() -> RunHeader {
+    let at = |secs| BEGIN + Duration::from_secs(secs);
+    RunHeader {
+        id: run(),
+        zone: "Asia/Kolkata".into(),
+        window: Window {
+            opens: at(0),
+            target: at(10),
+            spread_until: at(200),
+            closes: at(280),
+            deadline: at(300),
+        },
+        stop_at: at(300),
+        close_at: at(320),
+        catch_up_until: None,
+        lanes: vec![number("1001")],
+        total: 3,
+        snapshot: "s".into(),
+        planning: 0,
+        policy: Policy::default(),
+        target_ratio: 0.99,
+    }
+}
+
 impl Stage {
     /// A run of three deliveries on number 1001, all due.
     async fn new() -> Self {
         let clock = Arc::new(ManualClock::at(BEGIN));
         let ledger = Arc::new(Model::new(Arc::clone(&clock) as Arc<dyn Clock>));
-        let at = |secs| BEGIN + Duration::from_secs(secs);
-        let header = RunHeader {
-            id: run(),
-            zone: "Asia/Kolkata".into(),
-            window: Window {
-                opens: at(0),
-                target: at(10),
-                spread_until: at(200),
-                closes: at(280),
-                deadline: at(300),
-            },
-            stop_at: at(300),
-            close_at: at(320),
-            catch_up_until: None,
-            lanes: vec![number("1001")],
-            total: 3,
-            snapshot: "s".into(),
-            planning: 0,
-            policy: Policy::default(),
-            target_ratio: 0.99,
-        };
+        let header = header();
         ledger::store_mark::settle_new(ledger.as_ref()).await.unwrap();
         ledger.begin_run(&header).await.unwrap();
         let row = |n: u32| PlanRow {
@@ -85,7 +90,7 @@ impl Stage {
             ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             metrics: Arc::default(),
-            webhooks: Arc::new(cloud_api::MetaWebhooks),
+            sources: Sources::default().with("webhooks", Arc::new(cloud_api::MetaWebhooks), []),
             callback_keys: vec![keys[0].clone()],
             backoff: Backoff { jitter: 0.0, ..Backoff::default() },
             rng: Mutex::new(StdRng::seed_from_u64(1)),
@@ -133,7 +138,7 @@ impl Stage {
     async fn hear(&self, value: Value) {
         let value = json!({"field": "messages", "value": value});
         let body = json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [value]}]});
-        let record = Record { received_at: self.clock.now(), body: body.to_string().into() };
+        let record = Record::new(self.clock.now(), body.to_string());
         self.applier.merge_bodies(&[record]).await.unwrap();
     }
 

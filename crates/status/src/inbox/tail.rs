@@ -1,16 +1,15 @@
 //! Reads the inbox from where the applier left off, and keeps what it could not place.
 
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use domain::{Timestamp, retention};
 use ledger::WebhookFact;
-use segment_log::{Reader, Sync};
+use segment_log::{Reader, Sync, whole};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use super::{Inbox, LogError, NAME, Position, Record};
+use super::{BadRecord, FIRST_SOURCE, Inbox, LogError, NAME, Position, Record};
 
 /// Where the position is kept.
 const POSITION_FILE: &str = "applied";
@@ -90,22 +89,30 @@ impl Tail {
     }
 
     fn note(&self, file: &str, text: &[u8], sync: Sync) -> std::io::Result<()> {
-        let temporary = self.path(&format!("{file}.tmp"));
-        let mut out = BufWriter::new(std::fs::File::create(&temporary)?);
-        out.write_all(text)?;
-        let written = out.into_inner()?;
-        if sync == Sync::Yes {
-            written.sync_all()?;
-        }
-        std::fs::rename(&temporary, self.path(file))
+        whole::put_bytes(&self.path(file), sync, text)
     }
 }
 
 impl Source for Tail {
     fn next_batch(&mut self) -> Result<Vec<Record>, LogError> {
         let end = self.inbox.as_ref().map_or(Position::END, Inbox::synced);
+        let before = self.reader.position;
         let payloads = self.reader.next_batch(end)?;
-        Ok(payloads.iter().filter_map(|payload| Record::decode(payload).ok()).collect())
+        let mut records = Vec::with_capacity(payloads.len());
+        for payload in &payloads {
+            match Record::decode(payload) {
+                Ok(record) => records.push(record),
+                // Not skipped: the version that wrote it has to read it.
+                Err(newer @ BadRecord::Version(_)) => {
+                    self.reader.position = before;
+                    let source = std::io::Error::new(std::io::ErrorKind::InvalidData, newer);
+                    let path = self.reader.dir().to_owned();
+                    return Err(LogError::Io { doing: "read", name: NAME, path, source });
+                }
+                Err(bad) => tracing::error!("a webhook of the inbox is lost: {bad}"),
+            }
+        }
+        Ok(records)
     }
 
     fn name(&self) -> Option<String> {
@@ -134,12 +141,16 @@ impl Source for Tail {
         self.reader.forget_before(self.reader.position, retention::NEWS)
     }
 
-    /// Named by its hash, so repeats do not pile up.
+    /// Named by its endpoint and its hash, so repeats do not pile up.
     fn poison(&self, record: &Record) {
         let folder = self.path("poison");
-        let name = &domain::hash::sha256_hex(&record.body)[..16];
+        let hash = &domain::hash::sha256_hex(&record.body)[..16];
+        let name = match record.source.as_str() {
+            FIRST_SOURCE => hash.to_owned(),
+            source => format!("{source}.{hash}"),
+        };
         let kept = std::fs::create_dir_all(&folder)
-            .and_then(|()| std::fs::write(folder.join(name), &record.body));
+            .and_then(|()| std::fs::write(folder.join(&name), &record.body));
         if let Err(error) = kept {
             tracing::error!(error = %error, "unreadable webhook {name} was not kept: {error}");
         }

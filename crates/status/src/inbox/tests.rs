@@ -1,6 +1,7 @@
 //! Goal: a body that was accepted is read back exactly once per position, whatever
 //! happened to the file's tail.
 
+use domain::Timestamp;
 use ledger::WebhookFact;
 
 use super::*;
@@ -12,7 +13,7 @@ fn at(n: i64) -> Timestamp {
 async fn fill(dir: &Path, bodies: &[&'static str]) {
     let inbox = Inbox::open(dir, u64::MAX).unwrap();
     for (n, body) in bodies.iter().enumerate() {
-        inbox.append(at(n as i64), Bytes::from_static(body.as_bytes())).await.unwrap();
+        inbox.append(&Record::new(at(n as i64), *body)).await.unwrap();
     }
 }
 
@@ -74,7 +75,7 @@ async fn damage_in_a_closed_segment_costs_only_what_was_damaged() {
     bytes[last] ^= 1;
     std::fs::write(&path, &bytes).unwrap();
     let mut next = Vec::new();
-    let third = Record { received_at: at(9), body: Bytes::from_static(b"third") };
+    let third = Record::new(at(9), "third");
     segment_log::encode(&third.encode(), &mut next);
     std::fs::write(dir.path().join("inbox-00000002.log"), next).unwrap();
     assert_eq!(read_all(&mut resume(dir.path())), ["first", "third"]);
@@ -93,9 +94,9 @@ fn two_processes_never_write_one_inbox() {
 async fn a_full_inbox_refuses_and_keeps_what_it_has() {
     let dir = tempfile::tempdir().unwrap();
     let inbox = Inbox::open(dir.path(), 40).unwrap();
-    let body = || Bytes::from_static(b"a body of some length, more than the quota");
-    inbox.append(at(1), body()).await.unwrap();
-    let refused = inbox.append(at(2), body()).await;
+    let body = |n| Record::new(at(n), "a body of some length, more than the quota");
+    inbox.append(&body(1)).await.unwrap();
+    let refused = inbox.append(&body(2)).await;
     assert!(matches!(refused, Err(LogError::Full { .. })), "{refused:?}");
     assert_eq!(read_all(&mut Tail::resume(&inbox)).len(), 1);
 }
@@ -111,4 +112,57 @@ fn parked_facts_survive_the_process() {
     tail.park(&parked);
     drop(tail);
     assert_eq!(resume(dir.path()).parked(), parked);
+}
+
+/// As the versions before endpoints wrote them.
+fn version_1(received_at: Timestamp, body: &str) -> Vec<u8> {
+    let mut payload = received_at.micros().to_le_bytes().to_vec();
+    payload.extend(body.as_bytes());
+    payload
+}
+
+#[test]
+fn records_of_both_versions_are_read_and_later_ones_are_named() {
+    let record = Record {
+        source: "partner".to_owned(),
+        tenant: domain::TenantId::try_new("north").unwrap(),
+        ..Record::new(at(7), "{}")
+    };
+    assert_eq!(Record::decode(&record.encode()), Ok(record.clone()));
+    assert_eq!(Record::decode(&version_1(at(7), "{}")), Ok(Record::new(at(7), "{}")));
+    let mut later = record.encode();
+    later[..8].copy_from_slice(&(-3i64).to_le_bytes());
+    assert_eq!(Record::decode(&later), Err(BadRecord::Version(3)));
+    for cut in 0..record.encode().len() - 2 {
+        assert!(Record::decode(&record.encode()[..cut]).is_err(), "cut at {cut}");
+    }
+}
+
+/// An inbox that an earlier version wrote goes on; one of a later version is not skipped.
+#[tokio::test]
+async fn an_inbox_of_another_version_is_read_or_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = first_segment(dir.path());
+    let mut bytes = Vec::new();
+    segment_log::encode(&version_1(at(1), "old"), &mut bytes);
+    std::fs::create_dir_all(dir.path()).unwrap();
+    std::fs::write(&path, &bytes).unwrap();
+    fill(dir.path(), &["new"]).await;
+    assert_eq!(read_all(&mut resume(dir.path())), ["old", "new"]);
+
+    let mut later = Record::new(at(2), "later").encode();
+    later[..8].copy_from_slice(&(-9i64).to_le_bytes());
+    segment_log::encode(&later, &mut bytes);
+    std::fs::write(&path, &bytes).unwrap();
+    let mut tail = resume(dir.path());
+    let refused = tail.next_batch();
+    let said = refused.err().map(|error| with_causes(&error)).unwrap_or_default();
+    assert!(said.contains("version 9"), "{said}");
+    assert_eq!(tail.position(), Position::default(), "and nothing before it is lost");
+}
+
+/// An error with its causes.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let cause = error.source().map(with_causes).unwrap_or_default();
+    format!("{error}: {cause}")
 }

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use domain::hash::HashWriter;
 use domain::{Clock, SystemClock, Timestamp};
 use ledger::{Change, Ledger, Note, Phase, Sqlite, cell, recovery};
+use segment_log::{Sync, whole};
 use sender::{FileJournal, failpoint};
 use serde::{Deserialize, Serialize};
 
@@ -120,14 +121,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     if let Some(dir) = to.parent() {
         std::fs::create_dir_all(dir).with_context(doing)?;
     }
-    let temporary = PathBuf::from(format!("{}.tmp", to.display()));
-    let mut whole = || {
-        let mut file = std::fs::File::create(&temporary)?;
-        std::io::copy(&mut source, &mut file)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, to)
-    };
-    whole().with_context(doing)
+    whole::put(to, Sync::Yes, |out| std::io::copy(&mut source, out).map(drop)).with_context(doing)
 }
 
 /// The SHA-256 of a file, read piece by piece; `None`: it is not there.

@@ -1,12 +1,12 @@
 //! `webhooks read`: bodies in words. `webhooks replay`: merges what the inbox keeps again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cloud_api::webhooks;
 use domain::Timestamp;
 use domain::event::Event;
-use status::inbox::Tail;
+use status::inbox::{FIRST_SOURCE, Record, Tail};
 
 use crate::config::Config;
 use crate::config::secrets::Credentials;
@@ -85,7 +85,8 @@ pub async fn poison(config: &Config, replay: bool) -> Result<Answer> {
                 None => {
                     let at = std::fs::metadata(path)?.modified()?;
                     let received_at = chrono::DateTime::<chrono::Utc>::from(at).into();
-                    readable.push((path, status::inbox::Record { received_at, body: body.into() }));
+                    let record = Record { source: source(path), ..Record::new(received_at, body) };
+                    readable.push((path, record));
                     "can be read by now: --replay merges it".to_owned()
                 }
             },
@@ -106,4 +107,10 @@ pub async fn poison(config: &Config, replay: bool) -> Result<Answer> {
         return Ok(Answer::from_bool(paths.len() == kept.len()));
     }
     Ok(Answer::from_bool(kept.is_empty()))
+}
+
+/// The endpoint that an unreadable body came through: before the dot of its name, if there is one.
+fn source(path: &Path) -> String {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    name.split_once('.').map_or(FIRST_SOURCE, |(source, _)| source).to_owned()
 }

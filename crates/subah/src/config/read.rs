@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use chrono::NaiveTime;
 use chrono_tz::Tz;
+use domain::BusinessNumber;
 use domain::campaign::{CampaignId, Category};
-use domain::{BusinessNumber, NumberId};
 use scheduler::Campaign;
 use scheduler::campaign::Defaults;
 use templates::definition::{ButtonFormat, HeaderFormat};
@@ -100,6 +100,27 @@ impl Section {
             }
         };
         self.below(self.dotted(key), table)
+    }
+
+    /// `[[key]]`: an array of tables, each with its own place in what is said.
+    pub fn tables(&mut self, key: &str) -> Vec<Section> {
+        let tables = match self.take(key) {
+            Some(Value::Array(tables)) => tables,
+            Some(other) => {
+                self.problem(key, &shown(&other), &format!("[[{}]] tables", self.dotted(key)));
+                return Vec::new();
+            }
+            None => return Vec::new(),
+        };
+        let mut sections = Vec::new();
+        for (at, value) in tables.into_iter().enumerate() {
+            let path = format!("{}[{at}]", self.dotted(key));
+            match value {
+                Value::Table(table) => sections.push(self.below(path, table)),
+                other => self.problem(&format!("{key}[{at}]"), &shown(&other), "a table"),
+            }
+        }
+        sections
     }
 
     fn below(&self, path: String, table: Table) -> Section {
@@ -277,48 +298,6 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 
 pub fn parse_time(text: &str) -> Option<NaiveTime> {
     ["%H:%M:%S", "%H:%M"].iter().find_map(|form| NaiveTime::parse_from_str(text, form).ok())
-}
-
-/// `[[numbers]]`: at least one, each id once.
-pub fn read_numbers(root: &mut Section) -> Vec<BusinessNumber> {
-    let tables = match root.take("numbers") {
-        Some(Value::Array(tables)) => tables,
-        Some(other) => {
-            root.problem("numbers", &shown(&other), "[[numbers]] tables");
-            return Vec::new();
-        }
-        None => Vec::new(),
-    };
-    if tables.is_empty() {
-        root.problem(
-            "numbers",
-            "nothing",
-            "at least one [[numbers]] with the id of a phone number",
-        );
-    }
-    let mut numbers: Vec<BusinessNumber> = Vec::new();
-    for (at, value) in tables.into_iter().enumerate() {
-        let path = format!("numbers[{at}]");
-        let Value::Table(table) = value else {
-            root.problem(&path, &shown(&value), "a table");
-            continue;
-        };
-        let mut section = root.below(path, table);
-        let throughput = section.integer("throughput", 80, 1..=1_000);
-        let weight = section.integer("weight", throughput, 0..=1_000_000);
-        let Some(id) = section.text("id") else {
-            section.problem("id", "nothing", "Meta's phone_number_id, e.g. \"106540352242922\"");
-            continue;
-        };
-        match NumberId::try_new(id) {
-            Ok(id) if numbers.iter().any(|number| number.id == id) => {
-                section.problem("id", id.as_str(), "an id that is not listed above");
-            }
-            Ok(id) => numbers.push(BusinessNumber { id, throughput, weight }),
-            Err(bad) => section.problem("id", "an unusable id", &bad.to_string()),
-        }
-    }
-    numbers
 }
 
 /// `[campaign]` and `[campaign.template]`.

@@ -3,9 +3,13 @@
 //! Looked for in this order: `$CREDENTIALS_DIRECTORY/<name>` (systemd), the file that
 //! `[credentials]` names, the variable `SUBAH_<NAME>`. Nothing here can print itself.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use domain::NumberId;
 use secrecy::SecretString;
+
+use super::numbers::EndpointFiles;
 
 #[derive(Clone, Debug, Default)]
 pub struct CredentialFiles {
@@ -14,6 +18,9 @@ pub struct CredentialFiles {
     /// Still accepted on webhooks while the secret is being rotated.
     pub app_secret_previous: Option<PathBuf>,
     pub verify_token: Option<PathBuf>,
+    /// Of numbers that have a token of their own.
+    pub number_tokens: BTreeMap<NumberId, PathBuf>,
+    pub endpoints: Vec<EndpointFiles>,
 }
 
 #[derive(Clone, Debug)]
@@ -21,6 +28,16 @@ pub struct Credentials {
     pub meta_token: SecretString,
     /// The present one first.
     pub app_secrets: Vec<SecretString>,
+    pub verify_token: SecretString,
+    pub number_tokens: BTreeMap<NumberId, SecretString>,
+    /// In the order of [`CredentialFiles::endpoints`].
+    pub endpoints: Vec<EndpointSecrets>,
+}
+
+/// What one more endpoint believes.
+#[derive(Clone, Debug)]
+pub struct EndpointSecrets {
+    pub app_secret: SecretString,
     pub verify_token: SecretString,
 }
 
@@ -56,7 +73,18 @@ impl Credentials {
             Err(NoCredential::Missing { .. } | NoCredential::Empty { .. }) => {}
             Err(error) => return Err(error),
         }
+        let endpoint = |files: &EndpointFiles| {
+            Ok(EndpointSecrets {
+                app_secret: named("app_secret_file", &files.app_secret)?,
+                verify_token: named("verify_token_file", &files.verify_token)?,
+            })
+        };
+        let token = |(number, file): (&NumberId, &PathBuf)| {
+            Ok((number.clone(), named("token_file", file)?))
+        };
         Ok(Credentials {
+            number_tokens: files.number_tokens.iter().map(token).collect::<Result<_, _>>()?,
+            endpoints: files.endpoints.iter().map(endpoint).collect::<Result<_, _>>()?,
             meta_token: find("meta_token", files.meta_token.as_deref())?,
             verify_token: find("verify_token", files.verify_token.as_deref())?,
             app_secrets,
@@ -69,13 +97,24 @@ fn place(name: &str, file: Option<&Path>) -> Option<PathBuf> {
     systemd.filter(|path| path.exists()).or_else(|| file.map(Path::to_owned))
 }
 
+/// A file that the configuration names; systemd may have loaded it under its own name.
+fn named(name: &'static str, file: &Path) -> Result<SecretString, NoCredential> {
+    let own = file.file_name().map(|own| own.to_string_lossy()).unwrap_or_default();
+    closed(name, place(&own, None).unwrap_or_else(|| file.to_owned()))
+}
+
+/// Reads a file that not every user can read.
+fn closed(name: &'static str, path: PathBuf) -> Result<SecretString, NoCredential> {
+    let unreadable = |source| NoCredential::Unreadable { name, path: path.clone(), source };
+    if is_open_to_all(&path).map_err(unreadable)? {
+        return Err(NoCredential::Open { name, path });
+    }
+    read_file(name, &path)
+}
+
 fn find(name: &'static str, file: Option<&Path>) -> Result<SecretString, NoCredential> {
     if let Some(path) = place(name, file) {
-        let unreadable = |source| NoCredential::Unreadable { name, path: path.clone(), source };
-        if is_open_to_all(&path).map_err(unreadable)? {
-            return Err(NoCredential::Open { name, path });
-        }
-        return read_file(name, &path);
+        return closed(name, path);
     }
     let variable = format!("SUBAH_{}", name.to_uppercase());
     match std::env::var(&variable) {

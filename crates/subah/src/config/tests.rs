@@ -122,3 +122,32 @@ fn spans_versions_and_hosts_have_bounds_and_secrets_are_not_repeated() {
     with(format!("meta_token = \"{token}\""));
     with(format!("[cloud_api]\nversion = \"{token}\""));
 }
+
+#[test]
+fn endpoints_and_tokens_are_read_and_what_is_odd_in_them_is_named() {
+    let with = |endpoints: &str| {
+        format!(
+            "[[numbers]]\nid = \"1\"\ntoken_file = \"own\"\n[campaign.template]\nname = \"a\"\n{endpoints}"
+        )
+    };
+    let endpoint = |name: &str, number: &str| {
+        format!(
+            "[[receiver.endpoints]]\nname = \"{name}\"\napp_secret_file = \"s\"\nverify_token_file = \"v\"\nnumbers = [\"{number}\"]\n"
+        )
+    };
+    let good = with(&(endpoint("partner", "2") + &endpoint("other", "3")));
+    let files = Config::parse(Path::new("/etc/subah/subah.toml"), &good).unwrap().credentials;
+    assert_eq!(files.number_tokens.values().next().unwrap(), Path::new("/etc/subah/own"));
+    let names: Vec<&str> = files.endpoints.iter().map(|e| e.name.as_str()).collect();
+    assert_eq!(names, ["partner", "other"]);
+    for (bad, want) in [
+        (endpoint("Partner", "2"), "receiver.endpoints[0].name"),
+        (endpoint("a", "2") + &endpoint("a", "3"), "a name that is not listed above"),
+        (endpoint("a", "2") + &endpoint("b", "2"), "a number of no other endpoint"),
+        ("[[receiver.endpoints]]\nname = \"a\"\n".to_owned(), "app_secret_file: nothing"),
+        ("[receiver]\nendpoints = 3\n".to_owned(), "[[receiver.endpoints]] tables"),
+    ] {
+        let said = problems(&with(&bad));
+        assert!(said.contains(want), "{bad}: {said}");
+    }
+}

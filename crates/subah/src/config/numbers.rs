@@ -1,0 +1,94 @@
+//! `[[numbers]]`, what is sent from, and `[[receiver.endpoints]]`, where webhooks come in beside
+//! the first place.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use domain::{BusinessNumber, NumberId};
+
+use super::read::Section;
+
+/// The numbers that we send from.
+#[derive(Clone, Debug, Default)]
+pub struct Numbers {
+    pub all: Vec<BusinessNumber>,
+    /// Files of the tokens of those that have one of their own.
+    pub tokens: BTreeMap<NumberId, PathBuf>,
+}
+
+/// A place for the webhooks of another app or partner: `/webhooks/<name>`.
+#[derive(Clone, Debug)]
+pub struct EndpointFiles {
+    pub name: String,
+    pub app_secret: PathBuf,
+    pub verify_token: PathBuf,
+    /// Of these no other endpoint may speak.
+    pub numbers: Vec<NumberId>,
+}
+
+/// At least one, each id once.
+pub fn read_numbers(root: &mut Section, home: &Path) -> Numbers {
+    let sections = root.tables("numbers");
+    if sections.is_empty() {
+        let expected = "at least one [[numbers]] with the id of a phone number";
+        root.problem("numbers", "nothing", expected);
+    }
+    let mut numbers = Numbers::default();
+    for mut section in sections {
+        let throughput = section.integer("throughput", 80, 1..=1_000);
+        let weight = section.integer("weight", throughput, 0..=1_000_000);
+        let token = section.path("token_file");
+        let Some(id) = section.text("id") else {
+            section.problem("id", "nothing", "Meta's phone_number_id, e.g. \"106540352242922\"");
+            continue;
+        };
+        match NumberId::try_new(id) {
+            Ok(id) if numbers.all.iter().any(|number| number.id == id) => {
+                section.problem("id", id.as_str(), "an id that is not listed above");
+            }
+            Ok(id) => {
+                let token = token.map(|token| (id.clone(), home.join(token)));
+                numbers.tokens.extend(token);
+                numbers.all.push(BusinessNumber { id, throughput, weight });
+            }
+            Err(bad) => section.problem("id", "an unusable id", &bad.to_string()),
+        }
+    }
+    numbers
+}
+
+/// Each name once; a number belongs to one of them.
+pub fn read_endpoints(receiver: &mut Section, home: &Path) -> Vec<EndpointFiles> {
+    let mut endpoints: Vec<EndpointFiles> = Vec::new();
+    for mut section in receiver.tables("endpoints") {
+        let mut file = |key: &str| {
+            let path = section.path(key);
+            if path.is_none() {
+                section.problem(key, "nothing", "the path of a file that holds it");
+            }
+            home.join(path.unwrap_or_default())
+        };
+        let (app_secret, verify_token) = (file("app_secret_file"), file("verify_token_file"));
+        let name = section.text("name").unwrap_or_default();
+        let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+        if name.is_empty() || name.len() > 32 || !name.bytes().all(plain) {
+            section.problem("name", &format!("{name:?}"), "1 to 32 small letters, digits or -");
+        }
+        if endpoints.iter().any(|other| other.name == name) {
+            section.problem("name", &name, "a name that is not listed above");
+        }
+        let mut numbers = Vec::new();
+        for id in section.texts("numbers").unwrap_or_default() {
+            let taken = |id: &NumberId| endpoints.iter().any(|other| other.numbers.contains(id));
+            match NumberId::try_new(id) {
+                Ok(id) if taken(&id) => {
+                    section.problem("numbers", id.as_str(), "a number of no other endpoint");
+                }
+                Ok(id) => numbers.push(id),
+                Err(bad) => section.problem("numbers", "an unusable id", &bad.to_string()),
+            }
+        }
+        endpoints.push(EndpointFiles { name, app_secret, verify_token, numbers });
+    }
+    endpoints
+}
