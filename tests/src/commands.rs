@@ -191,7 +191,7 @@ impl Player<'_> {
             message: Envelope {
                 recipient: RecipientId::new(format!("r{index}")),
                 to: Address::Phone(Phone::try_new(format!("+9198{index:08}")).expect("E.164")),
-                body: ledger::record::body_hash("body"),
+                body: ledger::BodyHash::of("body"),
             },
             ended: (index == 5).then_some(Ended::Suppressed(Suppression::NoConsent)),
         };
@@ -199,7 +199,7 @@ impl Player<'_> {
             snapshot: self.header().snapshot,
             from: 0,
             rows: (0..DELIVERIES).map(row).collect(),
-            bodies: BTreeMap::from([(ledger::record::body_hash("body"), Arc::from("body"))]),
+            bodies: BTreeMap::from([(ledger::BodyHash::of("body"), Arc::from("body"))]),
         };
         ledger::store_mark::settle_new(self.ledger).await.expect("settle");
         self.ledger.begin_run(&self.header()).await.expect("begin");

@@ -81,7 +81,7 @@ impl<'a> Stage<'a> {
     /// Rows from `from`, each due an hour ago plus its index in seconds.
     pub fn chunk(&self, from: u32, n: u32) -> PlanChunk {
         let rows = (from..from + n).map(|index| self.row(index, None)).collect();
-        let bodies = BTreeMap::from([(ledger::record::body_hash("body"), Arc::from("body"))]);
+        let bodies = BTreeMap::from([(ledger::BodyHash::of("body"), Arc::from("body"))]);
         PlanChunk { snapshot: self.header.snapshot.clone(), from, rows, bodies }
     }
 
@@ -92,7 +92,7 @@ impl<'a> Stage<'a> {
             message: Envelope {
                 recipient: RecipientId::new(format!("r{index}")),
                 to: Address::Phone(Phone::try_new(format!("+9198{index:08}")).unwrap()),
-                body: ledger::record::body_hash("body"),
+                body: ledger::BodyHash::of("body"),
             },
             ended,
         }

@@ -83,12 +83,12 @@ async fn a_body_that_is_missing_for_a_moment_costs_only_what_was_claimed_then() 
     let stage = Stage::new(&ledger, "body", 4).await;
     stage.plan().await;
     let bodies = format!("body:{{{}}}:b", stage.run);
-    let hash = ledger::record::body_hash("body");
+    let hash = ledger::BodyHash::of("body");
     server.command(&["DEL", &bodies]);
     assert!(matches!(ledger.content(&stage.run, &hash).await, Err(LedgerError::Corrupt { .. })));
     assert!(stage.claim(1).await.is_empty(), "nothing is handed out without its words");
     assert_eq!(stage.state(0).await, domain::State::Quarantined);
-    server.command(&["HSET", &bodies, &hash, "body"]);
+    server.command(&["HSET", &bodies, hash.as_str(), "body"]);
     let claims = stage.claim(5).await;
     assert_eq!(claims.iter().map(|claim| &*claim.body).collect::<Vec<_>>(), ["body"; 3]);
     assert_eq!(ledger.counts(&stage.run).await.unwrap(), ledger.recount(&stage.run).await.unwrap());

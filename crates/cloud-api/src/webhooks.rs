@@ -110,6 +110,7 @@ fn read_change(field: &str, value: &Value, events: &mut Vec<Event>) {
     }));
     events.extend(list(value, "user_preferences").map(|preference| {
         Event::Preference(Preference {
+            number: number.clone(),
             who: address(preference, "wa_id", "user_id"),
             value: owned(preference, "value"),
             category: owned(preference, "category"),

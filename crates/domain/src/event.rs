@@ -56,6 +56,7 @@ pub enum Event {
 /// What a user wants no more, or again. Personal data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preference {
+    pub number: Option<NumberId>,
     pub who: Option<Address>,
     /// `stop` or `resume`.
     pub value: String,
@@ -131,13 +132,26 @@ impl Event {
             | Event::Inbound(Inbound { number, .. })
             | Event::Echo { number, .. }
             | Event::Call { number, .. }
+            | Event::Preference(Preference { number, .. })
             | Event::Error { number, .. } => number.as_ref(),
-            Event::Preference(_)
-            | Event::Group { .. }
+            Event::Group { .. }
             | Event::Template(_)
             | Event::Account(_)
             | Event::Odd { .. }
             | Event::Other { .. } => None,
         }
+    }
+
+    /// Something that a person said or chose, or that happened to a message: whoever tells it must
+    /// name the number that it happened at.
+    pub fn is_of_a_person(&self) -> bool {
+        matches!(
+            self,
+            Event::Status(_)
+                | Event::Inbound(_)
+                | Event::Echo { .. }
+                | Event::Call { .. }
+                | Event::Preference(_)
+        )
     }
 }

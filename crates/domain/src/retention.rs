@@ -11,12 +11,14 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 /// right from. A run is recoverable as long.
 pub const NEWS: Duration = Duration::from_secs(8 * 24 * 3_600);
 
-/// What the operator decides. Ages count from the close of a run.
+/// What the operator decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Facts about deliveries, in the ledger; then they are exported and purged.
+    /// Facts about deliveries, in the ledger, from the close of their run on; then they are
+    /// exported and purged.
     pub deliveries: Duration,
-    /// Texts, pictures' names and snapshots, which hold phone numbers.
+    /// Texts, pictures' names and snapshots, which hold phone numbers: from the date of the
+    /// content, or from the making of a snapshot that no run names any more.
     pub content: Duration,
 }
 

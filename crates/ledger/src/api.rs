@@ -17,6 +17,7 @@ pub use self::run::{
     Begun, Discarded, Envelope, Phase, PlanChunk, PlanRow, Purged, Run, RunHeader, WhyKept,
     is_purgeable, maybe_recoverable_since,
 };
+use crate::body_hash::BodyHash;
 use crate::error::Result;
 
 /// How safe the store is, in words for `check`.
@@ -121,7 +122,7 @@ pub trait Ledger: Send + Sync {
     ) -> Result<Vec<DeliveryView>>;
 
     /// What was planned to be said, by its hash; empty when there is none.
-    async fn content(&self, run: &RunId, hash: &str) -> Result<Arc<str>>;
+    async fn content(&self, run: &RunId, hash: &BodyHash) -> Result<Arc<str>>;
 
     async fn health(&self) -> Result<Health>;
 

@@ -12,6 +12,7 @@ use crate::api::{
     IntentAnswer, IntentRequest, Phase, PlanChunk, Purged, Refusal, Release, Run, RunHeader, Swept,
     WebhookFact, WhyKept, is_purgeable,
 };
+use crate::body_hash::BodyHash;
 use crate::error::{LedgerError, Result};
 use crate::record::Record;
 use crate::store_mark::{self, StoreMark};
@@ -29,8 +30,8 @@ pub trait Rows {
     /// Ids of runs whose phase is open.
     fn open_runs(&mut self) -> Result<Vec<RunId>>;
     fn insert(&mut self, run: &Run, index: u32, record: &Record, message: &Envelope) -> Result<()>;
-    fn put_body(&mut self, run: &RunId, hash: &str, body: &Arc<str>) -> Result<()>;
-    fn body(&mut self, run: &RunId, hash: &str) -> Result<Arc<str>>;
+    fn put_body(&mut self, run: &RunId, hash: &BodyHash, body: &Arc<str>) -> Result<()>;
+    fn body(&mut self, run: &RunId, hash: &BodyHash) -> Result<Arc<str>>;
     fn record(&mut self, run: &RunId, index: u32) -> Result<Option<Record>>;
     fn message(&mut self, run: &RunId, index: u32) -> Result<Envelope>;
     fn put(&mut self, run: &Run, index: u32, record: &Record, was: State) -> Result<()>;

@@ -10,6 +10,7 @@
 //! a compare-and-set here, is what keeps a message from being sent twice.
 
 pub mod api;
+pub mod body_hash;
 pub mod cell;
 mod core;
 pub mod error;
@@ -33,6 +34,7 @@ pub use api::{
     Phase, PlanChunk, PlanRow, Purged, Refusal, Release, RetryIn, Run, RunHeader, Swept,
     WebhookFact, WhyKept, is_purgeable, maybe_recoverable_since,
 };
+pub use body_hash::BodyHash;
 pub use core::why_kept;
 pub use error::LedgerError;
 pub use model::Model;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use domain::{Clock, DeliveryId, RunId, State, Timestamp};
 
 use crate::api::{Counts, Envelope, Phase, Run};
+use crate::body_hash::BodyHash;
 use crate::core::Rows;
 use crate::error::{LedgerError, Result};
 use crate::record::{Record, Schedule, checked_body, encode};
@@ -38,7 +39,7 @@ struct RunTable {
     /// The incarnation that it may be sent from under.
     incarnation: String,
     rows: BTreeMap<u32, Row>,
-    bodies: BTreeMap<String, Arc<str>>,
+    bodies: BTreeMap<BodyHash, Arc<str>>,
     due: BTreeSet<(u16, Timestamp, u32)>,
     looks: BTreeSet<(Timestamp, u32)>,
     counts: Counts,
@@ -231,12 +232,12 @@ impl Rows for Tables {
         Ok(())
     }
 
-    fn put_body(&mut self, run: &RunId, hash: &str, body: &Arc<str>) -> Result<()> {
-        self.table(run)?.bodies.insert(hash.to_owned(), Arc::clone(body));
+    fn put_body(&mut self, run: &RunId, hash: &BodyHash, body: &Arc<str>) -> Result<()> {
+        self.table(run)?.bodies.insert(hash.clone(), Arc::clone(body));
         Ok(())
     }
 
-    fn body(&mut self, run: &RunId, hash: &str) -> Result<Arc<str>> {
+    fn body(&mut self, run: &RunId, hash: &BodyHash) -> Result<Arc<str>> {
         let body = self.table(run)?.bodies.get(hash).cloned();
         checked_body(run, hash, body)
     }

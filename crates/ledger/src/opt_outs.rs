@@ -40,6 +40,9 @@ struct Stops {
     utility: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     marketing: Option<Timestamp>,
+    /// When the ledger was told of the latest change: a webhook may come days after its event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    told_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -63,16 +66,21 @@ pub async fn hear(ledger: &dyn Ledger, said: &[Said]) -> Result<()> {
     for one in said {
         by_cell.entry(cell_of(&one.person)).or_default().push(one);
     }
+    if by_cell.is_empty() {
+        return Ok(());
+    }
+    let now = ledger.now().await?;
     for (name, said) in by_cell {
-        cell::update(ledger, &name, |cell: &mut Cell| said.iter().for_each(|one| cell.hear(one)))
-            .await?;
+        let hear = |cell: &mut Cell| said.iter().for_each(|one| cell.hear(one, now));
+        cell::update(ledger, &name, hear).await?;
     }
     Ok(())
 }
 
 impl Cell {
-    fn hear(&mut self, said: &Said) {
+    fn hear(&mut self, said: &Said, now: Timestamp) {
         let stops = self.0.entry(said.person.clone()).or_default();
+        let before = *stops;
         let of_all = (!said.marketing_only).then_some(&mut stops.utility);
         for stopped in of_all.into_iter().chain([&mut stops.marketing]) {
             match said.wish {
@@ -81,8 +89,10 @@ impl Cell {
                 Wish::Resume => {}
             }
         }
-        if *stops == Stops::default() {
+        if stops.utility.is_none() && stops.marketing.is_none() {
             self.0.remove(&said.person);
+        } else if *stops != before {
+            stops.told_at = Some(now);
         }
     }
 }
@@ -103,12 +113,12 @@ impl OptOuts {
         Ok(OptOuts(all))
     }
 
-    /// People who said STOP since that instant, and whether of marketing alone.
+    /// People whose STOP the ledger was told of since that instant, and whether it is of
+    /// marketing alone.
     pub fn since(&self, begin: Timestamp) -> Vec<(String, bool)> {
-        let recent = |at: Option<Timestamp>| at.is_some_and(|at| at >= begin);
-        let heard =
-            self.0.iter().filter(|(_, stops)| recent(stops.utility) || recent(stops.marketing));
-        heard.map(|(person, stops)| (person.clone(), !recent(stops.utility))).collect()
+        let told = |stops: &Stops| stops.told_at.max(stops.utility).max(stops.marketing);
+        let recent = self.0.iter().filter(|(_, stops)| told(stops).is_some_and(|at| at >= begin));
+        recent.map(|(person, stops)| (person.clone(), stops.utility.is_none())).collect()
     }
 
     /// Takes the consents away that were given before their STOP.
@@ -158,7 +168,7 @@ mod tests {
         };
         let after = |said: &[Said], opted_in| {
             let mut cell = Cell::default();
-            said.iter().for_each(|one| cell.hear(one));
+            said.iter().for_each(|one| cell.hear(one, Timestamp::from_secs(500)));
             let mut recipient = recipient(opted_in);
             OptOuts(cell.0).apply(&mut recipient);
             (recipient.consent_utility, recipient.consent_marketing)
@@ -170,5 +180,18 @@ mod tests {
         assert_eq!(after(&[said(Wish::Stop, true, 100)], None), (true, false));
         assert_eq!(after(&[stop.clone(), said(Wish::Resume, false, 101)], None), (true, true));
         assert_eq!(after(&[said(Wish::Resume, false, 99), stop], None), (false, false));
+    }
+
+    #[test]
+    fn a_stop_that_is_told_days_after_its_event_is_new_to_whoever_plans() {
+        let person = hashes(&recipient(None).address).next().unwrap();
+        let at = Timestamp::from_secs(100);
+        let stop = Said { person: person.clone(), marketing_only: false, wish: Wish::Stop, at };
+        let mut cell = Cell::default();
+        cell.hear(&stop, Timestamp::from_secs(500_000));
+        let since = |cell: &Cell, secs| OptOuts(cell.0.clone()).since(Timestamp::from_secs(secs));
+        assert_eq!(since(&cell, 499_999), [(person, false)]);
+        cell.hear(&stop, Timestamp::from_secs(900_000));
+        assert_eq!(since(&cell, 500_001), [], "told again: nothing is new");
     }
 }

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Note, RunHeader};
+use crate::body_hash::BodyHash;
 use crate::error::{LedgerError, Result};
 
 /// The shape of [`Record`] that this program writes; raised when an older program would
@@ -220,17 +221,14 @@ pub(crate) fn parse_header(run: &RunId, stored: &[u8]) -> Result<RunHeader> {
     Ok(header)
 }
 
-/// What names a body: the first 16 hexadecimal digits of its SHA-256.
-pub fn body_hash(body: &str) -> String {
-    let mut hash = domain::hash::sha256_hex(body.as_bytes());
-    hash.truncate(16);
-    hash
-}
-
 /// The body if it is the one that `hash` names: other words must not be sent.
-pub(crate) fn checked_body(run: &RunId, hash: &str, body: Option<Arc<str>>) -> Result<Arc<str>> {
+pub(crate) fn checked_body(
+    run: &RunId,
+    hash: &BodyHash,
+    body: Option<Arc<str>>,
+) -> Result<Arc<str>> {
     let why = match body {
-        Some(body) if body_hash(&body) == hash => return Ok(body),
+        Some(body) if hash.names(&body) => return Ok(body),
         Some(_) => "it is not what its hash names",
         None => "it is missing",
     };
@@ -307,7 +305,7 @@ mod tests {
         let message = Envelope {
             recipient: RecipientId::new("r1"),
             to: Address::Phone(domain::Phone::try_new("+919876543210").unwrap()),
-            body: "0123456789abcdef".to_owned(),
+            body: BodyHash::of("a body"),
         };
         let run: RunId = "daily-pack@2026-11-27".parse().unwrap();
         let read = |stored: &[u8]| unsealed::<Envelope>(&run, || "message".to_owned(), stored);

@@ -29,7 +29,8 @@ pub struct Recoverer {
     member: String,
     /// The incarnation that has all we know.
     merged: Option<String>,
-    /// The incarnation under which nothing is left to do: nothing will be, before the next.
+    /// The incarnation under which everything is done: there is no work until the store has
+    /// another one.
     clear: Option<String>,
     seen: Seen,
     /// Where `seen` outlives the process.
@@ -103,7 +104,7 @@ impl Recoverer {
             if !asked || ledger.fenced_runs().await?.is_empty() {
                 return Ok(None);
             }
-            // It was put back to before it had our report: what it says of us counts.
+            // The store was put back to before our report: what it says of us counts.
             (self.clear, self.merged) = (None, None);
         }
         if self.merged.as_ref() != Some(&incarnation) {
@@ -155,7 +156,7 @@ impl Recoverer {
         Ok(ask)
     }
 
-    /// Losing it costs that a lost store is noticed by others, not by us.
+    /// Without the note only other members notice a store that was replaced.
     fn keep(&self) {
         let Some(path) = &self.note else { return };
         let text = serde_json::to_string(&self.seen).expect("names are plain data");

@@ -27,6 +27,7 @@ use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, Script};
 
 use crate::api::{Ledger, Phase, Run, RunHeader, maybe_recoverable_since};
+use crate::body_hash::BodyHash;
 use crate::core::{must_end_waiting, readable_run};
 use crate::error::{LedgerError, Result};
 use crate::record::{Record, Schedule, checked_body, encode, parse_header};
@@ -106,7 +107,7 @@ struct Cache {
     headers: HashMap<RunId, HeldHeader>,
     /// As last heard; claims refresh it.
     until: HashMap<RunId, Option<Timestamp>>,
-    bodies: HashMap<(RunId, String), Arc<str>>,
+    bodies: HashMap<(RunId, BodyHash), Arc<str>>,
     records: HashMap<(RunId, u32), Vec<u8>>,
     /// How much each run was seen to know.
     generations: HashMap<RunId, u64>,
@@ -392,14 +393,16 @@ impl Redis {
         }
     }
 
-    async fn body(&self, run: &RunId, hash: &str) -> Result<Arc<str>> {
-        let key = (run.clone(), hash.to_owned());
+    async fn body(&self, run: &RunId, hash: &BodyHash) -> Result<Arc<str>> {
+        let key = (run.clone(), hash.clone());
         if let Some(body) = self.with_cache(|cache| cache.bodies.get(&key).cloned()) {
             return Ok(body);
         }
         let mut con = self.con();
-        let found: Option<Vec<u8>> =
-            con.hget(self.keys.bodies(run), hash).await.map_err(|e| failed("read content", e))?;
+        let found: Option<Vec<u8>> = con
+            .hget(self.keys.bodies(run), hash.as_str())
+            .await
+            .map_err(|e| failed("read content", e))?;
         let found = found.map(|stored| Arc::from(String::from_utf8_lossy(&stored)));
         let body = checked_body(run, hash, found)?;
         self.with_cache(|cache| {

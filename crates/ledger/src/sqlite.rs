@@ -24,6 +24,7 @@ use crate::api::{
     Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Purged, Release, Run,
     RunHeader, Swept, WebhookFact,
 };
+use crate::body_hash::BodyHash;
 use crate::core::{self, Rows};
 use crate::error::{LedgerError, Result};
 use crate::sqlite::rows::SqlRows;
@@ -284,8 +285,8 @@ impl Ledger for Sqlite {
         self.read("list deliveries", move |rows| rows.list(&run, &filter, after, limit)).await
     }
 
-    async fn content(&self, run: &RunId, hash: &str) -> Result<Arc<str>> {
-        let (run, hash) = (run.clone(), hash.to_owned());
+    async fn content(&self, run: &RunId, hash: &BodyHash) -> Result<Arc<str>> {
+        let (run, hash) = (run.clone(), hash.clone());
         self.read("read content", move |rows| rows.body(&run, &hash)).await
     }
 

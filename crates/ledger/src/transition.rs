@@ -214,7 +214,7 @@ impl Witness {
     }
 }
 
-/// Of what is slower than the present status, one part in so many is forgotten.
+/// Each faster status closes one part in so many of the gap to the slowest one.
 pub const FORGET: u32 = 32;
 
 /// What a fact that was just merged says of its lane: the send may bear witness.
@@ -311,6 +311,7 @@ fn weigh(record: &mut Record, run: &Run, now: Timestamp, witness: Witness, done:
         && affordable
         && may_have < 2
         && attempts_spent(&record.facts) < policy.attempts_max
+        && run.phase != Phase::Cancelled
         && now < run.stop_at();
     if resend {
         write_off(&mut record.facts, now);

@@ -14,8 +14,7 @@ use domain::campaign::Category;
 use domain::facts::Ended;
 use domain::hash::{mix64, stable64, unit};
 use domain::{Recipient, RunId, Suppression, Timestamp, Window};
-use ledger::record::body_hash;
-use ledger::{Envelope, PlanChunk, PlanRow};
+use ledger::{BodyHash, Envelope, PlanChunk, PlanRow};
 use templates::definition::ButtonFormat;
 use templates::lint::{Lint, Severity};
 use templates::{ButtonCall, Header, Param, TemplateCall, TemplateDefinition};
@@ -113,11 +112,11 @@ impl<'a> Plan<'a> {
             let recipient = &self.snapshot.rows[index as usize].recipient;
             let planned = self.at(index);
             let lane = planned.lane.unwrap_or(0);
-            let suppressed = |reason| (String::new(), Some(Ended::Suppressed(reason)));
+            let suppressed = |reason| (BodyHash::default(), Some(Ended::Suppressed(reason)));
             let (body, ended) = match planned.call.map(|call| path_ids.resolve(lane, call)) {
                 Ok(Some(call)) => {
                     let text = serde_json::to_string(&call).expect("a call is plain data");
-                    let hash = body_hash(&text);
+                    let hash = BodyHash::of(&text);
                     chunk.bodies.entry(hash.clone()).or_insert_with(|| Arc::from(text));
                     (hash, None)
                 }

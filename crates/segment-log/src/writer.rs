@@ -54,7 +54,7 @@ struct Shared {
     dir: PathBuf,
     name: &'static str,
     identity: String,
-    bytes_max: u64,
+    bytes_max: AtomicU64,
     /// Held while any clone lives: two writers would overwrite each other.
     _lock: File,
     segment: Mutex<Segment>,
@@ -113,7 +113,7 @@ impl Writer {
             dir: dir.to_owned(),
             name,
             identity: identity::of(dir).map_err(io)?,
-            bytes_max: options.bytes_max,
+            bytes_max: AtomicU64::new(options.bytes_max),
             _lock: lock,
             synced: Mutex::new(segment.end()),
             segment: Mutex::new(segment),
@@ -177,9 +177,15 @@ impl Writer {
         self.shared.segment().end()
     }
 
+    /// From now on all segments together may take so many bytes.
+    pub fn allow(&self, bytes_max: u64) {
+        self.shared.bytes_max.store(bytes_max, Ordering::Relaxed);
+    }
+
     /// Bytes of all segments, and how many they may be.
     pub fn fill(&self) -> (u64, u64) {
-        (self.shared.bytes.load(Ordering::Relaxed), self.shared.bytes_max)
+        let Shared { bytes, bytes_max, .. } = &*self.shared;
+        (bytes.load(Ordering::Relaxed), bytes_max.load(Ordering::Relaxed))
     }
 
     /// The end of what is on the disk for sure.
@@ -204,7 +210,7 @@ impl Shared {
     }
 
     fn has_room(&self) -> Result<(), LogError> {
-        let (name, bytes_max) = (self.name, self.bytes_max);
+        let (name, bytes_max) = (self.name, self.bytes_max.load(Ordering::Relaxed));
         if self.waiting.load(Ordering::Relaxed) >= WAITING_MAX {
             return Err(LogError::Busy { name, waiting: WAITING_MAX });
         }

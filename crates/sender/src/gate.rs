@@ -85,7 +85,7 @@ enum Probe {
 
 /// Whether a lane may claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entry {
+pub enum Admission {
     Open,
     /// One delivery, to see whether the trouble is over.
     One,
@@ -105,23 +105,23 @@ pub struct Gate {
 
 impl Gate {
     /// Whether anything may be claimed for this lane.
-    pub fn entry(&self, lane: &NumberId, now: Instant) -> Entry {
+    pub fn entry(&self, lane: &NumberId, now: Instant) -> Admission {
         let held = self.held.lock().expect("no panic while held");
         let ours = held.get(lane).is_some_and(|until| *until > now);
         drop(held);
         if self.is_stepped() || !ours {
-            return Entry::Wait(CLOSED_PAUSE);
+            return Admission::Wait(CLOSED_PAUSE);
         }
         let mut closed = self.closed.lock().expect("no panic while held");
-        let Some(closed) = closed.as_mut() else { return Entry::Open };
+        let Some(closed) = closed.as_mut() else { return Admission::Open };
         if closed.until > now {
-            return Entry::Wait(closed.until - now);
+            return Admission::Wait(closed.until - now);
         }
         if closed.probe.is_some_and(|(since, _)| since + PROBE_MAX > now) {
-            return Entry::Wait(CLOSED_PAUSE);
+            return Admission::Wait(CLOSED_PAUSE);
         }
         closed.probe = Some((now, Probe::Claiming));
-        Entry::One
+        Admission::One
     }
 
     /// Whether a delivery that was claimed may go on; else how long it waits, unspent.
@@ -190,22 +190,22 @@ mod tests {
         let (gate, now) = (Gate::default(), Instant::now());
         let lane = NumberId::try_new("1").unwrap();
         gate.hold(std::slice::from_ref(&lane), now + Duration::from_secs(3_600));
-        assert_eq!((gate.entry(&lane, now), gate.pass(now)), (Entry::Open, Ok(())));
+        assert_eq!((gate.entry(&lane, now), gate.pass(now)), (Admission::Open, Ok(())));
         assert!(gate.trouble(Trouble::StoreSlow, now), "said");
         assert!(!gate.trouble(Trouble::StoreSlow, now), "once");
-        assert_eq!(gate.entry(&lane, now), Entry::Wait(TROUBLE_PAUSE));
+        assert_eq!(gate.entry(&lane, now), Admission::Wait(TROUBLE_PAUSE));
         assert!(gate.pass(now).is_err(), "what was claimed before waits");
         let later = now + TROUBLE_PAUSE;
         assert!(gate.pass(later).is_err(), "and is not taken for the probe");
-        assert_eq!(gate.entry(&lane, later), Entry::One);
-        assert_eq!(gate.entry(&lane, later), Entry::Wait(CLOSED_PAUSE));
+        assert_eq!(gate.entry(&lane, later), Admission::One);
+        assert_eq!(gate.entry(&lane, later), Admission::Wait(CLOSED_PAUSE));
         assert_eq!(gate.pass(later), Ok(()));
         assert!(gate.pass(later).is_err(), "one");
         let lost = later + PROBE_MAX;
-        assert_eq!(gate.entry(&lane, lost), Entry::One, "a probe that never came back");
+        assert_eq!(gate.entry(&lane, lost), Admission::One, "a probe that never came back");
         assert!(!gate.trouble(Trouble::StoreSlow, lost));
         assert_eq!(gate.works(|t| t == Trouble::Descriptors), None);
         assert_eq!(gate.works(|_| true), Some((Trouble::StoreSlow, 3)));
-        assert_eq!((gate.entry(&lane, lost), gate.works(|_| true)), (Entry::Open, None));
+        assert_eq!((gate.entry(&lane, lost), gate.works(|_| true)), (Admission::Open, None));
     }
 }

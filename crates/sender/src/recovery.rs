@@ -127,8 +127,8 @@ async fn first_unmerged(shared: &Shared, stop: &CancellationToken) -> Option<Pos
                         "the store has {} of this host's journal: was it emptied, or put back? The journal is merged once more",
                         if held.is_some() { "forgotten the latest" } else { "nothing" }
                     );
-                    // Other hosts may know what it forgot, too. One that cannot forget, but was put
-                    // back as a file, has one host.
+                    // Other hosts may know what the store forgot, too. A store that cannot forget,
+                    // but was put back as a file, has one host.
                     if shared.options.ledger_forgets
                         && let Err(error) = store_mark::doubt(shared.ledger.as_ref()).await
                     {

@@ -24,7 +24,7 @@ use telemetry::labels::{Label, Loop};
 use tokio::sync::Notify;
 
 use self::attempt::attempt;
-use crate::gate::{Entry as Way, TROUBLE_PAUSE, Trouble};
+use crate::gate::{Admission, TROUBLE_PAUSE, Trouble};
 use crate::journal::{Entry, Sync};
 use crate::lane::NumberLane;
 use crate::{failpoint, monotonic, recovery, since_boot};
@@ -63,9 +63,9 @@ impl Lane for NumberLane {
         };
         let Room::UpTo(room) = room else { return room };
         match self.shared.gate.entry(&self.number, monotonic()) {
-            Way::Wait(wait) => Room::Wait(wait),
-            Way::One => Room::UpTo(1),
-            Way::Open => Room::UpTo(room),
+            Admission::Wait(wait) => Room::Wait(wait),
+            Admission::One => Room::UpTo(1),
+            Admission::Open => Room::UpTo(room),
         }
     }
 
@@ -116,7 +116,7 @@ async fn handle(lane: &NumberLane, claim: Claim) {
     if let Err(wait) = shared.gate.pass(monotonic()) {
         return give_back(lane, &claim, wait).await;
     }
-    if ask(lane, &claim, nonce).await == Leave::Given {
+    if ask(lane, &claim, nonce).await == Permission::Granted {
         failpoint::pass("write");
         attempt(lane, &claim, prepared, nonce).await;
     }
@@ -124,8 +124,8 @@ async fn handle(lane: &NumberLane, claim: Claim) {
 
 /// Whether the request may go out.
 #[derive(PartialEq, Eq)]
-enum Leave {
-    Given,
+enum Permission {
+    Granted,
     /// The claim is given back or closed already.
     Denied,
 }
@@ -133,17 +133,17 @@ enum Leave {
 /// Notes the intent here, asks the ledger for leave, and notes that the request is written.
 /// Whatever took too long on the way closes the intent instead: the store's picture of this
 /// attempt is too old by then.
-async fn ask(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> Leave {
+async fn ask(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> Permission {
     let shared = &lane.shared;
     let intended = since_boot();
     if !journal_intent(lane, claim, nonce).await {
         give_back(lane, claim, TROUBLE_PAUSE).await;
-        return Leave::Denied;
+        return Permission::Denied;
     }
     let journalled = since_boot() - intended;
     failpoint::pass("intent");
     if !granted(lane, claim, nonce).await {
-        return Leave::Denied;
+        return Permission::Denied;
     }
     failpoint::pass("granted");
     let noted = note(lane, &Entry::Write { nonce }).await;
@@ -156,10 +156,10 @@ async fn ask(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> Leave {
     }
     if took > limit || !noted {
         abort(lane, claim, nonce).await;
-        return Leave::Denied;
+        return Permission::Denied;
     }
     own_works(lane, |trouble| trouble != Trouble::Descriptors);
-    Leave::Given
+    Permission::Granted
 }
 
 /// Asks the ledger. False: refused, or not answered; the intent is closed then.

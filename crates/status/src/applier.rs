@@ -30,7 +30,7 @@ use telemetry::labels::{Loop, Pair, StatusKind, Verdict};
 use tokio_util::sync::CancellationToken;
 
 use crate::applier::place::Place;
-use crate::endpoint::Sources;
+use crate::endpoint::Endpoints;
 use crate::inbox::{LogError, Parked, Record, Source};
 
 /// Looks at the inbox at least this often, in case a wake-up was missed.
@@ -63,7 +63,7 @@ pub struct Applier {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     /// Who reads what the inbox keeps.
-    pub sources: Sources,
+    pub endpoints: Endpoints,
     /// One per app secret: what was sent before a rotation still counts.
     pub callback_keys: Vec<CallbackKey>,
     /// Delay before another attempt after a failure that allows one.

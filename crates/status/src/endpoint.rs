@@ -12,10 +12,10 @@ use secrecy::SecretString;
 
 use crate::inbox::Record;
 
-/// What of the public side one provider's app, or one partner, is told.
+/// The paths and secrets of one provider's app, or of one partner.
 pub struct Endpoint {
-    /// Names it in the inbox and in logs: at most [`crate::inbox::SOURCE_BYTES_MAX`] bytes.
-    pub source: String,
+    /// Names it in the inbox and in logs: at most [`crate::inbox::ENDPOINT_BYTES_MAX`] bytes.
+    pub name: String,
     pub paths: Vec<String>,
     pub webhooks: Arc<dyn Incoming>,
     /// Several while one is rotated. Empty: everything is refused.
@@ -26,23 +26,39 @@ pub struct Endpoint {
 
 /// How the bodies of each endpoint are read, and which numbers each speaks for.
 #[derive(Clone, Default)]
-pub struct Sources {
-    by_name: BTreeMap<String, Arc<dyn Incoming>>,
-    /// Numbers that belong to one source. Of all others any may speak.
+pub struct Endpoints {
+    by_name: BTreeMap<String, Known>,
     owners: BTreeMap<NumberId, String>,
 }
 
-impl Sources {
-    /// Bodies of `source` are read by `webhooks`; `numbers` are spoken of by no other source.
+#[derive(Clone)]
+struct Known {
+    webhooks: Arc<dyn Incoming>,
+    speaks_of: SpeaksOf,
+}
+
+/// The numbers that the webhooks of an endpoint are believed of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpeaksOf {
+    /// Those that belong to it, and all that belong to no other endpoint: Meta's own endpoint, whose
+    /// webhooks may leave the number out.
+    TheRest,
+    /// Those that belong to it.
+    ItsOwn,
+}
+
+impl Endpoints {
+    /// Bodies of `endpoint` are read by `webhooks`; `numbers` belong to the endpoint.
     #[must_use]
     pub fn with(
         mut self,
-        source: &str,
+        endpoint: &str,
         webhooks: Arc<dyn Incoming>,
+        speaks_of: SpeaksOf,
         numbers: impl IntoIterator<Item = NumberId>,
     ) -> Self {
-        self.by_name.insert(source.to_owned(), webhooks);
-        self.owners.extend(numbers.into_iter().map(|number| (number, source.to_owned())));
+        self.by_name.insert(endpoint.to_owned(), Known { webhooks, speaks_of });
+        self.owners.extend(numbers.into_iter().map(|number| (number, endpoint.to_owned())));
         self
     }
 
@@ -52,18 +68,24 @@ impl Sources {
     /// # Errors
     /// [`Unreadable`] when nothing of the body makes sense, or its endpoint is not configured.
     pub fn read(&self, record: &Record) -> Result<Heard, Unreadable> {
-        let Some(webhooks) = self.by_name.get(&record.source) else {
-            let why = format!("its endpoint {:?} is not configured any more", record.source);
+        let Some(known) = self.by_name.get(&record.endpoint) else {
+            let why = format!("its endpoint {:?} is not configured any more", record.endpoint);
             return Err(Unreadable { bytes: record.body.len(), why });
         };
-        let mut events = webhooks.read(&record.body)?;
+        let mut events = known.webhooks.read(&record.body)?;
         let before = events.len();
-        events.retain(|event| event.number().is_none_or(|of| self.may_speak(&record.source, of)));
+        events.retain(|event| match event.number() {
+            Some(of) => self.may_speak(&record.endpoint, known, of),
+            None => known.speaks_of == SpeaksOf::TheRest || !event.is_of_a_person(),
+        });
         Ok(Heard { misplaced: before - events.len(), events })
     }
 
-    fn may_speak(&self, source: &str, of: &NumberId) -> bool {
-        self.owners.get(of).is_none_or(|owner| owner == source)
+    fn may_speak(&self, endpoint: &str, known: &Known, of: &NumberId) -> bool {
+        match self.owners.get(of) {
+            Some(owner) => owner == endpoint,
+            None => known.speaks_of == SpeaksOf::TheRest,
+        }
     }
 }
 
@@ -84,28 +106,44 @@ mod tests {
         NumberId::try_new(id).unwrap()
     }
 
-    fn status_of(number: &str, source: &str) -> Record {
+    fn status_of(number: &str, endpoint: &str) -> Record {
         let body = format!(
             r#"{{"entry":[{{"changes":[{{"field":"messages","value":{{"metadata":{{"phone_number_id":"{number}"}},"statuses":[{{"id":"w","status":"read"}}]}}}}]}}]}}"#
         );
-        Record { source: source.to_owned(), ..Record::new(Timestamp::from_secs(1), body) }
+        Record { endpoint: endpoint.to_owned(), ..Record::new(Timestamp::from_secs(1), body) }
     }
 
     #[test]
     fn a_body_speaks_only_of_its_endpoints_numbers() {
-        let sources = Sources::default()
-            .with("webhooks", Arc::new(MetaWebhooks), [number("1001")])
-            .with("partner", Arc::new(MetaWebhooks), [number("2002")]);
-        let heard = |of, source| {
-            let heard = sources.read(&status_of(of, source)).unwrap();
+        let endpoints = Endpoints::default()
+            .with("webhooks", Arc::new(MetaWebhooks), SpeaksOf::TheRest, [number("1001")])
+            .with("partner", Arc::new(MetaWebhooks), SpeaksOf::ItsOwn, [number("2002")]);
+        let heard = |of, endpoint| {
+            let heard = endpoints.read(&status_of(of, endpoint)).unwrap();
             (heard.events.len(), heard.misplaced)
         };
         assert_eq!(heard("1001", "webhooks"), (1, 0));
         assert_eq!(heard("2002", "partner"), (1, 0));
         assert_eq!(heard("1001", "partner"), (0, 1), "whoever signs for it");
         assert_eq!(heard("2002", "webhooks"), (0, 1));
-        assert_eq!(heard("3003", "partner"), (1, 0), "nobody's");
-        let gone = sources.read(&status_of("1001", "somebody"));
+        assert_eq!(heard("3003", "partner"), (0, 1), "nobody's");
+        assert_eq!(heard("3003", "webhooks"), (1, 0), "the rest is Meta's own endpoint's");
+        for (body, people) in [
+            (r#"{"metadata":{},"messages":[{"from":"919876543210","text":{"body":"STOP"}}]}"#, 1),
+            (r#"{"user_preferences":[{"wa_id":"919876543210","value":"stop"}]}"#, 1),
+            (r#"{"event":"PAUSED","message_template_name":"a"}"#, 0),
+        ] {
+            let body = format!(
+                r#"{{"entry":[{{"changes":[{{"field":"message_template_status_update","value":{body}}}]}}]}}"#
+            );
+            let record = Record {
+                endpoint: "partner".to_owned(),
+                ..Record::new(Timestamp::from_secs(1), body)
+            };
+            let heard = endpoints.read(&record).unwrap();
+            assert_eq!((heard.events.len(), heard.misplaced), (1 - people, people));
+        }
+        let gone = endpoints.read(&status_of("1001", "somebody"));
         assert!(gone.is_err_and(|error| error.to_string().contains("not configured")));
     }
 }

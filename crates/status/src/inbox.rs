@@ -4,10 +4,12 @@
 //! file of its own, written after what it read was applied, so a crash repeats news (which
 //! changes nothing) and never loses any.
 
+mod quota;
 mod record;
 mod tail;
 
-pub use record::{BadRecord, FIRST_SOURCE, Record, SOURCE_BYTES_MAX};
+pub use quota::{Volume, quota};
+pub use record::{BadRecord, ENDPOINT_BYTES_MAX, FIRST_ENDPOINT, Record};
 pub use segment_log::{LogError, Position};
 pub use tail::{Parked, Source, Tail};
 
@@ -26,7 +28,7 @@ pub struct Inbox(Writer);
 
 impl Inbox {
     /// Opens or makes the folder, locks it and cuts a torn tail off the newest segment.
-    /// `bytes_max` is its quota: beyond it Meta is told to come again.
+    /// `bytes_max` is its quota: beyond it the provider is told to come again.
     ///
     /// # Errors
     /// [`LogError::Locked`] when another process has it; otherwise when the folder cannot
@@ -52,6 +54,11 @@ impl Inbox {
     /// The end of what is on the disk for sure.
     pub fn synced(&self) -> Position {
         self.0.synced()
+    }
+
+    /// Sets its quota.
+    pub fn allow(&self, bytes_max: u64) {
+        self.0.allow(bytes_max);
     }
 
     /// Bytes that it holds, and its quota.

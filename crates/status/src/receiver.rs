@@ -176,8 +176,8 @@ async fn receive(State(here): State<Here>, request: Request) -> StatusCode {
     if let Err(error) = endpoint.webhooks.verify(&endpoint.app_secrets, &body, header) {
         return refuse(&error);
     }
-    let (source, tenant) = (endpoint.source.clone(), endpoint.tenant.clone());
-    let record = Record { received_at, source, tenant, body };
+    let (name, tenant) = (endpoint.name.clone(), endpoint.tenant.clone());
+    let record = Record { received_at, endpoint: name, tenant, body };
     match receiver.inbox.append(&record).await {
         Ok(()) => {
             count(WebhookResult::Stored);
@@ -202,13 +202,13 @@ mod tests {
     use secrecy::SecretString;
     use tower::ServiceExt;
 
-    fn endpoint(source: &str, secret: &str, paths: &[&str]) -> Endpoint {
+    fn endpoint(name: &str, secret: &str, paths: &[&str]) -> Endpoint {
         Endpoint {
-            source: source.to_owned(),
+            name: name.to_owned(),
             paths: paths.iter().map(|path| (*path).to_owned()).collect(),
             webhooks: Arc::new(cloud_api::MetaWebhooks),
             app_secrets: vec![SecretString::from(secret)],
-            verify_token: SecretString::from(format!("verify-{source}")),
+            verify_token: SecretString::from(format!("verify-{name}")),
             tenant: domain::TenantId::default(),
         }
     }
@@ -278,8 +278,8 @@ mod tests {
             assert_eq!(got, want, "{path} by {secret}");
         }
         let records = Tail::from_start(dir.path()).next_batch().unwrap();
-        let sources: Vec<&str> = records.iter().map(|record| record.source.as_str()).collect();
-        assert_eq!(sources, ["webhooks", "partner"]);
+        let names: Vec<&str> = records.iter().map(|record| record.endpoint.as_str()).collect();
+        assert_eq!(names, ["webhooks", "partner"]);
     }
 
     #[tokio::test]

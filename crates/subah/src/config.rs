@@ -87,8 +87,8 @@ pub struct Config {
     pub credentials: CredentialFiles,
     pub receiver: SocketAddr,
     pub receiving: Receiving,
-    /// Webhook bodies that are kept on the disk, at most.
-    pub inbox_bytes_max: u64,
+    /// Webhook bodies that are kept on the disk, at most; `None`: what eight days need.
+    pub inbox_bytes_max: Option<u64>,
     pub metrics: SocketAddr,
     pub sender: Sender,
     pub policy: Policy,
@@ -140,8 +140,7 @@ impl Config {
         let credentials = read_credentials(&mut root.section("credentials"), &home, system);
         let mut section = root.section("receiver");
         let receiver = section.address("listen", ([127, 0, 0, 1], 8080).into());
-        let inbox_bytes_max =
-            u64::from(section.integer("inbox_mib_max", 8_192, 1..=1_000_000)) * 1024 * 1024;
+        let inbox_mib_max = section.integer("inbox_mib_max", 0, 0..=1_000_000_000);
         let receiving = read_receiving(&mut section);
         let endpoints = read_endpoints(&mut section, &home);
         drop(section);
@@ -171,7 +170,7 @@ impl Config {
             credentials,
             receiver,
             receiving,
-            inbox_bytes_max,
+            inbox_bytes_max: Some(u64::from(inbox_mib_max) * MIB).filter(|bytes| *bytes > 0),
             metrics,
             sender,
             policy,
@@ -192,6 +191,8 @@ impl Config {
         self.policy.intent_timeout + self.policy.intent_timeout / 10
     }
 }
+
+const MIB: u64 = 1024 * 1024;
 
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)

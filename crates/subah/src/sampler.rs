@@ -2,18 +2,22 @@
 //!
 //! Gauges, not counters: they are what the ledger holds, so a restart changes nothing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use domain::campaign::CampaignId;
-use domain::{Clock, RunId, State, Timestamp};
+use domain::{Clock, RunId, State, Timestamp, retention};
 use ledger::{Counts, Ledger, LedgerError, Phase, Run, lanes, maybe_recoverable_since};
-use status::inbox::Inbox;
+use status::inbox::{Inbox, Volume, quota};
 use telemetry::labels::Loop;
 use telemetry::{Fault, Metrics};
 use tokio_util::sync::CancellationToken;
 
 const EVERY: Duration = Duration::from_secs(2);
+/// How often the inbox's quota follows what is planned.
+const ROOM_EVERY: Duration = Duration::from_secs(60);
 /// After the deadline arrivals are recounted by event time, which reads every delivery.
 const RECOUNT_EVERY: Duration = Duration::from_secs(30);
 /// So many accepted messages without one status, for so long, are no accident.
@@ -28,6 +32,8 @@ pub struct Sampler {
     pub metrics: Arc<Metrics>,
     pub campaign: CampaignId,
     pub inbox: Option<Inbox>,
+    /// Of the inbox; `None`: it follows the volume.
+    pub inbox_bytes_max: Option<u64>,
 }
 
 /// What the last round saw.
@@ -38,13 +44,16 @@ struct Seen {
     recounted: Option<Timestamp>,
     /// Since when a good number is accepted and no status has come.
     silent_since: Option<Timestamp>,
+    /// When the inbox's quota was last set.
+    room_made: Option<Timestamp>,
 }
 
 impl Sampler {
     pub async fn run(self, stop: CancellationToken) {
         let (mut seen, mut fault) = (Seen::default(), Fault::default());
         loop {
-            if let Some((bytes, max)) = self.inbox.as_ref().map(Inbox::fill) {
+            if let Some(inbox) = &self.inbox {
+                let (bytes, max) = inbox.fill();
                 let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
                 self.metrics.news.inbox_bytes.set(gauge(bytes));
                 self.metrics.news.inbox_bytes_max.set(gauge(max));
@@ -71,6 +80,36 @@ impl Sampler {
         }
     }
 
+    /// Gives the inbox the room that its days need; now and then.
+    async fn make_room(&self, seen: &mut Seen) -> Result<(), LedgerError> {
+        let now = self.clock.now();
+        let due = seen.room_made.is_none_or(|at| now.since(at) >= ROOM_EVERY);
+        let (Some(inbox), None, true) = (&self.inbox, self.inbox_bytes_max, due) else {
+            return Ok(());
+        };
+        let mut by_day: BTreeMap<NaiveDate, u64> = BTreeMap::new();
+        let runs = self.ledger.runs_since(maybe_recoverable_since(now)).await?;
+        let kept = |run: &&Run| run.header.window.opens + retention::NEWS > now;
+        for run in runs.iter().filter(kept) {
+            *by_day.entry(run.header.id.date()).or_default() += u64::from(run.header.total);
+        }
+        let free = match rustix::fs::statvfs(inbox.dir()) {
+            Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
+            Err(error) => {
+                tracing::warn!(error = %error, "the inbox's disk does not say how full it is: {error}");
+                return Ok(()); // the quota stays as it is
+            }
+        };
+        inbox.allow(quota(Volume {
+            held: inbox.fill().0,
+            deliveries: by_day.values().sum(),
+            fullest_day: by_day.values().copied().max().unwrap_or(0),
+            free,
+        }));
+        seen.room_made = Some(now);
+        Ok(())
+    }
+
     /// The campaign's latest run, active or seen before.
     async fn latest(&self, seen: &Seen) -> Result<Option<Run>, LedgerError> {
         let prefix = format!("{}@", self.campaign);
@@ -87,6 +126,7 @@ impl Sampler {
     }
 
     async fn sample(&self, seen: &mut Seen) -> Result<(), LedgerError> {
+        self.make_room(seen).await?;
         let Some(run) = &self.latest(seen).await? else { return Ok(()) };
         seen.latest = Some(run.header.id.clone());
         let labels = [self.campaign.as_str()];

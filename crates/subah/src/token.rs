@@ -10,7 +10,7 @@ use ledger::{Ledger, halts};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::secrets::{CredentialFiles, Credentials};
+use crate::config::secrets::CredentialFiles;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -35,9 +35,7 @@ impl TokenKeeper {
     /// is.
     pub async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            if let Ok(found) = Credentials::load(&self.files) {
-                self.replace(&found).await;
-            }
+            self.look().await;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
@@ -46,18 +44,14 @@ impl TokenKeeper {
         }
     }
 
-    async fn replace(&mut self, found: &Credentials) {
+    /// Each file by itself: one that cannot be read keeps no other token from being replaced.
+    async fn look(&mut self) {
         let mut replaced = 0;
         for held in &mut self.tokens {
-            let token = match &held.number {
-                Some(number) => found.number_tokens.get(number),
-                None => Some(&found.meta_token),
-            };
-            let is_new =
-                |token: &&SecretString| token.expose_secret() != held.token.expose_secret();
-            if let Some(token) = token.filter(is_new) {
+            let Ok(token) = self.files.token(held.number.as_ref()) else { continue };
+            if token.expose_secret() != held.token.expose_secret() {
                 held.api.set_token(token.clone());
-                held.token = token.clone();
+                held.token = token;
                 replaced += 1;
             }
         }

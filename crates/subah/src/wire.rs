@@ -21,8 +21,8 @@ use scheduler::{PlanError, Snapshot};
 use secrecy::{ExposeSecret, SecretString};
 use sender::{FileJournal, Journal, Sender};
 use status::applier::OptOutDesk;
-use status::endpoint::{Endpoint, Sources};
-use status::inbox::{FIRST_SOURCE, LogError};
+use status::endpoint::{Endpoint, Endpoints, SpeaksOf};
+use status::inbox::{FIRST_ENDPOINT, LogError};
 use status::receiver::{PATHS, Receiver, Refusals};
 use status::{Applier, Inbox, Merger, Sweeper};
 use telemetry::Metrics;
@@ -47,8 +47,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub supervisor: Supervisor,
-    /// `None` without the role, or while another process has it or sends: statuses are left
-    /// to that.
+    /// `None` without the role, or while another process holds the inbox or sends: that process
+    /// reads the statuses.
     pub inbox: Option<Inbox>,
     /// `None` without the role, or while another process sends from here.
     pub journal: Option<Arc<FileJournal>>,
@@ -80,7 +80,8 @@ impl Parts {
         let journal = if_ours(sends, journal)?;
         // In this order: of two that start at once, one must get both, or neither sends.
         let listens = roles.contains(&Role::Receiver) && (journal.is_some() || !sends);
-        let inbox = || Inbox::open(&inbox_dir(config), config.inbox_bytes_max);
+        let inbox =
+            || Inbox::open(&inbox_dir(config), config.inbox_bytes_max.unwrap_or(INBOX_BYTES));
         let inbox = if_ours(listens, inbox)?;
         let api = CloudApi::new(&config.cloud_api, credentials.meta_token.clone())
             .context("set up the Cloud API client")?;
@@ -230,7 +231,7 @@ impl Parts {
     /// Meta's own, and those that the configuration adds.
     fn endpoints(&self) -> Vec<Endpoint> {
         let first = Endpoint {
-            source: FIRST_SOURCE.to_owned(),
+            name: FIRST_ENDPOINT.to_owned(),
             paths: PATHS.map(str::to_owned).to_vec(),
             webhooks: Arc::new(MetaWebhooks),
             app_secrets: self.credentials.app_secrets.clone(),
@@ -239,24 +240,26 @@ impl Parts {
         };
         let more = self.credential_files.endpoints.iter().zip(&self.credentials.endpoints);
         let more = more.map(|(files, secrets)| Endpoint {
-            source: files.name.clone(),
+            name: files.name.clone(),
             paths: vec![format!("{}/{}", PATHS[0], files.name)],
             webhooks: Arc::new(MetaWebhooks),
-            app_secrets: vec![secrets.app_secret.clone()],
+            app_secrets: secrets.app_secrets.clone(),
             verify_token: secrets.verify_token.clone(),
             tenant: TenantId::default(),
         });
         [first].into_iter().chain(more).collect()
     }
 
-    /// Of the numbers that no other endpoint has only the first one speaks.
-    fn sources(&self) -> Sources {
+    /// Only Meta's own endpoint speaks of numbers that no other one has.
+    fn believed(&self) -> Endpoints {
         let files = &self.credential_files.endpoints;
         let elsewhere = |id: &NumberId| files.iter().any(|other| other.numbers.contains(id));
         let ours = self.numbers.iter().map(|number| number.id.clone()).filter(|id| !elsewhere(id));
-        let first = Sources::default().with(FIRST_SOURCE, Arc::new(MetaWebhooks), ours);
-        files.iter().fold(first, |sources, files| {
-            sources.with(&files.name, Arc::new(MetaWebhooks), files.numbers.iter().cloned())
+        let webhooks = || Arc::new(MetaWebhooks);
+        let first = Endpoints::default().with(FIRST_ENDPOINT, webhooks(), SpeaksOf::TheRest, ours);
+        files.iter().fold(first, |all, files| {
+            let numbers = files.numbers.iter().cloned();
+            all.with(&files.name, webhooks(), SpeaksOf::ItsOwn, numbers)
         })
     }
 
@@ -274,7 +277,7 @@ impl Parts {
             ledger,
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
-            sources: self.sources(),
+            endpoints: self.believed(),
             callback_keys: self.callback_keys.clone(),
             backoff: self.sender.backoff,
             rng: Mutex::new(self.rng()?),
@@ -344,6 +347,9 @@ fn frame(config: &Config, run: &RunId, window: Window, stop_at: Timestamp) -> Fr
         target_ratio: config.sla_target,
     }
 }
+
+/// Quota of an inbox until its volume is known.
+const INBOX_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 
 /// Longer than any plan takes to be written.
 const PLANNED_WITHIN: Duration = Duration::from_secs(3_600);

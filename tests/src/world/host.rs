@@ -26,7 +26,7 @@ use scheduler::{Planner, Snapshot};
 use secrecy::SecretString;
 use sender::{Options, Sender};
 use status::applier::OptOutDesk;
-use status::endpoint::Sources;
+use status::endpoint::{Endpoints, SpeaksOf};
 use status::{Applier, Sweeper, merger};
 use telemetry::Metrics;
 use tokio::time::Instant;
@@ -375,7 +375,12 @@ impl Hosts {
             ledger,
             clock: Arc::new(clock),
             metrics: Arc::clone(&METRICS),
-            sources: Sources::default().with("webhooks", Arc::new(MetaWebhooks), []),
+            endpoints: Endpoints::default().with(
+                "webhooks",
+                Arc::new(MetaWebhooks),
+                SpeaksOf::TheRest,
+                [],
+            ),
             callback_keys: vec![key()],
             backoff: Backoff::default(),
             rng: Mutex::new(StdRng::seed_from_u64(self.world.process_seed())),

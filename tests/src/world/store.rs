@@ -12,9 +12,9 @@ use chrono::NaiveDate;
 use domain::{Clock, DeliveryId, NumberId, RunId, State, Timestamp};
 use ledger::model::Memory;
 use ledger::{
-    Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Discarded,
-    Filter, Health, IntentAnswer, IntentRequest, Ledger, LedgerError, Model, Phase, PlanChunk,
-    Purged, Release, Run, RunHeader, Swept, WebhookFact,
+    Amended, Amendment, Applied, AttemptResult, Begun, BodyHash, Claimed, Counts, DeliveryView,
+    Discarded, Filter, Health, IntentAnswer, IntentRequest, Ledger, LedgerError, Model, Phase,
+    PlanChunk, Purged, Release, Run, RunHeader, Swept, WebhookFact,
 };
 use rand::RngExt;
 use tokio::time::Instant;
@@ -331,7 +331,7 @@ impl Ledger for Link {
         self.call("list", Gap::Short, list).await
     }
 
-    async fn content(&self, run: &RunId, hash: &str) -> Result<Arc<str>> {
+    async fn content(&self, run: &RunId, hash: &BodyHash) -> Result<Arc<str>> {
         self.model.content(run, hash).await
     }
 

@@ -9,6 +9,8 @@ use domain::facts::Ended;
 use domain::{Address, NumberId, Policy, RecipientId, RunId, Timestamp, Window, retention};
 use serde::{Deserialize, Serialize};
 
+use crate::body_hash::BodyHash;
+
 /// What is fixed about a run when its planning begins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunHeader {
@@ -148,7 +150,7 @@ pub struct Envelope {
     pub recipient: RecipientId,
     pub to: Address,
     /// Hash of the body, which is stored once per distinct text. Empty when suppressed.
-    pub body: String,
+    pub body: BodyHash,
 }
 
 /// One planned delivery.
@@ -169,7 +171,7 @@ pub struct PlanChunk {
     pub from: u32,
     pub rows: Vec<PlanRow>,
     /// Body hash → body.
-    pub bodies: BTreeMap<String, Arc<str>>,
+    pub bodies: BTreeMap<BodyHash, Arc<str>>,
 }
 
 /// Answer to [`Ledger::discard`](super::Ledger::discard).

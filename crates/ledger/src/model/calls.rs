@@ -12,6 +12,7 @@ use crate::api::{
     Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Purged, Release, Run,
     RunHeader, Swept, WebhookFact,
 };
+use crate::body_hash::BodyHash;
 use crate::core::{self, Rows};
 use crate::error::Result;
 use crate::view::view;
@@ -137,7 +138,7 @@ impl Ledger for Model {
         Ok(rows.filter(|view| filter.admits(view)).take(limit).collect())
     }
 
-    async fn content(&self, run: &RunId, hash: &str) -> Result<Arc<str>> {
+    async fn content(&self, run: &RunId, hash: &BodyHash) -> Result<Arc<str>> {
         self.tables().body(run, hash)
     }
 

@@ -14,6 +14,7 @@ use crate::api::{
     Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Purged, Refusal,
     Release, Run, RunHeader, Swept, WebhookFact, WhyKept, is_purgeable,
 };
+use crate::body_hash::BodyHash;
 use crate::core::{amend_one, new_record, note, reopened, unplanned_from, why_kept};
 use crate::error::{LedgerError, Result};
 use crate::record::{Record, encode, sealed};
@@ -62,7 +63,7 @@ impl Ledger for Redis {
         call.key(self.keys.counts(id)).key(self.keys.look(id)).key(self.keys.due_prefix(id));
         call.arg(self.test_time()).arg(chunk.from).arg(chunk.bodies.len());
         for (hash, body) in &chunk.bodies {
-            call.arg(hash).arg(&**body);
+            call.arg(hash.as_str()).arg(&**body);
         }
         for row in &chunk.rows {
             let record = new_record(&run, row);
@@ -375,7 +376,7 @@ impl Ledger for Redis {
         Ok(views)
     }
 
-    async fn content(&self, run: &RunId, hash: &str) -> Result<Arc<str>> {
+    async fn content(&self, run: &RunId, hash: &BodyHash) -> Result<Arc<str>> {
         self.body(run, hash).await
     }
 

@@ -87,7 +87,7 @@ impl Redis {
         match self.body(id, &message.body).await {
             Ok(body) => Ok(Some((message, body))),
             Err(error) => {
-                let body = Some(message.body.as_str());
+                let body = Some(&message.body);
                 self.quarantine(run, row, record.clone(), body, error).await?;
                 Ok(None)
             }

@@ -7,9 +7,10 @@ use redis::{AsyncCommands, RedisResult};
 use super::claim::DueRow;
 use super::{Redis, failed};
 use crate::api::Run;
+use crate::body_hash::BodyHash;
 use crate::core::say_damaged;
 use crate::error::{LedgerError, Result};
-use crate::record::{Hints, Record, body_hash, sealed};
+use crate::record::{Hints, Record, sealed};
 use crate::store_mark;
 
 /// What was found damaged: only while the store still holds it is anything changed.
@@ -47,7 +48,7 @@ impl Redis {
         run: &Run,
         row: &DueRow,
         mut record: Record,
-        body: Option<&str>,
+        body: Option<&BodyHash>,
         error: LedgerError,
     ) -> Result<()> {
         let LedgerError::Corrupt { what, why, .. } = error else { return Err(error) };
@@ -55,17 +56,17 @@ impl Redis {
         let why = format!("{what}: {why}");
         let held: Option<Vec<u8>> = match body {
             Some(hash) => {
-                let held = self.con().hget(self.keys.bodies(id), hash).await;
+                let held = self.con().hget(self.keys.bodies(id), hash.as_str()).await;
                 held.map_err(|e| failed("read content", e))?
             }
             None => None,
         };
         let held = held.unwrap_or_default();
         let damage = match body {
-            Some(hash) if body_hash(&String::from_utf8_lossy(&held)) == hash => return Ok(()),
+            Some(hash) if hash.names(&String::from_utf8_lossy(&held)) => return Ok(()),
             Some(hash) => {
                 let (key, message) = (self.keys.bodies(id), row.message.as_slice());
-                Damage { key, field: hash, value: &held, message, why }
+                Damage { key, field: hash.as_str(), value: &held, message, why }
             }
             None => {
                 let key = self.keys.messages(id);

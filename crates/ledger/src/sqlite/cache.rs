@@ -7,13 +7,14 @@ use std::sync::Arc;
 use domain::{RunId, State};
 
 use crate::api::{Run, RunHeader};
+use crate::body_hash::BodyHash;
 use crate::record::Record;
 
 /// Bodies never change; headers, runs and records hold until someone else writes.
 #[derive(Default)]
 pub struct Cache {
     pub headers: HashMap<RunId, (i64, Arc<RunHeader>)>,
-    pub bodies: Recent<(i64, String), Arc<str>>,
+    pub bodies: Recent<(i64, BodyHash), Arc<str>>,
     pub runs: HashMap<RunId, Run>,
     pub records: Recent<(i64, u32), Known>,
     /// Changes of counters that are not written yet: of this job, and of those before it.

@@ -9,6 +9,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::api::{Counts, Envelope, Phase, Run, RunHeader};
+use crate::body_hash::BodyHash;
 use crate::core::{Rows, readable_run};
 use crate::error::{LedgerError, Result};
 use crate::record::{Record, Schedule, checked_body, encode, parse_header, sealed, unsealed};
@@ -239,19 +240,20 @@ impl Rows for SqlRows<'_> {
         Ok(())
     }
 
-    fn put_body(&mut self, run: &RunId, hash: &str, body: &Arc<str>) -> Result<()> {
+    fn put_body(&mut self, run: &RunId, hash: &BodyHash, body: &Arc<str>) -> Result<()> {
         let key = self.key(run)?;
         let sql = "INSERT INTO bodies (run, hash, body) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-        self.change("plan content", sql, params![key, hash, &**body]).map(drop)
+        self.change("plan content", sql, params![key, hash.as_str(), &**body]).map(drop)
     }
 
-    fn body(&mut self, run: &RunId, hash: &str) -> Result<Arc<str>> {
-        let key = (self.key(run)?, hash.to_owned());
+    fn body(&mut self, run: &RunId, hash: &BodyHash) -> Result<Arc<str>> {
+        let key = (self.key(run)?, hash.clone());
         if let Some(body) = self.cache.bodies.get(&key) {
             return Ok(Arc::clone(body));
         }
         let sql = "SELECT body FROM bodies WHERE run = ?1 AND hash = ?2";
-        let found = self.one("read content", sql, params![key.0, hash], |row| bytes(row, 0))?;
+        let found =
+            self.one("read content", sql, params![key.0, hash.as_str()], |row| bytes(row, 0))?;
         let found = found.map(|stored| Arc::from(String::from_utf8_lossy(&stored)));
         let body = checked_body(run, hash, found)?;
         self.cache.bodies.insert(key, Arc::clone(&body));

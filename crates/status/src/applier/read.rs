@@ -14,7 +14,7 @@ impl Applier {
     /// Reads one body. Unreadable ones, and those with an odd part, are kept by `keeper`, if
     /// there is one.
     pub(super) fn read(&self, record: &Record, batch: &mut Batch, keeper: Option<&dyn Source>) {
-        let heard = match self.sources.read(record) {
+        let heard = match self.endpoints.read(record) {
             Ok(heard) => heard,
             Err(error) => {
                 self.metrics.news.webhooks.of(WebhookResult::Unreadable).inc();
@@ -70,10 +70,10 @@ impl Applier {
     fn note_misplaced(&self, record: &Record, n: usize) {
         if n > 0 {
             self.metrics.news.events.of(EventKind::Misplaced).inc_by(n as u64);
-            let source = &record.source;
+            let endpoint = &record.endpoint;
             tracing::error!(
-                source,
-                "a webhook of endpoint {source} speaks {n} times of numbers that belong to another: nothing of that is believed"
+                endpoint,
+                "a webhook of endpoint {endpoint} speaks {n} times of numbers that belong to another: nothing of that is believed"
             );
         }
     }

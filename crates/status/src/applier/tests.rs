@@ -17,6 +17,7 @@ use rand::SeedableRng;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::endpoint::SpeaksOf;
 use telemetry::labels::{Pair, StatusKind, Verdict};
 
 const BODY: &str = r#"{"name": "daily_pack", "language": "hi"}"#;
@@ -76,11 +77,11 @@ impl Stage {
             message: Envelope {
                 recipient: RecipientId::new(format!("r{n}")),
                 to: Address::Phone(Phone::try_new(format!("+{}", phone(n))).unwrap()),
-                body: ledger::record::body_hash(BODY),
+                body: ledger::BodyHash::of(BODY),
             },
             ended: None,
         };
-        let bodies = BTreeMap::from([(ledger::record::body_hash(BODY), Arc::from(BODY))]);
+        let bodies = BTreeMap::from([(ledger::BodyHash::of(BODY), Arc::from(BODY))]);
         let (snapshot, rows) = (header.snapshot.clone(), (0..3).map(row).collect());
         let chunk = PlanChunk { snapshot, from: 0, rows, bodies };
         ledger.plan_chunk(&run(), &chunk).await.unwrap();
@@ -90,7 +91,12 @@ impl Stage {
             ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             metrics: Arc::default(),
-            sources: Sources::default().with("webhooks", Arc::new(cloud_api::MetaWebhooks), []),
+            endpoints: Endpoints::default().with(
+                "webhooks",
+                Arc::new(cloud_api::MetaWebhooks),
+                SpeaksOf::TheRest,
+                [],
+            ),
             callback_keys: vec![keys[0].clone()],
             backoff: Backoff { jitter: 0.0, ..Backoff::default() },
             rng: Mutex::new(StdRng::seed_from_u64(1)),

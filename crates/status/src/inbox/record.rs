@@ -1,6 +1,6 @@
 //! One record of the inbox: when, where and for whom a body came in, and the body.
 //!
-//! Version 2: `-2 i64 · received_at i64 · source (len u8, text) · tenant (len u8, text) · body`.
+//! Version 2: `-2 i64 · received_at i64 · endpoint (len u8, text) · tenant (len u8, text) · body`.
 //! Version 1, which is still read: `received_at i64 · body`; its time is never negative.
 //! Instants are microseconds since 1970; everything is little endian.
 
@@ -10,17 +10,17 @@ use domain::{TenantId, Timestamp};
 const NUMBER_BYTES: usize = 8;
 /// Stands where version 1 has its time.
 const VERSION_2: i64 = -2;
-/// Longest name of a source, in bytes.
-pub const SOURCE_BYTES_MAX: usize = 64;
+/// Longest name of an endpoint, in bytes.
+pub const ENDPOINT_BYTES_MAX: usize = 64;
 /// Where webhooks came in before there were others.
-pub const FIRST_SOURCE: &str = "webhooks";
+pub const FIRST_ENDPOINT: &str = "webhooks";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     pub received_at: Timestamp,
     /// The endpoint that took the body, and whose secret it was signed with: at most
-    /// [`SOURCE_BYTES_MAX`] bytes.
-    pub source: String,
+    /// [`ENDPOINT_BYTES_MAX`] bytes.
+    pub endpoint: String,
     pub tenant: TenantId,
     pub body: Bytes,
 }
@@ -32,19 +32,19 @@ pub enum BadRecord {
     Short,
     #[error("an inbox record is of version {0}, which this program does not read")]
     Version(i64),
-    #[error("an inbox record's source or tenant is no plain word")]
+    #[error("an inbox record's endpoint or tenant is no plain word")]
     Name,
 }
 
 impl Record {
-    /// A body of the first source.
+    /// A body that came in at the first endpoint.
     pub fn new(received_at: Timestamp, body: impl Into<Bytes>) -> Self {
-        let (source, tenant) = (FIRST_SOURCE.to_owned(), TenantId::default());
-        Record { received_at, source, tenant, body: body.into() }
+        let (endpoint, tenant) = (FIRST_ENDPOINT.to_owned(), TenantId::default());
+        Record { received_at, endpoint, tenant, body: body.into() }
     }
 
     pub fn encode(&self) -> Vec<u8> {
-        let names = [self.source.as_str(), self.tenant.as_str()];
+        let names = [self.endpoint.as_str(), self.tenant.as_str()];
         let head = 2 * NUMBER_BYTES + names.iter().map(|name| 1 + name.len()).sum::<usize>();
         let mut payload = Vec::with_capacity(head + self.body.len());
         payload.extend(VERSION_2.to_le_bytes());
@@ -69,11 +69,11 @@ impl Record {
             return Err(BadRecord::Version(-first));
         }
         let (received_at, rest) = number(rest)?;
-        let (source, rest) = name(rest)?;
+        let (endpoint, rest) = name(rest)?;
         let (tenant, body) = name(rest)?;
         Ok(Record {
             received_at: Timestamp::from_micros(received_at),
-            source: source.to_owned(),
+            endpoint: endpoint.to_owned(),
             tenant: TenantId::try_new(tenant).map_err(|_| BadRecord::Name)?,
             body: Bytes::copy_from_slice(body),
         })

@@ -9,7 +9,7 @@ use segment_log::{Reader, Sync, whole};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use super::{BadRecord, FIRST_SOURCE, Inbox, LogError, NAME, Position, Record};
+use super::{BadRecord, FIRST_ENDPOINT, Inbox, LogError, NAME, Position, Record};
 
 /// Where the position is kept.
 const POSITION_FILE: &str = "applied";
@@ -145,9 +145,9 @@ impl Source for Tail {
     fn poison(&self, record: &Record) {
         let folder = self.path("poison");
         let hash = &domain::hash::sha256_hex(&record.body)[..16];
-        let name = match record.source.as_str() {
-            FIRST_SOURCE => hash.to_owned(),
-            source => format!("{source}.{hash}"),
+        let name = match record.endpoint.as_str() {
+            FIRST_ENDPOINT => hash.to_owned(),
+            endpoint => format!("{endpoint}.{hash}"),
         };
         let kept = std::fs::create_dir_all(&folder)
             .and_then(|()| std::fs::write(folder.join(&name), &record.body));

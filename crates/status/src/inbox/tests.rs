@@ -124,7 +124,7 @@ fn version_1(received_at: Timestamp, body: &str) -> Vec<u8> {
 #[test]
 fn records_of_both_versions_are_read_and_later_ones_are_named() {
     let record = Record {
-        source: "partner".to_owned(),
+        endpoint: "partner".to_owned(),
         tenant: domain::TenantId::try_new("north").unwrap(),
         ..Record::new(at(7), "{}")
     };

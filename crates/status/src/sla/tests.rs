@@ -55,7 +55,7 @@ fn delivery(attempts: Vec<Attempt>, ended: Option<Ended>) -> DeliveryView {
         message: Some(Envelope {
             recipient: RecipientId::new("r"),
             to: Address::Phone(Phone::try_new("+919876543210").unwrap()),
-            body: String::new(),
+            body: ledger::BodyHash::default(),
         }),
         strikes: 0,
         notes: Vec::new(),

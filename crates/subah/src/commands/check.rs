@@ -150,21 +150,9 @@ async fn check_meta(
 ) -> Result<()> {
     let api = CloudApi::new(&config.cloud_api, credentials.meta_token)?;
     for number in config.numbers() {
-        match api.number(&number.id).await {
-            Ok(info) => {
-                let connected = info.status.is_empty() || info.status == "CONNECTED";
-                findings.note(
-                    connected,
-                    format!(
-                        "number {}: {} {}, quality {}",
-                        number.id, info.verified_name, info.status, info.quality_rating
-                    ),
-                );
-                check_limits(number, &info, findings);
-            }
-            Err(error) => findings
-                .note(false, format!("number {}: {:#}", number.id, anyhow::Error::from(error))),
-        }
+        let own = credentials.number_tokens.get(&number.id);
+        let api = own.map_or_else(|| api.clone(), |token| api.with_token(token.clone()));
+        check_number(&api, number, findings).await;
     }
     let template = &config.campaign.template;
     let Some(waba) = &config.waba_id else {
@@ -202,6 +190,23 @@ async fn check_meta(
         Err(error) => findings.note(false, format!("templates: {:#}", anyhow::Error::from(error))),
     }
     Ok(())
+}
+
+/// Asks with the token that the number is sent from with.
+async fn check_number(api: &CloudApi, number: &BusinessNumber, findings: &mut Findings) {
+    let id = &number.id;
+    match api.number(id).await {
+        Ok(info) => {
+            let connected = info.status.is_empty() || info.status == "CONNECTED";
+            let NumberInfo { verified_name, status, quality_rating, .. } = &info;
+            let said = format!("number {id}: {verified_name} {status}, quality {quality_rating}");
+            findings.note(connected, said);
+            check_limits(number, &info, findings);
+        }
+        Err(error) => {
+            findings.note(false, format!("number {id}: {:#}", anyhow::Error::from(error)));
+        }
+    }
 }
 
 /// What a number may do, against what it is meant to do.

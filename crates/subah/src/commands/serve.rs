@@ -94,6 +94,7 @@ fn sampler(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> R
         metrics: Arc::clone(&parts.metrics),
         campaign: config.campaign.id.clone(),
         inbox: parts.inbox.clone(),
+        inbox_bytes_max: config.inbox_bytes_max,
     };
     Box::pin(async move {
         sampler.run(stop).await;

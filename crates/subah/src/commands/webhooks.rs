@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use cloud_api::webhooks;
 use domain::Timestamp;
 use domain::event::Event;
-use status::inbox::{FIRST_SOURCE, Record, Tail};
+use status::inbox::{FIRST_ENDPOINT, Record, Tail};
 
 use crate::config::Config;
 use crate::config::secrets::Credentials;
@@ -85,7 +85,8 @@ pub async fn poison(config: &Config, replay: bool) -> Result<Answer> {
                 None => {
                     let at = std::fs::metadata(path)?.modified()?;
                     let received_at = chrono::DateTime::<chrono::Utc>::from(at).into();
-                    let record = Record { source: source(path), ..Record::new(received_at, body) };
+                    let record =
+                        Record { endpoint: endpoint(path), ..Record::new(received_at, body) };
                     readable.push((path, record));
                     "can be read by now: --replay merges it".to_owned()
                 }
@@ -110,7 +111,7 @@ pub async fn poison(config: &Config, replay: bool) -> Result<Answer> {
 }
 
 /// The endpoint that an unreadable body came through: before the dot of its name, if there is one.
-fn source(path: &Path) -> String {
+fn endpoint(path: &Path) -> String {
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    name.split_once('.').map_or(FIRST_SOURCE, |(source, _)| source).to_owned()
+    name.split_once('.').map_or(FIRST_ENDPOINT, |(endpoint, _)| endpoint).to_owned()
 }

@@ -21,6 +21,8 @@ pub struct Numbers {
 pub struct EndpointFiles {
     pub name: String,
     pub app_secret: PathBuf,
+    /// Still accepted while the secret is being rotated.
+    pub app_secret_previous: Option<PathBuf>,
     pub verify_token: PathBuf,
     /// Of these no other endpoint may speak.
     pub numbers: Vec<NumberId>,
@@ -69,6 +71,7 @@ pub fn read_endpoints(receiver: &mut Section, home: &Path) -> Vec<EndpointFiles>
             home.join(path.unwrap_or_default())
         };
         let (app_secret, verify_token) = (file("app_secret_file"), file("verify_token_file"));
+        let previous = section.path("app_secret_previous_file");
         let name = section.text("name").unwrap_or_default();
         let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
         if name.is_empty() || name.len() > 32 || !name.bytes().all(plain) {
@@ -88,7 +91,14 @@ pub fn read_endpoints(receiver: &mut Section, home: &Path) -> Vec<EndpointFiles>
                 Err(bad) => section.problem("numbers", "an unusable id", &bad.to_string()),
             }
         }
-        endpoints.push(EndpointFiles { name, app_secret, verify_token, numbers });
+        let app_secret_previous = previous.map(|file| home.join(file));
+        endpoints.push(EndpointFiles {
+            name,
+            app_secret,
+            app_secret_previous,
+            verify_token,
+            numbers,
+        });
     }
     endpoints
 }

@@ -37,7 +37,8 @@ pub struct Credentials {
 /// What one more endpoint believes.
 #[derive(Clone, Debug)]
 pub struct EndpointSecrets {
-    pub app_secret: SecretString,
+    /// The present one first.
+    pub app_secrets: Vec<SecretString>,
     pub verify_token: SecretString,
 }
 
@@ -62,6 +63,19 @@ pub enum NoCredential {
     Empty { name: &'static str, place: String },
 }
 
+impl CredentialFiles {
+    /// The token of one number, or the general one.
+    ///
+    /// # Errors
+    /// When it is missing, unreadable, empty, or open to every user.
+    pub fn token(&self, number: Option<&NumberId>) -> Result<SecretString, NoCredential> {
+        match number.and_then(|number| self.number_tokens.get(number)) {
+            Some(file) => named("token_file", file),
+            None => find("meta_token", self.meta_token.as_deref()),
+        }
+    }
+}
+
 impl Credentials {
     /// # Errors
     /// The first credential that is missing, unreadable or empty.
@@ -74,18 +88,21 @@ impl Credentials {
             Err(error) => return Err(error),
         }
         let endpoint = |files: &EndpointFiles| {
+            let mut app_secrets = vec![named("app_secret_file", &files.app_secret)?];
+            let previous = files.app_secret_previous.as_deref();
+            if let Some(file) = previous {
+                app_secrets.extend(rotated(file)?);
+            }
             Ok(EndpointSecrets {
-                app_secret: named("app_secret_file", &files.app_secret)?,
+                app_secrets,
                 verify_token: named("verify_token_file", &files.verify_token)?,
             })
         };
-        let token = |(number, file): (&NumberId, &PathBuf)| {
-            Ok((number.clone(), named("token_file", file)?))
-        };
+        let token = |number: &NumberId| Ok((number.clone(), files.token(Some(number))?));
         Ok(Credentials {
-            number_tokens: files.number_tokens.iter().map(token).collect::<Result<_, _>>()?,
+            number_tokens: files.number_tokens.keys().map(token).collect::<Result<_, _>>()?,
             endpoints: files.endpoints.iter().map(endpoint).collect::<Result<_, _>>()?,
-            meta_token: find("meta_token", files.meta_token.as_deref())?,
+            meta_token: files.token(None)?,
             verify_token: find("verify_token", files.verify_token.as_deref())?,
             app_secrets,
         })
@@ -95,6 +112,19 @@ impl Credentials {
 fn place(name: &str, file: Option<&Path>) -> Option<PathBuf> {
     let systemd = std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| Path::new(&dir).join(name));
     systemd.filter(|path| path.exists()).or_else(|| file.map(Path::to_owned))
+}
+
+/// A secret that is being replaced: an empty file, or none, where nothing is.
+fn rotated(file: &Path) -> Result<Option<SecretString>, NoCredential> {
+    match named("app_secret_previous_file", file) {
+        Err(NoCredential::Empty { .. }) => Ok(None),
+        Err(NoCredential::Unreadable { source, .. })
+            if source.kind() == std::io::ErrorKind::NotFound =>
+        {
+            Ok(None)
+        }
+        found => found.map(Some),
+    }
 }
 
 /// A file that the configuration names; systemd may have loaded it under its own name.
