@@ -14,6 +14,7 @@ pub async fn run(ledger: &dyn Ledger) {
     doubt_is_resolved_by_silence_with_a_witness(ledger).await;
     without_a_witness_or_under_hold_doubt_stays(ledger).await;
     resends_on_evidence_have_a_budget(ledger).await;
+    doubt_in_a_cancelled_run_costs_no_budget(ledger).await;
     what_takes_workers_down_is_quarantined_and_can_be_put_back(ledger).await;
     a_person_settles_what_nobody_knows(ledger).await;
     a_run_that_is_over_is_opened_once_more(ledger).await;
@@ -107,6 +108,18 @@ async fn resends_on_evidence_have_a_budget(ledger: &dyn Ledger) {
     assert_eq!(sweep(&stage).await, 1, "0.5 % of four, rounded up");
     assert_eq!(stage.counts().await.get(State::Ambiguous), 2);
     assert_eq!(ledger.run(&stage.run).await.unwrap().unwrap().resends, 1);
+}
+
+async fn doubt_in_a_cancelled_run_costs_no_budget(ledger: &dyn Ledger) {
+    let stage = Stage::with(ledger, "cancelled-doubt", 2, hasty).await;
+    stage.plan().await;
+    let index = stage.fly(1).await;
+    stage.result(index, 1, Http::Ambiguous(Doubt::GraphError)).await;
+    witness(&stage, 2).await;
+    ledger.set_phase(&stage.run, Phase::Cancelled).await.unwrap();
+    assert_eq!(sweep(&stage).await, 0, "it is never sent again");
+    assert_eq!(stage.state(index).await, State::Ambiguous);
+    assert_eq!(ledger.run(&stage.run).await.unwrap().unwrap().resends, 0);
 }
 
 async fn change(stage: &Stage<'_>, index: u32, change: Change) -> Amended {
