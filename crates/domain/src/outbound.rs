@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::names::{Language, TemplateName};
 use crate::recipient::Address;
 
 /// One message on its way out. Personal data.
@@ -16,9 +17,9 @@ pub struct Outbound<'a> {
 /// One message's template, language and parameters. Stored in the ledger as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TemplateCall {
-    pub name: String,
-    /// Meta language code; must match a translation exactly.
-    pub language: String,
+    pub name: TemplateName,
+    /// Must match a translation exactly.
+    pub language: Language,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<Header>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

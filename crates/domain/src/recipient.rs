@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::hash::stable64;
+use crate::names::{Language, Tier};
 
 /// The operator's own id of a recipient: unique in the recipient list, ≤ 128 bytes.
 /// Treated as personal: only its [`tag`](RecipientId::tag) is printed.
@@ -193,9 +194,9 @@ pub struct Recipient {
     pub name: String,
     pub address: Address,
     /// A name from the campaign's list of tiers; unknown ones go last.
-    pub tier: String,
+    pub tier: Tier,
     /// Meta language code, e.g. `en` or `hi`; empty means the campaign's default.
-    pub language: String,
+    pub language: Language,
     pub consent_utility: bool,
     pub consent_marketing: bool,
     pub opted_in_at: Option<Timestamp>,

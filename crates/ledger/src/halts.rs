@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{NumberId, Timestamp};
+use domain::{Language, NumberId, TemplateName, Timestamp};
 use serde::{Deserialize, Serialize};
 use telemetry::labels::Halted;
 
@@ -25,7 +25,7 @@ pub enum Thing {
     /// A media id, link or hash.
     Asset(String),
     /// One template in one language.
-    Translation(String, String),
+    Translation(TemplateName, Language),
     Number(NumberId),
     /// The account or the token: every number.
     Account,

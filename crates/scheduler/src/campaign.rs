@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use domain::BusinessNumber;
 use domain::campaign::{CampaignId, Category};
+use domain::{BusinessNumber, Language, Tier};
 use serde::{Deserialize, Serialize};
 use templates::TemplateDefinition;
 use templates::lint::Lint;
@@ -15,9 +15,9 @@ pub struct Campaign {
     pub category: Category,
     pub template: TemplateDefinition,
     /// For recipients whose own language has no translation.
-    pub default_language: String,
+    pub default_language: Language,
     /// First tier first; unlisted ones follow together.
-    pub tiers: Vec<String>,
+    pub tiers: Vec<Tier>,
     pub numbers: Vec<BusinessNumber>,
     /// Texts for variables that neither the content nor the recipient fills.
     #[serde(default, skip_serializing_if = "Defaults::is_empty")]
@@ -31,7 +31,7 @@ pub struct Campaign {
 pub struct Defaults {
     pub all: BTreeMap<String, String>,
     /// By translation.
-    pub languages: BTreeMap<String, BTreeMap<String, String>>,
+    pub languages: BTreeMap<Language, BTreeMap<String, String>>,
 }
 
 impl Defaults {

@@ -343,7 +343,7 @@ async fn templates(
         return refused;
     }
     let wanted = query.get("name");
-    let named = shared.options.templates.iter().filter(|t| wanted.is_none_or(|n| *n == t.name));
+    let named = shared.options.templates.iter().filter(|t| wanted.is_none_or(|n| t.name == **n));
     let data: Vec<Value> = named
         .flat_map(|template| {
             template.languages.iter().map(|language| {

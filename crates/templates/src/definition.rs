@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clean::{CleanError, clean};
 use domain::outbound::{ButtonCall, Header, Media, MediaKind, Param, TemplateCall};
+use domain::{Language, TemplateName};
 
 /// Longest rendered body (132005).
 const BODY_CHARS_MAX: usize = 1_024;
@@ -49,9 +50,9 @@ pub enum ButtonFormat {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TemplateDefinition {
-    pub name: String,
+    pub name: TemplateName,
     /// Translations that Meta has approved, e.g. `["en", "hi"]`.
-    pub languages: Vec<String>,
+    pub languages: Vec<Language>,
     #[serde(default)]
     pub parameter_format: ParameterFormat,
     #[serde(default)]
@@ -75,11 +76,11 @@ pub enum BadCall {
     #[error("parameter {0:?} is missing (132000)")]
     Missing(String),
     #[error("parameter {0:?} is not in template {1:?} (132000)")]
-    Extra(String, String),
+    Extra(String, TemplateName),
     #[error("parameter {0:?} {1}")]
     Text(String, CleanError),
     #[error("language {0:?} has no approved translation of template {1:?}, which has {2} (132001)")]
-    Language(String, String, String),
+    Language(domain::Language, TemplateName, String),
     #[error("the template has a {wanted} header, the content has {found} (132012)")]
     Header { wanted: &'static str, found: &'static str },
     #[error("button {0} {1}")]

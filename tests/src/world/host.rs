@@ -81,7 +81,7 @@ fn snapshot(deliveries: u32, missing_translation: bool) -> Snapshot {
         id: RecipientId::new(format!("r{n:05}")),
         name: "Asha Rao".into(),
         address: Address::Phone(Phone::try_new(format!("+9198{n:08}")).expect("E.164")),
-        tier: String::new(),
+        tier: "".into(),
         language: language(n).into(),
         consent_utility: true,
         consent_marketing: false,

@@ -1,6 +1,8 @@
 //! Languages as lists name them, to Meta's codes.
 //! Source: Meta, "Supported languages" of message templates.
 
+use domain::Language;
+
 /// Meta's code, English and native names, and other codes.
 const LANGUAGES: &[(&str, &[&str])] = &[
     ("hi", &["hindi", "hin", "हिन्दी", "हिंदी", "हिन्दि"]),
@@ -67,11 +69,11 @@ fn is_code(name: &str) -> bool {
 
 /// The translation that a recipient's language is served by: the same code, the language
 /// without its region, or the only region there is. `None`: the default has to serve.
-pub fn translation<'a>(language: &str, translations: &'a [String]) -> Option<&'a String> {
+pub fn translation<'a>(language: &str, translations: &'a [Language]) -> Option<&'a Language> {
     let base = |code: &'_ str| code.split('_').next().unwrap_or("").to_owned();
-    let exact = translations.iter().find(|code| *code == language);
+    let exact = translations.iter().find(|code| **code == *language);
     let wanted = base(language);
-    let plain = || translations.iter().find(|code| **code == wanted);
+    let plain = || translations.iter().find(|code| **code == *wanted);
     let mut kin = translations.iter().filter(|code| !wanted.is_empty() && base(code) == wanted);
     exact.or_else(plain).or_else(|| kin.next().filter(|_| kin.next().is_none()))
 }
@@ -104,7 +106,8 @@ mod tests {
 
     #[test]
     fn a_translation_serves_its_own_language_only() {
-        let has = |codes: &[&str]| codes.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>();
+        let has =
+            |codes: &[&str]| codes.iter().map(|code| Language::from(*code)).collect::<Vec<_>>();
         let find = |language: &str, codes: &[&str]| translation(language, &has(codes)).cloned();
         assert_eq!(find("hi", &["en", "hi"]).as_deref(), Some("hi"));
         assert_eq!(find("en_US", &["en", "hi"]).as_deref(), Some("en"));

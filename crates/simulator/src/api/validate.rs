@@ -95,7 +95,7 @@ fn template(shared: &Shared, number: &NumberId, template: &Value) -> Result<(), 
         return Ok(());
     }
     let known = shared.options.templates.iter().find(|t| t.name == name);
-    let Some(known) = known.filter(|t| t.languages.iter().any(|l| l == language)) else {
+    let Some(known) = known.filter(|t| t.languages.iter().any(|l| *l == language)) else {
         return refuse(404, 132_001, "template name does not exist in the translation");
     };
     let body = components.iter().find(|c| is(c, "body"));

@@ -1,7 +1,7 @@
 //! A `failed` status stops what its code speaks of, as the same answer to a send would.
 
 use domain::event::{ReportedError, Status, StatusReport};
-use domain::{Failure, FailureClass, NumberId, Scope, Timestamp};
+use domain::{Failure, FailureClass, Language, NumberId, Scope, TemplateName, Timestamp};
 use ledger::halts::{self, Halt, Thing};
 use ledger::{LedgerError, WebhookFact};
 use serde::Deserialize;
@@ -73,8 +73,8 @@ pub async fn stop_general(
 
 #[derive(Deserialize)]
 struct Call {
-    name: String,
-    language: String,
+    name: TemplateName,
+    language: Language,
 }
 
 /// Stops the translation of the delivery that a failed status names.

@@ -175,7 +175,7 @@ async fn check_meta(
         Ok(found) => {
             for language in &template.languages {
                 let approved = found.iter().any(|t| {
-                    t.name == template.name && t.language == *language && t.status == "APPROVED"
+                    template.name == *t.name && *language == *t.language && t.status == "APPROVED"
                 });
                 findings.note(
                     approved,

@@ -129,7 +129,7 @@ fn survey(config: &Config, plan: &Plan<'_>) -> Survey {
                 None => {
                     if planned.fell_back {
                         let recipient = &plan.snapshot.rows[index as usize].recipient;
-                        *survey.fallbacks.entry(recipient.language.clone()).or_default() += 1;
+                        *survey.fallbacks.entry(recipient.language.to_string()).or_default() += 1;
                     }
                     survey.deliverable += 1;
                     let minute = planned.due_at.to_utc().with_timezone(&zone).format("%H:%M");

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use chrono::NaiveTime;
 use chrono_tz::Tz;
-use domain::BusinessNumber;
 use domain::campaign::{CampaignId, Category};
+use domain::{BusinessNumber, Language, Tier};
 use scheduler::Campaign;
 use scheduler::campaign::Defaults;
 use templates::definition::{ButtonFormat, HeaderFormat};
@@ -311,9 +311,11 @@ pub fn read_campaign(section: &mut Section, numbers: Vec<BusinessNumber>) -> Cam
         "marketing" => Category::Marketing,
         _ => Category::Utility,
     };
-    let default_language = section.text("default_language").unwrap_or("en".to_owned());
+    let default_language: Language =
+        section.text("default_language").map_or("en".into(), Into::into);
     let tiers =
         section.texts("tiers").unwrap_or(vec!["pro".into(), "standard".into(), "basic".into()]);
+    let tiers = tiers.into_iter().map(Tier::from).collect();
     let template = read_template(&mut section.section("template"));
     if !template.languages.is_empty() && !template.languages.contains(&default_language) {
         let expected =
@@ -375,8 +377,8 @@ fn read_template(section: &mut Section) -> TemplateDefinition {
     let body_text = section.text("body_text");
     check_variables(section, format, &body_parameters, body_text.as_deref());
     TemplateDefinition {
-        name,
-        languages,
+        name: name.into(),
+        languages: languages.into_iter().map(Language::from).collect(),
         header_parameter,
         parameter_format: match format {
             "positional" => ParameterFormat::Positional,
