@@ -1,5 +1,6 @@
 //! One delivery as it is stored: a small mutable [`Record`] and an immutable [`Envelope`].
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use domain::facts::Ended;
@@ -247,7 +248,7 @@ pub(crate) fn sealed(value: &impl Serialize) -> String {
     let mut text = encode(value);
     let sum = crc32c::crc32c(text.as_bytes());
     text.pop(); // the closing brace
-    text.push_str(&format!("{SUM}{sum}}}"));
+    write!(text, "{SUM}{sum}}}").expect("a String takes any text");
     text
 }
 

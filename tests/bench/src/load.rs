@@ -6,12 +6,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Result, ensure};
 use cloud_api::signature;
 use domain::callback::{Callback, CallbackKey};
-use domain::{Clock, DeliveryId, Nonce, RunId, SystemClock};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
+use domain::{Clock, DeliveryId, RunId, SystemClock};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::planning::nonce_of;
 use crate::sample::quantile;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,11 +38,10 @@ pub async fn run(
 ) -> Result<Answered> {
     let secret = SecretString::from("secret-app"); // as in the installation's file
     let key = CallbackKey::derive(secret.expose_secret().as_bytes(), installation);
-    let mut rng = StdRng::seed_from_u64(11);
     let now = SystemClock.now().micros() / 1_000_000;
     let body = |i: u32| {
         let delivery = DeliveryId { run: run.clone(), index: i };
-        let callback = Callback { delivery, nonce: Nonce::new(&mut rng) }.encode(&key);
+        let callback = Callback { delivery, nonce: nonce_of(i) }.encode(&key);
         let body = body(i, now, &callback);
         let signature = signature::sign(&secret, &body);
         (body, signature)

@@ -14,6 +14,7 @@ mod subah;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::planning::Attempts;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -67,6 +68,9 @@ enum Command {
         redis_url: Option<String>,
         #[arg(long, default_value = "bench")]
         prefix: String,
+        /// What is planned counts as sent.
+        #[arg(long)]
+        sent: bool,
     },
     #[command(hide = true)]
     Load {
@@ -148,9 +152,10 @@ fn main() -> Result<()> {
 
 async fn run(contender: Command) -> Result<()> {
     match contender {
-        Command::Plan { n, dir, redis_url, prefix } => {
+        Command::Plan { n, dir, redis_url, prefix, sent } => {
             let redis = redis_url.as_deref().map(|url| (url, prefix.as_str()));
-            let planned = planning::run(redis, &dir, n).await?;
+            let attempts = if sent { Attempts::OneEach } else { Attempts::None };
+            let planned = planning::run(redis, &dir, n, attempts).await?;
             println!("{}", serde_json::to_string(&planned)?);
         }
         Command::Load { url, installation, run, n, concurrency } => {

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use domain::{BusinessNumber, Clock, NumberId, Policy, RunId, SystemClock, Window};
-use ledger::{Ledger, Redis, Sqlite};
+use domain::{
+    BusinessNumber, Clock, DeliveryId, Http, MessageId, Nonce, NumberId, Policy, RunId,
+    SystemClock, Window,
+};
+use ledger::{AttemptResult, Ledger, Redis, Sqlite};
 use provider::Registry;
 use scheduler::Snapshot;
 use scheduler::intake::{Rules, read_content, read_recipients};
@@ -51,11 +54,30 @@ fn snapshot(n: u32) -> Result<Snapshot> {
     Ok(Snapshot::take(campaign, people, content).snapshot)
 }
 
+/// Whether what is planned counts as sent already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempts {
+    None,
+    /// One each, accepted, of the nonce that [`nonce_of`] gives: a status of any other is evidence
+    /// that the store has forgotten what it granted, and stops everything.
+    OneEach,
+}
+
+/// The attempt of one delivery.
+pub fn nonce_of(index: u32) -> Nonce {
+    Nonce::from(u64::from(index) + 1)
+}
+
 /// Plans into the Redis of that URL and prefix, or else into `dir`'s sqlite ledger.
 ///
 /// # Errors
 /// When the store does not answer.
-pub async fn run(redis: Option<(&str, &str)>, dir: &Path, n: u32) -> Result<Planned> {
+pub async fn run(
+    redis: Option<(&str, &str)>,
+    dir: &Path,
+    n: u32,
+    attempts: Attempts,
+) -> Result<Planned> {
     let ledger: Arc<dyn Ledger> = match redis {
         None => Arc::new(Sqlite::open(&dir.join("ledger.db"), Arc::new(SystemClock))?),
         Some((url, prefix)) => {
@@ -82,10 +104,46 @@ pub async fn run(redis: Option<(&str, &str)>, dir: &Path, n: u32) -> Result<Plan
         target_ratio: 0.99,
     };
     // There is no media in these plans.
+    let ledger_of = Arc::clone(&ledger);
     let planner = Planner { ledger, providers: Registry::default(), state_dir: dir.to_owned() };
     let begun = SystemClock.now();
     let planned = planner.plan(&snapshot, &frame, begun, &|_| {}).await?;
     let seconds = SystemClock.now().since(begun).as_secs_f64();
     anyhow::ensure!(planned.run.cursor == n, "{} of {n} are planned", planned.run.cursor);
+    if attempts == Attempts::OneEach {
+        attempt_all(&ledger_of, n).await?;
+    }
     Ok(Planned { n, seconds, peak_mib: usage_of(std::process::id()).peak_mib })
 }
+
+/// Many calls at once: a store that makes groups of them makes large ones.
+async fn attempt_all(ledger: &Arc<dyn Ledger>, n: u32) -> Result<()> {
+    let at = SystemClock.now();
+    let attempt = |index: u32| AttemptResult {
+        id: DeliveryId { run: run_id(), index },
+        nonce: nonce_of(index),
+        http: Http::Accepted { id: MessageId::new(format!("wamid.load{index}")), held: false },
+        dispatched_at: Some(at),
+        accepted_at: Some(at),
+        retry_in: None,
+        words: None,
+    };
+    let mut calls = tokio::task::JoinSet::new();
+    for lane in 0..UNDER_WAY {
+        let ledger = Arc::clone(ledger);
+        let mine: Vec<_> = (lane..n).step_by(UNDER_WAY as usize).map(attempt).collect();
+        calls.spawn(async move {
+            for results in mine.chunks(100) {
+                ledger.result(results).await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(done) = calls.join_next().await {
+        done??;
+    }
+    Ok(())
+}
+
+/// Calls to the ledger at once.
+const UNDER_WAY: u32 = 64;

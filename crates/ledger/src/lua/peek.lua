@@ -3,8 +3,8 @@
 -- claim is a compare-and-set.
 -- KEYS meta, due, records, messages, store mark · ARGV time, generation that was seen ('' for
 -- none), how many
-local knows = generation(ARGV[2])
-local meta = redis.call('HMGET', KEYS[1], 'phase', 'incarnation', 'until', 'begun_at')
+local meta = redis.call('HMGET', KEYS[1], 'phase', 'incarnation', 'until', 'begun_at', 'generation')
+local knows = generation(meta[5], meta[2], ARGV[2])
 local fenced = '0'
 if meta[2] ~= incarnation() then fenced = '1' end
 local answer = {meta[1] or '', now_text, fenced, meta[3] or '', '', meta[4] or '',

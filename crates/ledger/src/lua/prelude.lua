@@ -9,16 +9,27 @@ local now_text = string.format('%.0f', now)
 -- A server that restarted has another run id, one that was promoted another replication
 -- id, so what it may have forgotten is asked for before anything is sent. Read here, they
 -- cannot be out of date.
-local function id_after(section, name)
-  local info = redis.call('INFO', section)
-  local _, at = string.find(info, name, 1, true)
-  return string.sub(info, at + 1, at + 40)
+local ids
+local function server_ids()
+  if not ids then
+    -- Several sections in one call since Redis 7.
+    local info = redis.pcall('INFO', 'server', 'replication')
+    if type(info) ~= 'string' then
+      info = redis.call('INFO', 'server') .. redis.call('INFO', 'replication')
+    end
+    local function after(name)
+      local _, at = string.find(info, name, 1, true)
+      return string.sub(info, at + 1, at + 40)
+    end
+    ids = after('run_id:') .. '-' .. after('master_replid:') .. '-'
+  end
+  return ids
 end
 -- The last key of each script is the store's mark, see store_mark.rs: a store that was emptied,
 -- swapped or doubted is another one too, without any restart.
 local function mark()
   local text = redis.call('GET', KEYS[#KEYS]) or ''
-  local id, epoch = string.match(text, '"id":"([^"]*)"'), string.match(text, '"epoch":(%d+)')
+  local id, epoch = string.match(text, '^{"id":"([^"]*)","epoch":(%d+)')
   return (id or '') .. '.' .. (epoch or '0'), text
 end
 local function doubt()
@@ -33,15 +44,14 @@ local function doubt()
   redis.call('SET', KEYS[#KEYS], text)
 end
 local function incarnation()
-  return id_after('server', 'run_id:') .. '-' .. id_after('replication', 'master_replid:') .. '-' .. mark()
+  return server_ids() .. mark()
 end
--- How much the run whose meta is the first key knows: grows with every change, also over plans.
--- A run that is open and knows less than the caller has seen of it was put back: the store is
--- doubted in this very step, before anything is granted.
-local function generation(seen)
-  local held = redis.call('HMGET', KEYS[1], 'generation', 'incarnation')
-  local knows = tonumber(held[1] or '') or 0
-  if held[2] and seen ~= '' and knows < tonumber(seen) and held[2] == incarnation() then
+-- How much a run knows, given the 'generation' and 'incarnation' of its meta: grows with every
+-- change, also over plans. A run that is open and knows less than the caller has seen of it was
+-- put back: the store is doubted in this very step, before anything is granted.
+local function generation(held, of, seen)
+  local knows = tonumber(held or '') or 0
+  if of and seen ~= '' and knows < tonumber(seen) and of == incarnation() then
     doubt()
   end
   return knows

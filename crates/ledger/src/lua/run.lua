@@ -9,7 +9,8 @@
 --   reopen <until>       a run that is over goes on until then
 --   lift <incarnation>   sends may go on under it, if it still is the store's
 local op, value = ARGV[3], ARGV[4]
-local knows = generation(ARGV[2])
+local seen = redis.call('HMGET', KEYS[1], 'generation', 'incarnation')
+local knows = generation(seen[1], seen[2], ARGV[2])
 local created = 0
 local function get(field) return redis.call('HGET', KEYS[1], field) end
 local function set(...) redis.call('HSET', KEYS[1], ...) end

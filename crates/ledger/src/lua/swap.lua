@@ -9,8 +9,9 @@
 --   the status took in microseconds (0 for others)
 -- Answers {phase, now, generation, fenced, per item: 'ok' | 'late' | 'phase' | 'fenced' | 'budget' | 'gone' |
 --   '=' .. the record as it is}.
-local knows = generation(ARGV[2])
-local meta = redis.call('HMGET', KEYS[1], 'phase', 'incarnation')
+local meta = redis.call('HMGET', KEYS[1], 'phase', 'incarnation', 'generation', 'resends')
+local knows = generation(meta[3], meta[2], ARGV[2])
+local spent = tonumber(meta[4] or 0)
 local phase = meta[1] or ''
 local fenced = ARGV[4] == '1' and meta[2] ~= incarnation()
 local answer = {phase, now_text, '', fenced and '1' or '0'}
@@ -20,7 +21,6 @@ for at = 5, #ARGV, 12 do
   local index, expected, lane = ARGV[at], ARGV[at + 1], ARGV[at + 5]
   local not_after, witness, resends_max = ARGV[at + 8], ARGV[at + 9], ARGV[at + 10]
   local held = redis.call('HGET', KEYS[2], index)
-  local resends = resends_max ~= '' and tonumber(redis.call('HGET', KEYS[1], 'resends') or 0)
   local verdict
   if not held then
     verdict = 'gone'
@@ -32,7 +32,7 @@ for at = 5, #ARGV, 12 do
     verdict = 'phase'
   elseif not_after ~= '' and now >= tonumber(not_after) then
     verdict = 'late'
-  elseif resends and resends >= tonumber(resends_max) then
+  elseif resends_max ~= '' and spent >= tonumber(resends_max) then
     verdict = 'budget'
   else
     verdict = 'ok'
@@ -53,7 +53,7 @@ for at = 5, #ARGV, 12 do
         redis.call('ZREM', KEYS[4], index)
       end
     end
-    if resends then redis.call('HINCRBY', KEYS[1], 'resends', 1) end
+    if resends_max ~= '' then spent = redis.call('HINCRBY', KEYS[1], 'resends', 1) end
     if witness ~= '' then
       local seen = tonumber(redis.call('HGET', KEYS[6], lane) or 0)
       if tonumber(witness) > seen then redis.call('HSET', KEYS[6], lane, witness) end
@@ -71,9 +71,6 @@ end
 for state, n in pairs(counts) do
   if n ~= 0 then redis.call('HINCRBY', KEYS[3], state, n) end
 end
-if changed then
-  knows = knows + 1
-  redis.call('HSET', KEYS[1], 'generation', string.format('%.0f', knows))
-end
+if changed then knows = redis.call('HINCRBY', KEYS[1], 'generation', 1) end
 answer[3] = string.format('%.0f', knows)
 return answer

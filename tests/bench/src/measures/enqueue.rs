@@ -9,7 +9,7 @@ use tests::redis_server::RedisServer;
 
 use super::{Size, in_turns};
 use crate::contender::{DURABLE, Jobs, Peer};
-use crate::planning::{Planned, run_id};
+use crate::planning::{Attempts, Planned, run_id};
 use crate::process::output;
 use crate::sample::Samples;
 use crate::subah::tcp;
@@ -77,15 +77,24 @@ fn once(contender: Contender, n: u32, round: u32, samples: &Samples) -> Result<(
 
 /// Plans `n` deliveries in a process of its own.
 pub fn plan(redis_url: Option<&str>, dir: &Path, n: u32) -> Result<Planned> {
-    plan_into(redis_url, "bench", dir, n)
+    plan_into(redis_url, "bench", dir, n, Attempts::None)
 }
 
 /// The same beside what an installation has in its store.
-pub fn plan_into(redis_url: Option<&str>, prefix: &str, dir: &Path, n: u32) -> Result<Planned> {
+pub fn plan_into(
+    redis_url: Option<&str>,
+    prefix: &str,
+    dir: &Path,
+    n: u32,
+    attempts: Attempts,
+) -> Result<Planned> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("plan").args(["--n", &n.to_string()]).arg("--dir").arg(dir);
     if let Some(url) = redis_url {
         command.args(["--redis-url", url, "--prefix", prefix]);
+    }
+    if attempts == Attempts::OneEach {
+        command.arg("--sent");
     }
     Ok(serde_json::from_str(output("plan", &mut command)?.trim())?)
 }

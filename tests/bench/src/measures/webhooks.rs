@@ -10,7 +10,7 @@ use domain::{Clock, SystemClock, Timestamp};
 use super::enqueue::plan_into;
 use super::{OFTEN, Sink, Size, engines_in_turns, wait_for};
 use crate::load::Answered;
-use crate::planning::run_id;
+use crate::planning::{Attempts, run_id};
 use crate::process::{Process, output};
 use crate::sample::Samples;
 use crate::subah::{Install, Spec, Store};
@@ -44,7 +44,7 @@ fn once(store: Store, n: u32, round: u32, samples: &Samples) -> Result<()> {
     sink.wait_for(SENDING, Duration::from_secs(60), &mut process)?;
     // About deliveries of a run that is due later: the sending goes on beside it.
     let redis = if let Store::Redis { url } = &store { Some(url.as_str()) } else { None };
-    plan_into(redis, "subah", &install.path("state"), n)?;
+    plan_into(redis, "subah", &install.path("state"), n, Attempts::OneEach)?;
     let mut command = Command::new(std::env::current_exe()?);
     let url = format!("http://127.0.0.1:{}/webhooks", install.receiver);
     let installation = std::fs::read_to_string(install.path("state/installation"))?;
