@@ -128,3 +128,56 @@ fn a_write_ahead_log_that_is_removed_after_a_crash_sends_nothing_twice() {
     assert_eq!(oracle["duplicates"], 0, "{oracle}");
     assert!(healed || accepted(&install) == taken, "nothing is sent before a person has seen it");
 }
+
+fn journal_segments(install: &Install) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(install.path("state/journal")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|end| end == "log")).collect()
+}
+
+/// The file is put back, and the journal that would heal it cannot tell everything: nobody knows
+/// what has gone of that which was due, so nothing of it goes again.
+#[test]
+fn a_file_that_is_put_back_beside_a_journal_that_is_cut_damaged_or_gone_sends_nothing_twice() {
+    type Harm = fn(&Install);
+    let harms: [(&str, Harm); 4] = [
+        ("cut", |install| {
+            for path in journal_segments(install) {
+                let bytes = std::fs::read(&path).unwrap();
+                std::fs::write(path, &bytes[..bytes.len() * 2 / 3]).unwrap();
+            }
+        }),
+        ("damaged", |install| {
+            for path in journal_segments(install) {
+                let mut bytes = std::fs::read(&path).unwrap();
+                let middle = bytes.len() / 2;
+                bytes.get_mut(middle).into_iter().for_each(|byte| *byte ^= 0x40);
+                std::fs::write(path, bytes).unwrap();
+            }
+        }),
+        ("emptied", |install| {
+            journal_segments(install).iter().for_each(|path| std::fs::write(path, "").unwrap());
+        }),
+        ("gone", |install| std::fs::remove_dir_all(install.path("state/journal")).unwrap()),
+    ];
+    std::thread::scope(|scope| {
+        for (name, harm) in harms {
+            scope.spawn(move || {
+                let install = put_back();
+                harm(&install);
+                let log = std::fs::File::create(install.path("log")).unwrap();
+                let mut command = install.command(&["serve", "--role", "scheduler,sender"]);
+                let _daemon = tests::install::Running(command.stderr(log).spawn().unwrap());
+                until("nothing that waits", || {
+                    let report = install.report()?;
+                    let waits = count(&report, &["planned", "leased", "intent", "retry_wait"]);
+                    (waits == 0).then_some(())
+                });
+                let (oracle, report) = (install.oracle()["oracle"].clone(), install.report());
+                assert_eq!(oracle["duplicates"], 0, "{name}: {oracle} {report:?}");
+                let log = std::fs::read_to_string(install.path("log")).unwrap();
+                assert!(log.contains("may have been sent"), "{name}: {log}");
+            });
+        }
+    });
+}

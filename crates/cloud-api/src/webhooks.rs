@@ -47,7 +47,7 @@ pub fn read(body: &[u8]) -> Result<Vec<Event>, Unreadable> {
     let mended = repair::mended(body);
     let unreadable = |why: String| Unreadable { bytes: body.len(), why };
     if !mended.trim_start().starts_with('{') {
-        return Err(unreadable("it does not begin as an object".to_owned()));
+        return Err(unreadable("it is not a JSON object".to_owned()));
     }
     let root: Root<'_> = serde_json::from_str(&mended).map_err(|e| {
         unreadable(format!("{:?} error at line {}, column {}", e.classify(), e.line(), e.column()))

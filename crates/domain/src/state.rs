@@ -310,7 +310,8 @@ pub fn state(facts: &Facts, leased: bool, policy: &Policy) -> State {
         return State::Failed;
     }
     let suspect = facts.suspect && facts.requeued_at.is_none();
-    if any(Standing::Doubtful) || (suspect && policy.on_ambiguous == OnAmbiguous::Hold) {
+    let holds = policy.on_ambiguous == OnAmbiguous::Hold || facts.ended.is_some();
+    if any(Standing::Doubtful) || (suspect && holds) {
         return if facts.ended.is_some() { State::Unknown } else { State::Ambiguous };
     }
     if facts.ended == Some(Ended::Quarantined) {

@@ -21,6 +21,14 @@ pub async fn read(ledger: &dyn Ledger, name: &str) -> Result<Option<(u64, u64)>>
     Ok(cell::read::<Places>(ledger, CELL).await?.get(name).copied())
 }
 
+/// Everything that it has ever heard of.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn names(ledger: &dyn Ledger) -> Result<Vec<String>> {
+    Ok(cell::read::<Places>(ledger, CELL).await?.into_keys().collect())
+}
+
 /// Notes that everything before `place` is in the ledger.
 ///
 /// # Errors

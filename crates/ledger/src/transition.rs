@@ -375,6 +375,8 @@ pub fn amend(record: &mut Record, run: &Run, change: Change, now: Timestamp) -> 
         {
             record.lease_until = None;
             record.facts.suspect = true;
+            // Put back before the doubt: that does not set the doubt aside.
+            record.facts.requeued_at = None;
         }
         _ => return false,
     }

@@ -16,7 +16,7 @@ pub enum BadSignature {
 
 /// A signed body that cannot be read at all.
 #[derive(Debug, thiserror::Error)]
-#[error("webhook body of {bytes} bytes is not a JSON object: {why}")]
+#[error("webhook body of {bytes} bytes cannot be read: {why}")]
 pub struct Unreadable {
     pub bytes: usize,
     pub why: String,

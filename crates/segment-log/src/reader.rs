@@ -97,6 +97,14 @@ impl Reader {
         Ok(())
     }
 
+    /// Whether everything before its position is still there, by length: a segment that was cut or
+    /// taken away does not hold what lay in it.
+    pub fn holds_position(&self) -> bool {
+        let Position { segment, offset } = self.position;
+        let path = segment_path(&self.dir, self.name, segment);
+        offset == 0 || std::fs::metadata(path).is_ok_and(|found| found.len() >= offset)
+    }
+
     pub fn dir(&self) -> &Path {
         &self.dir
     }

@@ -103,6 +103,12 @@ pub trait Journal: Send + std::marker::Sync {
     /// When the note cannot be written; then it is only merged once more.
     fn merged(&self, place: Position) -> Result<(), LogError>;
 
+    /// Whether what lay before this place is still there: a journal that was cut does not speak of
+    /// everything that it was told.
+    fn holds(&self, _place: Position) -> bool {
+        true
+    }
+
     /// A file beside it for what is seen of the store; none where nothing is kept.
     fn note(&self) -> Option<PathBuf> {
         None

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use domain::{DeliveryId, RunId};
 use ledger::api::apply_all;
-use ledger::recovery::{Progress, Recoverer};
-use ledger::{Amendment, Applied, Change, LedgerError, WebhookFact, places, store_mark};
+use ledger::recovery::{Progress, Recoverer, suspect};
+use ledger::{Amendment, Applied, Change, Ledger, LedgerError, WebhookFact, places, store_mark};
 use segment_log::{LogError, Position};
 use telemetry::Fault;
 use telemetry::labels::Blocked;
@@ -27,7 +27,7 @@ const NOTE: Duration = Duration::from_secs(1);
 /// it is taken: nothing may be sent before.
 pub(crate) async fn settle_the_past(shared: &Shared, stop: &CancellationToken) {
     let journal = shared.journal.as_ref();
-    let Some(from) = first_unmerged(shared, stop).await else { return };
+    let Some(Unmerged { from, noted, knows }) = first_unmerged(shared, stop).await else { return };
     // Whatever ends this early, the next start reads from the same place.
     let past = shared.unsettled.take(|| from);
     let mut facts = Facts::new(journal.read(Which::Since(from)), journal.machine_boot());
@@ -50,6 +50,15 @@ pub(crate) async fn settle_the_past(shared: &Shared, stop: &CancellationToken) {
     if given > 0 {
         tracing::info!("{given} attempts of earlier processes are given to the ledger");
     }
+    let torn = facts.is_damaged() || !journal.holds(noted);
+    let lost = match knows {
+        Knows::All => false,
+        Knows::Less => torn,
+        Knows::AnotherJournal => true,
+    };
+    if lost && !suspect_what_was_due(shared, stop).await {
+        return;
+    }
     for id in facts.strikes {
         tracing::warn!(delivery.id = %id, "delivery {id} was being handled when its process died");
         let strike = [Amendment { id, change: Change::Strike, note: None }];
@@ -59,6 +68,37 @@ pub(crate) async fn settle_the_past(shared: &Shared, stop: &CancellationToken) {
     }
     shared.unsettled.settle(&past);
     note_place(shared, journal.end()).await;
+}
+
+/// What the ledger has forgotten, this host's journal cannot tell whole: nobody knows which of the
+/// deliveries that were due have gone. False: asked to stop.
+async fn suspect_what_was_due(shared: &Shared, stop: &CancellationToken) -> bool {
+    loop {
+        match suspect_all(shared.ledger.as_ref()).await {
+            Ok(marked) => {
+                tracing::error!(
+                    "the ledger was put back, and this host's journal is cut, damaged or gone: {marked} deliveries that were due may have been sent; they are unknown under hold, sent and flagged under evidence"
+                );
+                return true;
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "what may have been sent is not marked yet: {error}");
+            }
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return false,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+async fn suspect_all(ledger: &dyn Ledger) -> Result<usize, LedgerError> {
+    let mut marked = 0;
+    for run in ledger.active_runs().await? {
+        marked += suspect(ledger, &run.header.id, None).await?;
+    }
+    Ok(marked)
 }
 
 /// Repeats until the ledger has them. False: asked to stop.
@@ -112,9 +152,27 @@ pub(crate) async fn note_places(shared: &Shared, stop: &CancellationToken) {
     }
 }
 
-/// Where the ledger's knowledge of this journal ends: by our note or by the ledger's, whichever
-/// comes first. `None`: asked to stop.
-async fn first_unmerged(shared: &Shared, stop: &CancellationToken) -> Option<Position> {
+/// Where the ledger's knowledge of this journal ends.
+struct Unmerged {
+    /// By our note or by the ledger's, whichever comes first.
+    from: Position,
+    /// By our note.
+    noted: Position,
+    knows: Knows,
+}
+
+/// What the ledger knows of this host's journal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Knows {
+    All,
+    /// Less than it knew: it was put back.
+    Less,
+    /// Only one that is gone, of a ledger that has one host: its folder was emptied or taken away.
+    AnotherJournal,
+}
+
+/// `None`: asked to stop.
+async fn first_unmerged(shared: &Shared, stop: &CancellationToken) -> Option<Unmerged> {
     let name = name(shared);
     let ours = shared.journal.merged_before();
     loop {
@@ -137,7 +195,16 @@ async fn first_unmerged(shared: &Shared, stop: &CancellationToken) -> Option<Pos
                         continue;
                     }
                 }
-                return Some(ours.min(theirs));
+                let knows = match held {
+                    _ if theirs < ours => Knows::Less,
+                    None if !shared.options.ledger_forgets => match knows_another(shared).await {
+                        Ok(true) => Knows::AnotherJournal,
+                        Ok(false) => Knows::All,
+                        Err(_) => continue, // asked again
+                    },
+                    _ => Knows::All,
+                };
+                return Some(Unmerged { from: ours.min(theirs), noted: ours, knows });
             }
             Err(error) => {
                 tracing::warn!(error = %error, "how much of the journal the store has is not known yet: {error}");
@@ -149,6 +216,12 @@ async fn first_unmerged(shared: &Shared, stop: &CancellationToken) -> Option<Pos
             () = tokio::time::sleep(LOOK) => {}
         }
     }
+}
+
+async fn knows_another(shared: &Shared) -> Result<bool, LedgerError> {
+    let ours = name(shared);
+    let names = places::names(shared.ledger.as_ref()).await?;
+    Ok(names.iter().any(|other| other.starts_with("journal/") && *other != ours))
 }
 
 /// The store does not know what it granted to this process: nothing is sent from it before
@@ -269,6 +342,12 @@ async fn recover_once(
             }
         }
         tracing::info!("{merged} attempts are merged into the store's new incarnation");
+        if facts.is_damaged() || !shared.journal.holds(shared.journal.merged_before()) {
+            let marked = suspect_all(ledger).await?;
+            tracing::error!(
+                "this host's journal is cut or damaged, and the store may have forgotten what it said: {marked} deliveries that were due may have been sent; they are unknown under hold, sent and flagged under evidence"
+            );
+        }
     }
     recoverer.merged(ledger, &job, &unmatched).await.map(Some)
 }

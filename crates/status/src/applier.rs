@@ -23,7 +23,7 @@ use std::time::Duration;
 use domain::callback::CallbackKey;
 use domain::{Backoff, Clock, MessageId, NumberId, RunId, Timestamp};
 use ledger::api::apply_all;
-use ledger::{Applied, Ledger, LedgerError, WebhookFact, store_mark};
+use ledger::{Applied, Ledger, LedgerError, WebhookFact, recovery, store_mark};
 use rand::rngs::StdRng;
 use telemetry::Metrics;
 use telemetry::labels::{Loop, Pair, StatusKind, Verdict};
@@ -347,6 +347,9 @@ impl Applier {
         if forgotten.is_empty() {
             return;
         }
+        if let Ok(None) = self.ledger.incarnation().await {
+            return self.suspect(forgotten).await;
+        }
         let fenced = match self.ledger.fenced_runs().await {
             Ok(fenced) => fenced,
             Err(_) => return, // whoever sends finds it too
@@ -355,6 +358,22 @@ impl Applier {
             && let Err(error) = store_mark::doubt(self.ledger.as_ref()).await
         {
             tracing::warn!(error = %error, "the store's forgetting is not noted: {error}");
+        }
+    }
+
+    /// A ledger that cannot forget has: it was put back as a file, with this host's journal or
+    /// without. What was due may have been sent.
+    async fn suspect(&self, forgotten: &BTreeSet<RunId>) {
+        for run in forgotten {
+            match recovery::suspect(self.ledger.as_ref(), run, None).await {
+                Ok(0) => {}
+                Ok(marked) => {
+                    tracing::error!(run = %run, "the ledger was put back: {marked} deliveries of {run} that were due may have been sent; they are unknown under hold, sent and flagged under evidence")
+                }
+                Err(error) => {
+                    tracing::warn!(run = %run, error = %error, "what may have been sent is not marked: {error}");
+                }
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use cloud_api::CloudApi;
 use domain::NumberId;
 use ledger::{Ledger, halts};
 use secrecy::{ExposeSecret, SecretString};
+use telemetry::Fault;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::secrets::CredentialFiles;
@@ -28,6 +29,8 @@ pub struct Held {
     pub number: Option<NumberId>,
     pub token: SecretString,
     pub api: CloudApi,
+    /// Of reading its file.
+    pub fault: Fault,
 }
 
 impl TokenKeeper {
@@ -48,7 +51,17 @@ impl TokenKeeper {
     async fn look(&mut self) {
         let mut replaced = 0;
         for held in &mut self.tokens {
-            let Ok(token) = self.files.token(held.number.as_ref()) else { continue };
+            let token = match self.files.token(held.number.as_ref()) {
+                Ok(token) => token,
+                Err(error) => {
+                    let of = held.number.as_ref().map_or("all numbers", |number| number.as_str());
+                    if held.fault.met(&error.to_string()) {
+                        tracing::warn!(error = %error, "the token of {of} stays as it was: {error}");
+                    }
+                    continue;
+                }
+            };
+            held.fault.over();
             if token.expose_secret() != held.token.expose_secret() {
                 held.api.set_token(token.clone());
                 held.token = token;
@@ -59,7 +72,7 @@ impl TokenKeeper {
             return;
         }
         tracing::warn!(
-            "{replaced} files of tokens hold another one: it is used from now on, and what is stopped is tried again"
+            "tokens that were replaced in their files: {replaced}; they are used from now on, and what is stopped is tried again"
         );
         if let Err(error) = halts::ask_to_probe(self.ledger.as_ref()).await {
             tracing::warn!(error = %error, "senders were not asked to probe: {error}; they do so within 10 s");

@@ -25,7 +25,7 @@ use status::endpoint::{Endpoint, Endpoints, SpeaksOf};
 use status::inbox::{FIRST_ENDPOINT, LogError};
 use status::receiver::{PATHS, Receiver, Refusals};
 use status::{Applier, Inbox, Merger, Sweeper};
-use telemetry::Metrics;
+use telemetry::{Fault, Metrics};
 use tokio::sync::Semaphore;
 
 use crate::cli::Role;
@@ -311,11 +311,17 @@ impl Parts {
 
 /// The general token first, then those of single numbers.
 fn tokens(credentials: &Credentials, api: &CloudApi) -> Vec<Held> {
-    let general = Held { number: None, token: credentials.meta_token.clone(), api: api.clone() };
+    let general = Held {
+        number: None,
+        token: credentials.meta_token.clone(),
+        api: api.clone(),
+        fault: Fault::default(),
+    };
     let own = credentials.number_tokens.iter().map(|(number, token)| Held {
         number: Some(number.clone()),
         token: token.clone(),
         api: api.with_token(token.clone()),
+        fault: Fault::default(),
     });
     [general].into_iter().chain(own).collect()
 }

@@ -1,7 +1,7 @@
 //! A fault that goes on is said once, and once more with a count when it is over.
 
 /// What a loop met last.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Fault {
     text: String,
     met: u32,

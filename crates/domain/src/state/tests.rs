@@ -211,6 +211,10 @@ fn a_suspect_is_in_doubt_only_for_those_who_hold() {
     let hold = Policy { on_ambiguous: OnAmbiguous::Hold, ..Policy::default() };
     assert_eq!(state(&suspect, false, &hold), State::Ambiguous);
     assert_eq!(state(&suspect, false, &Policy::default()), State::Planned);
+    for policy in [&hold, &Policy::default()] {
+        let ended = Facts { ended: CLOSED, ..suspect.clone() };
+        assert_eq!(state(&ended, false, policy), State::Unknown, "it is not simply expired");
+    }
     assert!(!suspect.possible_duplicate(), "nothing was sent yet");
     let sent = Facts { suspect: true, ..facts(vec![attempt(1, accepted())], None) };
     assert!(sent.possible_duplicate());

@@ -164,6 +164,10 @@ impl Journal for FileJournal {
         Reader::new(&self.dir, NAME, place).forget_before(place, retention::NEWS)
     }
 
+    fn holds(&self, place: Position) -> bool {
+        Reader::new(&self.dir, NAME, place).holds_position()
+    }
+
     fn note(&self) -> Option<PathBuf> {
         Some(self.dir.join("store.json"))
     }

@@ -74,6 +74,9 @@ async fn amend(
         only_say(&judged, answer, change);
         return Ok(if judged.is_empty() { Answer::No } else { answer });
     }
+    if matches!(change, Change::Resend | Change::Requeue) {
+        refuse_while_fenced(ledger, &judged).await?;
+    }
     if let Some(until) = until {
         for run in judged.iter().map(|(id, _)| &id.run).collect::<BTreeSet<_>>() {
             let reopened = ledger.reopen(run, until).await?;
@@ -85,6 +88,18 @@ async fn amend(
         }
     }
     carry_out(ledger, &judged, change, &act.reason).await
+}
+
+/// What a host knows that is still waited for may be that these were sent.
+async fn refuse_while_fenced(ledger: &dyn Ledger, judged: &[(DeliveryId, State)]) -> Result<()> {
+    let fenced = ledger.fenced_runs().await?;
+    if let Some((id, _)) = judged.iter().find(|(id, _)| fenced.contains(&id.run)) {
+        bail!(
+            "the store was emptied, put back or restarted, and not every host has given it what it knows of {}: what is put back now may have been sent already; `subah recover` says who is waited for",
+            id.run
+        );
+    }
+    Ok(())
 }
 
 /// What would be done, or why nothing is.

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use domain::{BusinessNumber, NumberId};
 
+use status::inbox::FIRST_ENDPOINT;
+
 use super::read::Section;
 
 /// The numbers that we send from.
@@ -76,6 +78,9 @@ pub fn read_endpoints(receiver: &mut Section, home: &Path) -> Vec<EndpointFiles>
         let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
         if name.is_empty() || name.len() > 32 || !name.bytes().all(plain) {
             section.problem("name", &format!("{name:?}"), "1 to 32 small letters, digits or -");
+        }
+        if name == FIRST_ENDPOINT {
+            section.problem("name", &name, "another name: that one is Meta's own endpoint");
         }
         if endpoints.iter().any(|other| other.name == name) {
             section.problem("name", &name, "a name that is not listed above");

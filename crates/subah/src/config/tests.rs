@@ -142,6 +142,7 @@ fn endpoints_and_tokens_are_read_and_what_is_odd_in_them_is_named() {
     assert_eq!(names, ["partner", "other"]);
     for (bad, want) in [
         (endpoint("Partner", "2"), "receiver.endpoints[0].name"),
+        (endpoint("webhooks", "2"), "that one is Meta's own endpoint"),
         (endpoint("a", "2") + &endpoint("a", "3"), "a name that is not listed above"),
         (endpoint("a", "2") + &endpoint("b", "2"), "a number of no other endpoint"),
         ("[[receiver.endpoints]]\nname = \"a\"\n".to_owned(), "app_secret_file: nothing"),
