@@ -31,6 +31,9 @@ pub struct Member {
     pub joined_at: Timestamp,
     /// The incarnation whose ledger has all that it knows; none before the first recovery.
     pub merged: Option<String>,
+    /// Known from another member's disk only: it has never spoken to this store.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hearsay: bool,
 }
 
 /// A host that was left out of a recovery.
@@ -63,6 +66,12 @@ impl Members {
         let behind = self.members.iter().filter(|(_, m)| m.merged.as_deref() != Some(incarnation));
         behind.map(|(name, _)| name.clone()).collect()
     }
+
+    /// Whether one of these has never spoken to this store. It may be sending from another one
+    /// right now: that this is the wrong store is as likely as that the store was emptied.
+    pub fn is_one_elsewhere(&self, names: &[String]) -> bool {
+        names.iter().filter_map(|name| self.members.get(name)).any(|member| member.hearsay)
+    }
 }
 
 /// Makes the member known; again does no harm. Returns since when it is: a store that
@@ -73,8 +82,10 @@ impl Members {
 /// When the ledger does not answer.
 pub async fn join(ledger: &dyn Ledger, name: &str, now: Timestamp) -> Result<Timestamp> {
     let join = |members: &mut Members| {
-        let fresh = Member { joined_at: now, merged: None };
-        members.members.entry(name.to_owned()).or_insert(fresh).joined_at
+        let fresh = Member { joined_at: now, ..Member::default() };
+        let member = members.members.entry(name.to_owned()).or_insert(fresh);
+        member.hearsay = false;
+        member.joined_at
     };
     cell::update(ledger, CELL, join).await
 }
@@ -93,14 +104,16 @@ pub async fn report(
     now: Timestamp,
 ) -> Result<Members> {
     let report = |members: &mut Members| {
-        let fresh = Member { joined_at: now, merged: None };
+        let fresh = Member { joined_at: now, ..Member::default() };
+        let hearsay = Member { hearsay: true, ..fresh.clone() };
         for other in known {
             if !members.is_excused(other) {
-                members.members.entry(other.clone()).or_insert_with(|| fresh.clone());
+                members.members.entry(other.clone()).or_insert_with(|| hearsay.clone());
             }
         }
         let member = members.members.entry(name.to_owned()).or_insert(fresh);
         member.merged = Some(incarnation.to_owned());
+        member.hearsay = false;
         if members.recovering.as_ref().is_none_or(|(name, _)| name != incarnation) {
             members.recovering = Some((incarnation.to_owned(), now));
         }

@@ -4,7 +4,8 @@
 //! the last one to report lifts the fence. Under `hold` a member that is missing is waited
 //! for until an operator excuses its host. Under `evidence` the rest go on after a while;
 //! deliveries that the missing host may have tried are marked as suspects, so that a
-//! duplicate is flagged.
+//! duplicate is flagged. A member that has never spoken to this store is waited for in any
+//! case: it may be sending from the right one.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -196,8 +197,10 @@ impl Recoverer {
         }
         let missing = members.missing(&job.incarnation);
         if !missing.is_empty() {
+            let elsewhere = members.is_one_elsewhere(&missing);
             let since = members.recovering.map_or(now, |(_, since)| since);
-            if now.since(since) < PATIENCE || !all_on_evidence(ledger, &job.fenced).await? {
+            let patient = elsewhere || now.since(since) < PATIENCE;
+            if patient || !all_on_evidence(ledger, &job.fenced).await? {
                 return Ok(Progress::WaitingFor(missing));
             }
             for run in &job.fenced {
