@@ -1,7 +1,7 @@
 //! The only crate that speaks to Meta.
 //!
 //! Out: [`client`] posts what [`messages`] builds and reads every answer as an
-//! [`Outcome`]; [`media`] uploads and remembers ids; [`account`] reads numbers and
+//! [`domain::Outcome`]; [`media`] uploads and remembers ids; [`account`] reads numbers and
 //! templates. In: [`signature`] checks raw bytes, [`webhooks`] reads whatever comes.
 //! [`error_codes`] says what each Graph code means, one line a code.
 

@@ -1,7 +1,7 @@
 //! The provider's own words about an error, fit to be kept and shown.
 //!
 //! Invariant: no personal data: numbers of five digits and more, whatever stands in quotes,
-//! addresses and long runs of signs go; at most [`CHARS_MAX`] characters stay.
+//! addresses and long runs of signs go; at most 300 characters stay.
 
 const CHARS_MAX: usize = 300;
 

@@ -36,7 +36,7 @@ const FACTS_MAX: usize = 500;
 /// The truth about every delivery. All calls are idempotent; time is the store's own.
 ///
 /// # Errors
-/// Every call may answer [`LedgerError::Unavailable`]; repeat it.
+/// Every call may answer [`LedgerError::Unavailable`](crate::LedgerError::Unavailable); repeat it.
 #[async_trait]
 pub trait Ledger: Send + Sync {
     fn engine(&self) -> &'static str;
@@ -136,8 +136,8 @@ pub trait Ledger: Send + Sync {
     /// Whether this program may still write to the store.
     ///
     /// # Errors
-    /// [`LedgerError::Schema`] when another version has changed its shape meanwhile,
-    /// [`LedgerError::Gone`] when what is open is not the ledger any more.
+    /// [`LedgerError::Schema`](crate::LedgerError::Schema) when another version has changed its shape meanwhile,
+    /// [`LedgerError::Gone`](crate::LedgerError::Gone) when what is open is not the ledger any more.
     async fn check_schema(&self) -> Result<()>;
 
     /// Ids of every run, those that cannot be read among them.

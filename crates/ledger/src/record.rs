@@ -1,4 +1,4 @@
-//! One delivery as it is stored: a small mutable [`Record`] and an immutable [`Envelope`].
+//! One delivery as it is stored: a small mutable [`Record`] and an immutable [`crate::Envelope`].
 
 use std::fmt::Write;
 use std::sync::Arc;
