@@ -310,7 +310,9 @@ pub fn state(facts: &Facts, leased: bool, policy: &Policy) -> State {
         return State::Failed;
     }
     let suspect = facts.suspect && facts.requeued_at.is_none();
-    let holds = policy.on_ambiguous == OnAmbiguous::Hold || facts.ended.is_some();
+    // What is in quarantine is looked at by a person, who sees the suspicion.
+    let over = facts.ended.is_some_and(|ended| ended != Ended::Quarantined);
+    let holds = policy.on_ambiguous == OnAmbiguous::Hold || over;
     if any(Standing::Doubtful) || (suspect && holds) {
         return if facts.ended.is_some() { State::Unknown } else { State::Ambiguous };
     }
