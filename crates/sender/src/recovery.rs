@@ -85,10 +85,8 @@ async fn suspect_what_was_due(shared: &Shared, stop: &CancellationToken) -> bool
                 tracing::warn!(error = %error, "what may have been sent is not marked yet: {error}");
             }
         }
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return false,
-            () = tokio::time::sleep(LOOK) => {}
+        if !pause(stop).await {
+            return false;
         }
     }
 }
@@ -105,10 +103,8 @@ async fn suspect_all(ledger: &dyn Ledger) -> Result<usize, LedgerError> {
 async fn give(shared: &Shared, facts: &[WebhookFact], stop: &CancellationToken) -> bool {
     while let Err(error) = apply_all(shared.ledger.as_ref(), facts).await {
         tracing::warn!(error = %error, "attempts of earlier processes are not recorded yet: {error}");
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return false,
-            () = tokio::time::sleep(LOOK) => {}
+        if !pause(stop).await {
+            return false;
         }
     }
     true
@@ -171,50 +167,53 @@ enum Knows {
     AnotherJournal,
 }
 
-/// `None`: asked to stop.
+/// Repeats until the ledger tells. `None`: asked to stop.
 async fn first_unmerged(shared: &Shared, stop: &CancellationToken) -> Option<Unmerged> {
-    let name = name(shared);
-    let ours = shared.journal.merged_before();
     loop {
-        match places::read(shared.ledger.as_ref(), &name).await {
-            Ok(held) => {
-                let place = |(segment, offset)| Position { segment, offset };
-                let theirs = held.map_or(Position::default(), place);
-                if theirs < ours {
-                    tracing::error!(
-                        "the store has {} of this host's journal: was it emptied, or put back? The journal is merged once more",
-                        if held.is_some() { "forgotten the latest" } else { "nothing" }
-                    );
-                    // Other hosts may know what the store forgot, too. A store that cannot forget,
-                    // but was put back as a file, has one host.
-                    if shared.options.ledger_forgets
-                        && let Err(error) = store_mark::doubt(shared.ledger.as_ref()).await
-                    {
-                        tracing::warn!(error = %error, "the store's forgetting is not noted yet: {error}");
-                        tokio::time::sleep(LOOK).await;
-                        continue;
-                    }
-                }
-                let knows = match held {
-                    _ if theirs < ours => Knows::Less,
-                    None if !shared.options.ledger_forgets => match knows_another(shared).await {
-                        Ok(true) => Knows::AnotherJournal,
-                        Ok(false) => Knows::All,
-                        Err(_) => continue, // asked again
-                    },
-                    _ => Knows::All,
-                };
-                return Some(Unmerged { from: ours.min(theirs), noted: ours, knows });
-            }
+        match unmerged(shared).await {
+            Ok(unmerged) => return Some(unmerged),
             Err(error) => {
                 tracing::warn!(error = %error, "how much of the journal the store has is not known yet: {error}");
             }
         }
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return None,
-            () = tokio::time::sleep(LOOK) => {}
+        if !pause(stop).await {
+            return None;
         }
+    }
+}
+
+async fn unmerged(shared: &Shared) -> Result<Unmerged, LedgerError> {
+    let (ledger, noted) = (shared.ledger.as_ref(), shared.journal.merged_before());
+    let held = places::read(ledger, &name(shared)).await?;
+    let place = |(segment, offset)| Position { segment, offset };
+    let theirs = held.map_or(Position::default(), place);
+    let knows = match held {
+        _ if theirs < noted => Knows::Less,
+        None if !shared.options.ledger_forgets && knows_another(shared).await? => {
+            Knows::AnotherJournal
+        }
+        _ => Knows::All,
+    };
+    if knows == Knows::Less {
+        tracing::error!(
+            "the store has {} of this host's journal: was it emptied, or put back? The journal is merged once more",
+            if held.is_some() { "forgotten the latest" } else { "nothing" }
+        );
+        // Other hosts may know what the store forgot, too. A store that cannot forget, but was put
+        // back as a file, has one host.
+        if shared.options.ledger_forgets {
+            store_mark::doubt(ledger).await?;
+        }
+    }
+    Ok(Unmerged { from: noted.min(theirs), noted, knows })
+}
+
+/// Before another try. False: asked to stop.
+async fn pause(stop: &CancellationToken) -> bool {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => false,
+        () = tokio::time::sleep(LOOK) => true,
     }
 }
 
