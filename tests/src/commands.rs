@@ -16,9 +16,12 @@ use domain::{
     OnAmbiguous, Phone, Policy, RecipientId, Resolution, RunId, Scope, Suppression, Timestamp,
     Window,
 };
+use ledger::opt_outs;
+use ledger::rehome::rehome;
 use ledger::{
     Amendment, AttemptResult, Change, Claim, Claimed, Envelope, Filter, IntentRequest, Ledger,
-    LedgerError, Phase, PlanChunk, PlanRow, Release, RunHeader, WebhookFact,
+    LedgerError, NewRow, Phase, PlanChunk, PlanRow, Release, RowKey, RunHeader, RunKind,
+    WebhookFact,
 };
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -60,6 +63,27 @@ pub enum Command {
         change: usize,
     },
     Sweep,
+    /// To a rolling run; a planned one refuses.
+    Append {
+        key: u32,
+        lane: u16,
+        due_in: u64,
+        lasts: u64,
+    },
+    /// Moves the delivery with this key, and its end, or looks where it is.
+    Move {
+        key: u32,
+        due_in: u64,
+        lasts: Option<u64>,
+    },
+    Rehome {
+        from: usize,
+        to: usize,
+    },
+    AddLane,
+    People {
+        person: u32,
+    },
     SetPhase(Phase),
     Reopen {
         until_in: u64,
@@ -80,7 +104,7 @@ pub fn list(seed: u64) -> Vec<Command> {
 fn command(rng: &mut SmallRng) -> Command {
     let index = rng.random_range(0..=DELIVERIES); // one that is not there
     let nonce = rng.random_range(1..12);
-    let lane = rng.random_range(0..2);
+    let lane = rng.random_range(0..3);
     let claim = rng.random_range(0..8);
     // Odd spans, so that no two instants are ever equal by accident.
     let span = rng.random_range(1..20_000u64) * 2 + 1;
@@ -91,8 +115,9 @@ fn command(rng: &mut SmallRng) -> Command {
         48..62 => Command::Result { index, nonce, http: rng.random_range(0..9), retry_in: span },
         62..66 => Command::Release { claim, wait: span },
         66..80 => Command::Apply { index, nonce, what: rng.random_range(0..5), retry_in: span },
-        80..86 => Command::Amend { index, change: rng.random_range(0..6) },
-        86..93 => Command::Sweep,
+        80..86 => Command::Amend { index, change: rng.random_range(0..CHANGES.len()) },
+        86..91 => Command::Sweep,
+        91 | 92 => one_by_one(rng, span),
         93 => Command::SetPhase(Phase::Paused),
         94 | 95 => Command::SetPhase(Phase::Open),
         96 => Command::Reopen { until_in: span },
@@ -100,6 +125,29 @@ fn command(rng: &mut SmallRng) -> Command {
         98 => Command::Cell { expected: rng.random_range(0..3), new: rng.random_range(1..3) },
         _ => Command::SetPhase(if rng.random::<bool>() { Phase::Cancelled } else { Phase::Open }),
     }
+}
+
+/// What is done to rows by their keys, and to lanes.
+fn one_by_one(rng: &mut SmallRng, span: u64) -> Command {
+    let key = rng.random_range(0..8);
+    match rng.random_range(0..10) {
+        0..4 => {
+            let lane = rng.random_range(0..3);
+            Command::Append { key, lane, due_in: span, lasts: rng.random_range(0..30_000) * 2 }
+        }
+        4..7 => {
+            let lasts = rng.random::<bool>().then(|| rng.random_range(1..30_000) * 2);
+            Command::Move { key, due_in: span, lasts }
+        }
+        7 => Command::Rehome { from: rng.random_range(0..2), to: rng.random_range(0..3) },
+        8 => Command::AddLane,
+        _ => Command::People { person: key },
+    }
+}
+
+/// Every third list is of a rolling run.
+fn is_rolling(seed: u64) -> bool {
+    seed.is_multiple_of(3)
 }
 
 /// One list on one ledger.
@@ -122,11 +170,11 @@ pub async fn play(ledger: &dyn Ledger, clock: &Arc<ManualClock>, seed: u64) -> V
         clock,
         seed,
         run: format!("list-{seed}@2026-11-21").parse().expect("a run's name"),
-        lanes: vec![lane(0), lane(1)],
+        lanes: vec![lane(0), lane(1), lane(2)],
         claims: Vec::new(),
         answers: Vec::new(),
     };
-    player.plan().await;
+    player.begin().await;
     for command in list(seed) {
         let answer = player.step(command).await;
         player.answers.push(format!("{command:?}: {answer}"));
@@ -135,13 +183,16 @@ pub async fn play(ledger: &dyn Ledger, clock: &Arc<ManualClock>, seed: u64) -> V
     player.answers
 }
 
-const CHANGES: [Change; 6] = [
+const CHANGES: [Change; 9] = [
     Change::Resolve(Resolution::Delivered),
     Change::Resolve(Resolution::NotDelivered),
     Change::Resend,
     Change::Requeue,
     Change::Strike,
     Change::Suspect,
+    Change::Cancel,
+    Change::OptOut,
+    Change::Rehome { lane: 1 },
 ];
 
 impl Player<'_> {
@@ -162,8 +213,10 @@ impl Player<'_> {
         };
         let at = |secs| BEGIN + Duration::from_secs(secs);
         let stop_at = at(rng.random_range(30..400));
+        let rolling = is_rolling(self.seed);
         RunHeader {
             id: self.run.clone(),
+            kind: if rolling { RunKind::Rolling } else { RunKind::Planned },
             zone: "Asia/Kolkata".into(),
             window: Window {
                 opens: at(1),
@@ -175,8 +228,8 @@ impl Player<'_> {
             stop_at,
             close_at: stop_at + Duration::from_secs(17),
             catch_up_until: None,
-            lanes: self.lanes.clone(),
-            total: DELIVERIES,
+            lanes: self.lanes[..2].to_vec(),
+            total: if rolling { 0 } else { DELIVERIES },
             snapshot: "abc".into(),
             planning: 0,
             policy,
@@ -184,15 +237,40 @@ impl Player<'_> {
         }
     }
 
+    fn new_row(&self, key: u32, lane: u16, due_in: u64, lasts: u64) -> NewRow {
+        let due_at = self.clock.now() + Duration::from_millis(due_in);
+        NewRow {
+            key: self::key(key),
+            lane,
+            due_at,
+            expires_at: due_at + Duration::from_millis(lasts),
+            message: message(key % 5),
+            body: Arc::from("body"),
+            asked_ago: Duration::from_millis(lasts % 40_000),
+        }
+    }
+
+    async fn begin(&mut self) {
+        ledger::store_mark::settle_new(self.ledger).await.expect("settle");
+        self.ledger.begin_run(&self.header()).await.expect("begin");
+        if !is_rolling(self.seed) {
+            return self.plan().await;
+        }
+        let row = |key: u32| {
+            let lane = u16::try_from(key % 2).expect("two lanes");
+            let at = u64::from(key);
+            self.new_row(key, lane, at * 3_000 + 1_000, (at * 7_919 + self.seed * 977) % 60_000)
+        };
+        let rows: Vec<NewRow> = (0..DELIVERIES).map(row).collect();
+        let appended = self.ledger.append(&self.run, &rows).await;
+        self.answers.push(said(appended));
+    }
+
     async fn plan(&mut self) {
         let row = |index: u32| PlanRow {
             lane: u16::try_from(index % 2).expect("two lanes"),
             due_at: BEGIN + Duration::from_millis(u64::from(index) * 3_000 + 1_000),
-            message: Envelope {
-                recipient: RecipientId::new(format!("r{index}")),
-                to: Address::Phone(Phone::try_new(format!("+9198{index:08}")).expect("E.164")),
-                body: ledger::BodyHash::of("body"),
-            },
+            message: message(index),
             ended: (index == 5).then_some(Ended::Suppressed(Suppression::NoConsent)),
         };
         let chunk = PlanChunk {
@@ -201,13 +279,12 @@ impl Player<'_> {
             rows: (0..DELIVERIES).map(row).collect(),
             bodies: BTreeMap::from([(ledger::BodyHash::of("body"), Arc::from("body"))]),
         };
-        ledger::store_mark::settle_new(self.ledger).await.expect("settle");
-        self.ledger.begin_run(&self.header()).await.expect("begin");
         self.ledger.plan_chunk(&self.run, &chunk).await.expect("plan");
         self.ledger.seal(&self.run).await.expect("seal");
     }
 
     fn id(&self, index: u32) -> DeliveryId {
+        let index = if is_rolling(self.seed) { key(index).index() } else { index };
         DeliveryId { run: self.run.clone(), index }
     }
 
@@ -283,7 +360,44 @@ impl Player<'_> {
                 said(run.map(|run| (run.phase, run.stop_at())))
             }
             Command::Cell { expected, new } => self.swap_cell(expected, new).await,
+            rows => self.step_of_rows(rows).await,
         }
+    }
+
+    /// Those about rows by their keys, and about lanes.
+    async fn step_of_rows(&self, command: Command) -> String {
+        match command {
+            Command::Append { key, lane, due_in, lasts } => {
+                let row = self.new_row(key, lane, due_in, lasts);
+                said(self.ledger.append(&self.run, &[row]).await)
+            }
+            Command::Move { key, due_in, lasts } => {
+                self.move_row(key, self.clock.now() + Duration::from_millis(due_in), lasts).await
+            }
+            Command::Rehome { from, to } => {
+                let pair = (&self.lanes[from], &self.lanes[to]);
+                said(rehome(self.ledger, &self.run, pair, None, 100, None).await)
+            }
+            Command::AddLane => {
+                let run = self.ledger.add_lanes(&self.run, &self.lanes[2..]).await;
+                said(run.map(|run| run.header.lanes.len()))
+            }
+            Command::People { person } => {
+                let people: Vec<String> = opt_outs::hashes(&message(person).to).collect();
+                said(self.ledger.to_people(&self.run, &people).await)
+            }
+            other => unreachable!("{other:?} is about deliveries"),
+        }
+    }
+
+    async fn move_row(&self, key: u32, due_at: Timestamp, lasts: Option<u64>) -> String {
+        let found = self.ledger.by_keys(&self.run, &[self::key(key)]).await;
+        let Ok([Some(index)]) = found.as_deref() else { return said(found) };
+        let expires_at = lasts.map(|lasts| due_at + Duration::from_millis(lasts));
+        let change = Change::Move { due_at, expires_at };
+        let id = DeliveryId { run: self.run.clone(), index: *index };
+        let amendment = Amendment { id, change, note: None };
+        said(self.ledger.amend(&[amendment]).await)
     }
 
     /// Everything that there is to see, and out of the way of the next list.
@@ -298,6 +412,18 @@ impl Player<'_> {
         self.answers.push(format!("{counts:?}"));
         let run = self.ledger.set_phase(&self.run, Phase::Closed).await.expect("close");
         self.answers.push(format!("{:?} {}", run.reopened_until, run.resends));
+    }
+}
+
+fn key(n: u32) -> RowKey {
+    RowKey::of(&n.to_string())
+}
+
+fn message(person: u32) -> Envelope {
+    Envelope {
+        recipient: RecipientId::new(format!("r{person}")),
+        to: Address::Phone(Phone::try_new(format!("+9198{person:08}")).expect("E.164")),
+        body: ledger::BodyHash::of("body"),
     }
 }
 

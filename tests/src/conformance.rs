@@ -6,6 +6,7 @@
 pub mod discard;
 mod more;
 mod purge;
+pub mod rolling;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,6 +57,7 @@ impl<'a> Stage<'a> {
         };
         let mut header = RunHeader {
             id: run.clone(),
+            kind: ledger::RunKind::Planned,
             zone: "Asia/Kolkata".into(),
             window,
             stop_at: window.deadline,
@@ -85,7 +87,7 @@ impl<'a> Stage<'a> {
         PlanChunk { snapshot: self.header.snapshot.clone(), from, rows, bodies }
     }
 
-    fn row(&self, index: u32, ended: Option<Ended>) -> PlanRow {
+    pub fn row(&self, index: u32, ended: Option<Ended>) -> PlanRow {
         PlanRow {
             lane: 0,
             due_at: self.header.window.opens + Duration::from_secs(u64::from(index)),
@@ -198,6 +200,7 @@ pub async fn run(ledger: &dyn Ledger) {
     listings_filter_and_page(ledger).await;
     discard::run(ledger).await;
     purge::run(ledger).await;
+    rolling::run(ledger).await;
     more::run(ledger).await;
 }
 

@@ -8,6 +8,7 @@
 //! of order, or only once the receiver is there again. At the end the far side's own record
 //! is held against the ledger.
 
+mod caller;
 pub mod chaos;
 mod check;
 mod disks;
@@ -132,7 +133,9 @@ async fn morning(setup: Setup) -> Verdict {
     hosts.start_all();
     let chaos =
         tokio::spawn(chaos::reign(Arc::clone(&world), Arc::clone(&store), Arc::clone(&hosts)));
-    let closed = wait(|| store.is_closed(&world.run)).await;
+    let acknowledged = caller::Acknowledged::default();
+    tokio::spawn(caller::call(Arc::clone(&world), Arc::clone(&store), Arc::clone(&acknowledged)));
+    let closed = wait(|| store.is_closed(&world.run) && store.is_closed(&caller::run_id())).await;
     chaos.abort();
     hosts.heal();
     let settled = || {
@@ -142,7 +145,7 @@ async fn morning(setup: Setup) -> Verdict {
             && hosts.inbox_is_applied()
     };
     let drained = wait(settled).await;
-    check::verdict(&world, &store, &far, closed && drained).await
+    check::verdict(&world, &store, &far, &acknowledged, closed && drained).await
 }
 
 /// Waits in virtual time; false when it never comes.

@@ -193,6 +193,10 @@ pub struct Attempt {
     /// A status gave an impossible event time; the time of its receipt stands for it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub time_doubted: bool,
+    /// Position of the number that it went through in the run's list of lanes, where that is not
+    /// the delivery's present lane: the delivery has moved since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<u16>,
 }
 
 fn is_none(http: &Http) -> bool {
@@ -215,6 +219,7 @@ impl Attempt {
             failed: None,
             words: None,
             time_doubted: false,
+            lane: None,
         }
     }
 
@@ -238,6 +243,7 @@ impl Attempt {
             news = true;
         }
         news |= largest(&mut self.time_doubted, other.time_doubted);
+        news |= largest(&mut self.lane, other.lane);
         news
     }
 

@@ -1,6 +1,7 @@
 //! The ledger's trait and the words it speaks.
 
 mod delivery;
+mod rolling;
 mod run;
 
 use std::sync::Arc;
@@ -13,9 +14,12 @@ pub use self::delivery::{
     Amended, Amendment, Applied, AttemptResult, Change, Claim, Claimed, Counts, DeliveryView,
     Filter, IntentAnswer, IntentRequest, Note, Refusal, Release, RetryIn, Swept, WebhookFact,
 };
+pub use self::rolling::{
+    APPEND_MAX, Appended, DUE_AHEAD_MAX, NewRow, NotAppended, RowKey, not_appended,
+};
 pub use self::run::{
-    Begun, Discarded, Envelope, Phase, PlanChunk, PlanRow, Purged, Run, RunHeader, WhyKept,
-    is_purgeable, maybe_recoverable_since,
+    Begun, Discarded, Envelope, Phase, PlanChunk, PlanRow, Purged, Run, RunHeader, RunKind,
+    WhyKept, is_purgeable, maybe_recoverable_since,
 };
 use crate::body_hash::BodyHash;
 use crate::error::Result;
@@ -44,7 +48,7 @@ pub trait Ledger: Send + Sync {
     /// The store's clock.
     async fn now(&self) -> Result<Timestamp>;
 
-    /// Inserts the run if no one did.
+    /// Inserts the run if no one did. A rolling one is open at once.
     async fn begin_run(&self, header: &RunHeader) -> Result<Begun>;
 
     /// Inserts the rows that are not there and moves the cursor, in one step. Returns the
@@ -53,6 +57,25 @@ pub trait Ledger: Send + Sync {
 
     /// Opens a completely planned run; again does no harm.
     async fn seal(&self, run: &RunId) -> Result<Run>;
+
+    /// Adds rows to a rolling run, each in one step with its key, at most [`APPEND_MAX`] in one
+    /// call. A key that is there answers its delivery. Nothing is added to a store that may have
+    /// forgotten a key: see [`LedgerError::StoreRestarted`](crate::LedgerError::StoreRestarted).
+    async fn append(&self, run: &RunId, rows: &[NewRow]) -> Result<Vec<Appended>>;
+
+    /// Which deliveries of a rolling run stand under these keys.
+    async fn by_keys(&self, run: &RunId, keys: &[RowKey]) -> Result<Vec<Option<u32>>>;
+
+    /// Deliveries of a rolling run to any of these people, by index; people by their hashes, as
+    /// [`opt_outs::hashes`](crate::opt_outs::hashes) makes them.
+    async fn to_people(&self, run: &RunId, people: &[String]) -> Result<Vec<u32>>;
+
+    /// Notes that the store may have forgotten rows of a rolling run, and nobody is left who knows
+    /// of them: see [`Run::rows_doubted_at`].
+    async fn doubt_rows(&self, run: &RunId) -> Result<Run>;
+
+    /// Adds numbers to a run's lanes, after those that it has; one that is there stays.
+    async fn add_lanes(&self, run: &RunId, lanes: &[NumberId]) -> Result<Run>;
 
     /// Notes that a sender took the run up; the first one counts.
     async fn mark_started(&self, run: &RunId) -> Result<Run>;

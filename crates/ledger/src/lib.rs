@@ -23,16 +23,17 @@ pub mod places;
 pub mod record;
 pub mod recovery;
 pub mod redis;
+pub mod rehome;
 pub mod sqlite;
 pub mod store_mark;
 pub mod transition;
 mod view;
 
 pub use api::{
-    Amended, Amendment, Applied, AttemptResult, Begun, Change, Claim, Claimed, Counts,
-    DeliveryView, Discarded, Envelope, Filter, Health, IntentAnswer, IntentRequest, Ledger, Note,
-    Phase, PlanChunk, PlanRow, Purged, Refusal, Release, RetryIn, Run, RunHeader, Swept,
-    WebhookFact, WhyKept, is_purgeable, maybe_recoverable_since,
+    Amended, Amendment, Appended, Applied, AttemptResult, Begun, Change, Claim, Claimed, Counts,
+    DeliveryView, Discarded, Envelope, Filter, Health, IntentAnswer, IntentRequest, Ledger, NewRow,
+    NotAppended, Note, Phase, PlanChunk, PlanRow, Purged, Refusal, Release, RetryIn, RowKey, Run,
+    RunHeader, RunKind, Swept, WebhookFact, WhyKept, is_purgeable, maybe_recoverable_since,
 };
 pub use body_hash::BodyHash;
 pub use core::why_kept;

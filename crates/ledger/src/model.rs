@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use domain::{Clock, DeliveryId, RunId, State, Timestamp};
 
-use crate::api::{Counts, Envelope, Phase, Run};
+use crate::api::{Counts, Envelope, Phase, RowKey, Run};
 use crate::body_hash::BodyHash;
 use crate::core::Rows;
 use crate::error::{LedgerError, Result};
@@ -40,6 +40,8 @@ struct RunTable {
     incarnation: String,
     rows: BTreeMap<u32, Row>,
     bodies: BTreeMap<BodyHash, Arc<str>>,
+    keys: BTreeMap<RowKey, u32>,
+    people: BTreeSet<(String, u32)>,
     due: BTreeSet<(u16, Timestamp, u32)>,
     looks: BTreeSet<(Timestamp, u32)>,
     counts: Counts,
@@ -49,7 +51,8 @@ struct RunTable {
 #[derive(Clone)]
 struct Row {
     record: Record,
-    message: Envelope,
+    /// `None`: only news is known of it.
+    message: Option<Envelope>,
     /// Where it is indexed now.
     schedule: Schedule,
     /// Its record cannot be read any more.
@@ -161,19 +164,21 @@ impl Row {
 
 impl RunTable {
     fn index(&mut self, index: u32, lane: u16, schedule: Schedule) {
-        match schedule {
-            Schedule::Due(at) => self.due.insert((lane, at, index)),
-            Schedule::Review(at) => self.looks.insert((at, index)),
-            Schedule::Done => false,
-        };
+        if let Some(at) = schedule.due() {
+            self.due.insert((lane, at, index));
+        }
+        if let Some(at) = schedule.look() {
+            self.looks.insert((at, index));
+        }
     }
 
     fn unindex(&mut self, index: u32, lane: u16, schedule: Schedule) {
-        match schedule {
-            Schedule::Due(at) => self.due.remove(&(lane, at, index)),
-            Schedule::Review(at) => self.looks.remove(&(at, index)),
-            Schedule::Done => false,
-        };
+        if let Some(at) = schedule.due() {
+            self.due.remove(&(lane, at, index));
+        }
+        if let Some(at) = schedule.look() {
+            self.looks.remove(&(at, index));
+        }
     }
 }
 
@@ -191,12 +196,18 @@ impl Rows for Tables {
             witnesses: BTreeMap::new(),
             rows: BTreeMap::new(),
             bodies: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            people: BTreeSet::new(),
             due: BTreeSet::new(),
             looks: BTreeSet::new(),
             counts: Counts::default(),
         };
         self.runs.entry(run.header.id.clone()).or_insert_with(fresh).run = run.clone();
         Ok(())
+    }
+
+    fn put_header(&mut self, run: &Run) -> Result<()> {
+        self.put_run(run)
     }
 
     fn remove_run(&mut self, id: &RunId) -> Result<()> {
@@ -220,15 +231,49 @@ impl Rows for Tables {
         Ok(open.map(|(id, _)| id.clone()).collect())
     }
 
-    fn insert(&mut self, run: &Run, index: u32, record: &Record, message: &Envelope) -> Result<()> {
+    fn insert(
+        &mut self,
+        run: &Run,
+        index: u32,
+        record: &Record,
+        message: Option<&Envelope>,
+    ) -> Result<()> {
         let table = self.table(&run.header.id)?;
         let schedule = record.schedule(&run.header.policy);
-        let (record, message) = (record.clone(), message.clone());
+        let (record, message) = (record.clone(), message.cloned());
         let (state, lane) = (record.state, record.lane);
         let row = Row { record, message, schedule, is_damaged: false };
         table.rows.insert(index, row);
         table.counts.add(state, 1);
         table.index(index, lane, schedule);
+        Ok(())
+    }
+
+    fn put_message(&mut self, run: &RunId, index: u32, message: &Envelope) -> Result<()> {
+        if let Some(row) = self.table(run)?.rows.get_mut(&index) {
+            row.message = Some(message.clone());
+        }
+        Ok(())
+    }
+
+    fn index_of(&mut self, run: &RunId, key: &RowKey) -> Result<Option<u32>> {
+        Ok(self.table(run)?.keys.get(key).copied())
+    }
+
+    fn put_key(&mut self, run: &RunId, key: &RowKey, index: u32) -> Result<()> {
+        let table = self.table(run)?;
+        table.generation += 1;
+        table.keys.insert(key.clone(), index);
+        Ok(())
+    }
+
+    fn indexes_to(&mut self, run: &RunId, person: &str) -> Result<Vec<u32>> {
+        let range = (person.to_owned(), 0)..=(person.to_owned(), u32::MAX);
+        Ok(self.table(run)?.people.range(range).map(|(_, index)| *index).collect())
+    }
+
+    fn put_person(&mut self, run: &RunId, person: &str, index: u32) -> Result<()> {
+        self.table(run)?.people.insert((person.to_owned(), index));
         Ok(())
     }
 
@@ -252,8 +297,12 @@ impl Rows for Tables {
     }
 
     fn message(&mut self, run: &RunId, index: u32) -> Result<Envelope> {
-        let row = self.table(run)?.rows.get(&index).map(|row| row.message.clone());
-        row.ok_or_else(|| LedgerError::NoRun(run.clone()))
+        let held = self.table(run)?.rows.get(&index).and_then(|row| row.message.clone());
+        held.ok_or_else(|| LedgerError::Corrupt {
+            run: run.clone(),
+            what: "message".to_owned(),
+            why: "it is missing".to_owned(),
+        })
     }
 
     fn put(&mut self, run: &Run, index: u32, record: &Record, was: State) -> Result<()> {

@@ -13,9 +13,12 @@ use crate::api::{Note, RunHeader};
 use crate::body_hash::BodyHash;
 use crate::error::{LedgerError, Result};
 
-/// The shape of [`Record`] that this program writes; raised when an older program would
+/// The newest shape of [`Record`] that this program writes; raised when an older program would
 /// misread what a newer one writes.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+
+/// The damage of [`Record::forgotten`]; `append.lua` looks for it.
+pub(crate) const FORGOTTEN: &str = "the store has forgotten its row";
 
 /// What changes. Stored as JSON so that a person with `sqlite3` or `redis-cli` can read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +33,9 @@ pub struct Record {
     /// When it may be claimed next; in doubt, when the sweeper looks for evidence.
     #[serde(rename = "next")]
     pub next_at: Timestamp,
+    /// Nothing of it starts after this, whatever the run's own end. Since version 2.
+    #[serde(rename = "expires", default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// Derived from the facts by [`domain::state::state`]; kept because indexes need it.
     pub state: State,
     /// Claims so far: names the present lease.
@@ -67,20 +73,34 @@ fn is_first(version: &u8) -> bool {
     *version == 1
 }
 
-/// Where a record waits, so that nothing can be forgotten: every open delivery is in
-/// exactly one of the two indexes.
+/// Where a record waits, so that nothing can be forgotten: every open delivery is in at least
+/// one of the two indexes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schedule {
-    /// May be claimed from this instant.
-    Due(Timestamp),
+    /// May be claimed from the first instant, and must be ended by the sweeper from the second:
+    /// its own end, if it has one.
+    Due(Timestamp, Option<Timestamp>),
     /// The sweeper must look at it from this instant.
     Review(Timestamp),
     Done,
 }
 
 impl Schedule {
-    pub fn is_after(self, now: Timestamp) -> bool {
-        matches!(self, Schedule::Due(at) | Schedule::Review(at) if at > now)
+    /// When it may be claimed.
+    pub fn due(self) -> Option<Timestamp> {
+        match self {
+            Schedule::Due(at, _) => Some(at),
+            Schedule::Review(_) | Schedule::Done => None,
+        }
+    }
+
+    /// When the sweeper must look at it.
+    pub fn look(self) -> Option<Timestamp> {
+        match self {
+            Schedule::Due(_, ends) => ends,
+            Schedule::Review(at) => Some(at),
+            Schedule::Done => None,
+        }
     }
 }
 
@@ -88,10 +108,11 @@ impl Record {
     pub fn new(lane: u16, due_at: Timestamp, facts: Facts, policy: &Policy) -> Self {
         let state = state(&facts, false, policy);
         Record {
-            version: VERSION,
+            version: 1,
             lane,
             due_at,
             next_at: due_at,
+            expires_at: None,
             state,
             lease_token: 0,
             lease_until: None,
@@ -101,6 +122,32 @@ impl Record {
             notes: Vec::new(),
             facts,
         }
+    }
+
+    /// Gives it an end of its own, or takes that away.
+    pub fn end_at(&mut self, expires_at: Option<Timestamp>) {
+        self.expires_at = expires_at;
+        if expires_at.is_some() {
+            self.outgrow_version_1();
+        }
+    }
+
+    /// Stands for a row of a rolling run that the store has forgotten: it holds its news, and is not
+    /// sent before its row is appended again.
+    pub fn forgotten(at: Timestamp, policy: &Policy) -> Self {
+        let facts = Facts { ended: Some(Ended::Quarantined), ..Facts::default() };
+        let mut record = Record::new(0, at, facts, policy);
+        record.damage = Some(FORGOTTEN.to_owned());
+        record
+    }
+
+    pub fn is_forgotten(&self) -> bool {
+        self.damage.as_deref() == Some(FORGOTTEN)
+    }
+
+    /// It holds what version 1 does not know of.
+    pub fn outgrow_version_1(&mut self) {
+        self.version = VERSION;
     }
 
     /// Reads what was stored of delivery `index`.
@@ -163,7 +210,7 @@ impl Record {
 
     pub fn schedule(&self, policy: &Policy) -> Schedule {
         match self.state {
-            State::Planned | State::RetryWait => Schedule::Due(self.next_at),
+            State::Planned | State::RetryWait => Schedule::Due(self.next_at, self.expires_at),
             State::Leased => Schedule::Review(self.lease_until.unwrap_or(self.next_at)),
             State::Intent => Schedule::Review(self.oldest_intent() + policy.intent_timeout),
             State::Ambiguous => Schedule::Review(self.next_at),

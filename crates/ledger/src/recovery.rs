@@ -249,6 +249,9 @@ async fn all_on_evidence(ledger: &dyn Ledger, runs: &[RunId]) -> Result<bool> {
 pub async fn suspect(ledger: &dyn Ledger, run: &RunId, note: Option<&Note>) -> Result<usize> {
     let states = vec![State::Planned, State::RetryWait, State::Leased];
     let filter = Filter { states, lane: None };
+    if ledger.run(run).await?.is_some_and(|run| run.header.is_rolling()) {
+        ledger.doubt_rows(run).await?; // those that come back are not in the list
+    }
     let now = ledger.now().await?;
     let (mut after, mut marked) = (None, 0);
     loop {

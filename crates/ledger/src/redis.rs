@@ -13,14 +13,16 @@ mod damage;
 mod generation;
 mod keys;
 mod link;
+mod list;
 mod preflight;
+mod rolling;
 mod swap;
+mod sweep;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use domain::{Clock, RunId, SystemClock, Timestamp};
 use redis::aio::ConnectionManager;
@@ -28,17 +30,16 @@ use redis::{AsyncCommands, Script};
 
 use crate::api::{Ledger, Phase, Run, RunHeader, maybe_recoverable_since};
 use crate::body_hash::BodyHash;
-use crate::core::{must_end_waiting, readable_run};
+use crate::core::readable_run;
 use crate::error::{LedgerError, Result};
-use crate::record::{Record, Schedule, checked_body, encode, parse_header};
+use crate::record::{Record, checked_body, encode, parse_header};
 use crate::redis::combine::Combiner;
 use crate::redis::keys::Keys;
 use crate::redis::link::Link;
 use crate::store_mark;
-use crate::transition::Witness;
 
 /// Bumped when a key's shape changes.
-const SCHEMA: u32 = 3;
+const SCHEMA: u32 = 4;
 /// Indexes read in one command of a listing.
 const PAGE: u32 = 1_000;
 /// Bodies and records kept in memory.
@@ -92,6 +93,8 @@ struct Scripts {
     plan: Script,
     peek: Script,
     swap: Script,
+    append: Script,
+    stub: Script,
     cell: Script,
     discard: Script,
     purge: Script,
@@ -109,6 +112,8 @@ struct Cache {
     until: HashMap<RunId, Option<Timestamp>>,
     bodies: HashMap<(RunId, BodyHash), Arc<str>>,
     records: HashMap<(RunId, u32), Vec<u8>>,
+    /// When a header was last asked whether it has more lanes by now.
+    lanes_asked: HashMap<RunId, Timestamp>,
     /// How much each run was seen to know.
     generations: HashMap<RunId, u64>,
 }
@@ -159,7 +164,7 @@ impl Redis {
         let () = con.set_nx(keys.schema(), SCHEMA).await.map_err(connect)?;
         let mut found: String = con.get(keys.schema()).await.map_err(connect)?;
         let runs: usize = con.scard(keys.active()).await.map_err(connect)?;
-        if ["1", "2"].contains(&found.as_str()) && runs == 0 {
+        if ["1", "2", "3"].contains(&found.as_str()) && runs == 0 {
             // What later schemas changed stands beside what earlier ones wrote, once no run is
             // open.
             let () = con.set(keys.schema(), SCHEMA).await.map_err(connect)?;
@@ -173,6 +178,8 @@ impl Redis {
             plan: script(include_str!("lua/plan.lua")),
             peek: script(include_str!("lua/peek.lua")),
             swap: script(include_str!("lua/swap.lua")),
+            append: script(include_str!("lua/append.lua")),
+            stub: script(include_str!("lua/stub.lua")),
             cell: script(include_str!("lua/cell.lua")),
             discard: script(include_str!("lua/discard.lua")),
             purge: script(include_str!("lua/purge.lua")),
@@ -229,13 +236,36 @@ impl Redis {
         op: &str,
         value: &str,
     ) -> Result<Option<Found>> {
+        self.run_script_with(doing, id, op, value, ["", ""]).await
+    }
+
+    /// The same with two values more.
+    async fn run_script_with(
+        &self,
+        doing: &'static str,
+        id: &RunId,
+        op: &str,
+        value: &str,
+        extra: [&str; 2],
+    ) -> Result<Option<Found>> {
         let mut con = self.con();
         let mut call = self.scripts.run.key(self.keys.meta(id));
         let call =
             call.key(self.keys.cell(store_mark::CELL)).arg(self.test_time()).arg(self.seen(id));
-        let call = call.arg(op).arg(value);
+        let [extra, opens] = extra;
+        let call = call.arg(op).arg(value).arg(extra).arg(opens);
         let row: Vec<Option<String>> =
             call.invoke_async(&mut con).await.map_err(|e| failed(doing, e))?;
+        self.found(doing, id, &row)
+    }
+
+    /// Reads what `run.lua` answered.
+    fn found(
+        &self,
+        doing: &'static str,
+        id: &RunId,
+        row: &[Option<String>],
+    ) -> Result<Option<Found>> {
         let [
             created,
             phase,
@@ -249,7 +279,8 @@ impl Redis {
             begun,
             now,
             generation,
-        ] = row.as_slice()
+            rows_doubted_at,
+        ] = row
         else {
             return Err(unexpected(doing, "run.lua", row.len()));
         };
@@ -275,6 +306,7 @@ impl Redis {
             started_at: instant(started_at),
             reopened_until: instant(until),
             resends: lost.as_ref().and_then(|n| n.parse().ok()).unwrap_or(0),
+            rows_doubted_at: instant(rows_doubted_at),
         };
         self.with_cache(|cache| cache.until.insert(id.clone(), run.reopened_until));
         let yes = |flag: &Option<String>| flag.as_deref() == Some("1");
@@ -413,52 +445,6 @@ impl Redis {
         });
         Ok(body)
     }
-
-    async fn witnesses(&self, id: &RunId) -> Result<HashMap<u16, Witness>> {
-        let mut con = self.con();
-        let found: HashMap<String, i64> = con
-            .hgetall(self.keys.witnesses(id))
-            .await
-            .map_err(|e| failed("look for evidence", e))?;
-        let mut witnesses: HashMap<u16, Witness> = HashMap::new();
-        for (field, value) in found {
-            let (lane, is_slow) = match field.strip_suffix(":slow") {
-                Some(lane) => (lane, true),
-                None => (field.as_str(), false),
-            };
-            let Ok(lane) = lane.parse() else { continue };
-            let witness = witnesses.entry(lane).or_default();
-            match is_slow {
-                true => witness.slow = Duration::from_micros(value.max(0).unsigned_abs()),
-                false => witness.sent_at = Some(Timestamp::from_micros(value)),
-            }
-        }
-        Ok(witnesses)
-    }
-
-    async fn due_for_sweep(&self, run: &Run, limit: usize) -> Result<Vec<u32>> {
-        let id = &run.header.id;
-        let mut con = self.con();
-        let now = self.now().await?;
-        let sweep = |e| failed("sweep run", e);
-        let limit = isize::try_from(limit).unwrap_or(isize::MAX);
-        let mut found: Vec<u32> = con
-            .zrangebyscore_limit(self.keys.look(id), "-inf", now.micros(), 0, limit)
-            .await
-            .map_err(sweep)?;
-        if must_end_waiting(run, now) {
-            for lane in 0..run.header.lanes.len() {
-                let lane = u16::try_from(lane).unwrap_or(u16::MAX);
-                let room = limit - isize::try_from(found.len()).unwrap_or(limit);
-                if room > 0 {
-                    let more: Vec<u32> =
-                        con.zrange(self.keys.due(id, lane), 0, room - 1).await.map_err(sweep)?;
-                    found.extend(more);
-                }
-            }
-        }
-        Ok(found)
-    }
 }
 
 /// What `run.lua` found.
@@ -483,11 +469,9 @@ fn unexpected(doing: &'static str, script: &str, n: usize) -> LedgerError {
     LedgerError::Unavailable { engine: "redis", doing, cause }
 }
 
-/// The two scores of a record, one of them empty.
+/// The two scores of a record; empty where it is not in that index.
 fn scores(run: &Run, record: &Record) -> (String, String) {
-    match record.schedule(&run.header.policy) {
-        Schedule::Due(at) => (at.micros().to_string(), String::new()),
-        Schedule::Review(at) => (String::new(), at.micros().to_string()),
-        Schedule::Done => (String::new(), String::new()),
-    }
+    let schedule = record.schedule(&run.header.policy);
+    let score = |at: Option<Timestamp>| at.map(|at| at.micros().to_string()).unwrap_or_default();
+    (score(schedule.due()), score(schedule.look()))
 }

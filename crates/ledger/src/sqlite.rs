@@ -20,9 +20,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::api::{
-    Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Discarded,
-    Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Purged, Release, Run,
-    RunHeader, Swept, WebhookFact,
+    Amended, Amendment, Appended, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView,
+    Discarded, Filter, Health, IntentAnswer, IntentRequest, Ledger, NewRow, Phase, PlanChunk,
+    Purged, Release, RowKey, Run, RunHeader, Swept, WebhookFact,
 };
 use crate::body_hash::BodyHash;
 use crate::core::{self, Rows};
@@ -31,7 +31,7 @@ use crate::sqlite::rows::SqlRows;
 use crate::sqlite::writer::Writer;
 
 /// Bumped when a table's shape changes.
-const SCHEMA: u32 = 3;
+const SCHEMA: u32 = 4;
 /// How long a second process on the same file waits for the first one's commit.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -131,12 +131,16 @@ fn upgrade(conn: &mut Connection) -> Result<()> {
     let upgrade = |e| failed("upgrade the ledger", e);
     let step = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(upgrade)?;
     let found = version(&step)?;
-    match found {
+    let changes: &[&str] = match found {
         SCHEMA => return Ok(()), // another process was faster
-        0 => {}
-        2 => step.execute_batch(include_str!("sqlite/from_2.sql")).map_err(upgrade)?,
-        1 => step.execute_batch(include_str!("sqlite/from_1.sql")).map_err(upgrade)?,
+        0 => &[],
+        1 => &[include_str!("sqlite/from_1.sql"), include_str!("sqlite/from_3.sql")],
+        2 => &[include_str!("sqlite/from_2.sql"), include_str!("sqlite/from_3.sql")],
+        3 => &[include_str!("sqlite/from_3.sql")],
         newer => return Err(other_schema(newer)),
+    };
+    for change in changes {
+        step.execute_batch(change).map_err(upgrade)?;
     }
     step.execute_batch(include_str!("sqlite/schema.sql")).map_err(upgrade)?;
     step.pragma_update(None, "user_version", SCHEMA).map_err(upgrade)?;
@@ -184,6 +188,31 @@ impl Ledger for Sqlite {
     async fn seal(&self, run: &RunId) -> Result<Run> {
         let (run, now) = (run.clone(), self.clock.now());
         self.write("seal run", move |rows| core::seal(rows, &run, now)).await
+    }
+
+    async fn append(&self, run: &RunId, new: &[NewRow]) -> Result<Vec<Appended>> {
+        let (run, new, clock) = (run.clone(), new.to_vec(), Arc::clone(&self.clock));
+        self.write("append rows", move |rows| core::append(rows, &run, &new, clock.now())).await
+    }
+
+    async fn by_keys(&self, run: &RunId, keys: &[RowKey]) -> Result<Vec<Option<u32>>> {
+        let (run, keys) = (run.clone(), keys.to_vec());
+        self.write("look for keys", move |rows| core::by_keys(rows, &run, &keys)).await
+    }
+
+    async fn to_people(&self, run: &RunId, people: &[String]) -> Result<Vec<u32>> {
+        let (run, people) = (run.clone(), people.to_vec());
+        self.write("look for people", move |rows| core::to_people(rows, &run, &people)).await
+    }
+
+    async fn doubt_rows(&self, run: &RunId) -> Result<Run> {
+        let (run, now) = (run.clone(), self.clock.now());
+        self.write("doubt rows", move |rows| core::doubt_rows(rows, &run, now)).await
+    }
+
+    async fn add_lanes(&self, run: &RunId, lanes: &[NumberId]) -> Result<Run> {
+        let (run, lanes) = (run.clone(), lanes.to_vec());
+        self.write("add lanes", move |rows| core::add_lanes(rows, &run, &lanes)).await
     }
 
     async fn mark_started(&self, run: &RunId) -> Result<Run> {
@@ -353,7 +382,10 @@ mod tests {
     /// The tables of schema 1, as its last version made them.
     const FIRST: &str = "CREATE TABLE runs (key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
         header TEXT NOT NULL, phase TEXT NOT NULL, cursor INTEGER NOT NULL, sealed_at INTEGER,
-        started_at INTEGER) STRICT; PRAGMA user_version = 1";
+        started_at INTEGER) STRICT;
+        CREATE TABLE deliveries (run INTEGER NOT NULL, idx INTEGER NOT NULL, lane INTEGER NOT NULL,
+        state TEXT NOT NULL, due INTEGER, look INTEGER, record TEXT NOT NULL, message TEXT NOT NULL,
+        PRIMARY KEY (run, idx)) STRICT, WITHOUT ROWID; PRAGMA user_version = 1";
 
     fn open(path: &Path) -> Result<Sqlite> {
         Sqlite::open(path, Arc::new(SystemClock))

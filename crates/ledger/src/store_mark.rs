@@ -4,7 +4,8 @@
 //! every host has given it what its own disk knows.
 //!
 //! A store that nobody has vouched for yet is not *settled*: each run that is begun in it is
-//! fenced from its first instant, because it may be an old one that the store has forgotten.
+//! fenced from its first instant, because it may be an old one that the store has forgotten. So
+//! is one that is begun after its window has opened in a store that was doubted since then.
 
 use std::fmt;
 
@@ -31,6 +32,11 @@ pub struct StoreMark {
 impl StoreMark {
     pub fn doubt(&mut self, now: Timestamp) {
         self.epoch = now.micros().max(self.epoch + 1);
+    }
+
+    /// Whether a run whose window opens then may have been here before, and been sent from.
+    pub fn may_have_forgotten(&self, opens: Timestamp) -> bool {
+        !self.settled || self.epoch > opens.micros()
     }
 
     pub fn parse(text: Option<&str>) -> Self {

@@ -1,6 +1,6 @@
 //! A stored delivery as people and reports see it, whichever engine holds it.
 
-use domain::DeliveryId;
+use domain::{DeliveryId, State};
 
 use crate::api::{DeliveryView, Envelope, Filter, RunHeader};
 use crate::error::{LedgerError, Result};
@@ -20,6 +20,7 @@ pub fn view(
         state: record.state,
         due_at: record.due_at,
         next_at: record.next_at,
+        expires_at: record.expires_at,
         facts: record.facts,
         message,
         strikes: record.strikes,
@@ -54,6 +55,12 @@ pub fn view_stored(
         read => Some(read?),
     };
     Ok(view(header, index, record, message))
+}
+
+/// The ends that a person may want to look at; there are few of them, and each has an index.
+pub const fn needs_attention(state: State) -> bool {
+    use State::{Cancelled, Expired, Failed, Quarantined, Suppressed, Unknown};
+    matches!(state, Failed | Unknown | Suppressed | Expired | Cancelled | Quarantined)
 }
 
 impl Filter {

@@ -305,6 +305,7 @@ impl Planner {
 fn header(snapshot: &Snapshot, frame: &Frame) -> RunHeader {
     RunHeader {
         id: frame.run.clone(),
+        kind: ledger::RunKind::Planned,
         zone: frame.zone.clone(),
         window: frame.window,
         stop_at: frame.stop_at,

@@ -8,32 +8,42 @@ use std::sync::Mutex;
 use domain::{DeliveryId, Nonce, RunId};
 use ledger::Claim;
 
-/// One byte a delivery.
+/// One byte a delivery, in pages: indexes of a planned run lie side by side, those of a rolling run
+/// anywhere.
 #[derive(Debug, Default)]
 pub struct Grants {
-    granted: Mutex<HashMap<RunId, Vec<u8>>>,
+    granted: Mutex<HashMap<RunId, Pages>>,
     last: Mutex<Option<(DeliveryId, Nonce)>>,
+}
+
+/// Pages by their number.
+type Pages = HashMap<u32, Box<[u8; PAGE]>>;
+
+/// Deliveries of one page.
+const PAGE: usize = 256;
+
+/// The page of an index, and its place in it.
+fn place(index: u32) -> (u32, usize) {
+    (index / 256, (index % 256) as usize)
 }
 
 impl Grants {
     /// The ledger granted an intent, to this process or to one before it on this host.
     pub fn note(&self, id: &DeliveryId, nonce: Nonce) {
         let mut granted = self.granted.lock().expect("no panic while held");
+        let (page, at) = place(id.index);
         let of_run = granted.entry(id.run.clone()).or_default();
-        let at = id.index as usize;
-        if at >= of_run.len() {
-            of_run.resize((at + 1).next_power_of_two(), 0);
-        }
-        of_run[at] = of_run[at].saturating_add(1);
+        let page = of_run.entry(page).or_insert_with(|| Box::new([0; PAGE]));
+        page[at] = page[at].saturating_add(1);
         *self.last.lock().expect("no panic while held") = Some((id.clone(), nonce));
     }
 
     /// Whether the store knows of fewer attempts than it granted to this process.
     pub fn is_forgotten(&self, claim: &Claim) -> bool {
         let granted = self.granted.lock().expect("no panic while held");
-        let of_run = granted.get(&claim.id.run);
-        let mine = of_run.and_then(|counts| counts.get(claim.id.index as usize)).copied();
-        u32::from(mine.unwrap_or(0)) > claim.attempts
+        let (page, at) = place(claim.id.index);
+        let page = granted.get(&claim.id.run).and_then(|of_run| of_run.get(&page));
+        page.is_some_and(|page| u32::from(page[at]) > claim.attempts)
     }
 
     /// The latest grant: the store must know it.

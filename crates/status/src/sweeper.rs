@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{Clock, State, StepWatch};
-use ledger::{Ledger, LedgerError, Phase, Run, lanes, recovery};
+use ledger::{Ledger, LedgerError, Phase, Run, lanes};
 use telemetry::labels::Loop;
 use telemetry::{Fault, Metrics};
 use tokio_util::sync::CancellationToken;
@@ -74,22 +74,7 @@ impl Sweeper {
                 if let Some(reopened) = self.catch_up(&run).await? {
                     run = reopened;
                 }
-                self.suspect_if_fenced(&run).await?;
                 self.sweep(&run).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A run that is over while its store still waits for a host: what was due may have been sent
-    /// by that host, and is not simply expired.
-    async fn suspect_if_fenced(&self, run: &Run) -> Result<(), LedgerError> {
-        let (ledger, id) = (self.ledger.as_ref(), &run.header.id);
-        let over = run.phase != Phase::Cancelled && ledger.now().await? >= run.stop_at();
-        if over && ledger.fenced_runs().await?.contains(id) {
-            let marked = recovery::suspect(ledger, id, None).await?;
-            if marked > 0 {
-                tracing::error!(run = %id, "run {id} is over and not every host has given the store what it knows: {marked} deliveries may have been sent");
             }
         }
         Ok(())
@@ -125,11 +110,14 @@ impl Sweeper {
                 self.metrics.sending.written_off.inc_by(u64::from(swept.written_off));
                 tracing::warn!(run = %id, "run {id}: {} attempts without an answer show every sign of not having gone and may be sent again", swept.written_off);
             }
+            if swept.suspected > 0 {
+                tracing::error!(run = %id, "run {id}: not every host has given the store what it knows, and {} deliveries that are over may have been sent", swept.suspected);
+            }
             if !swept.more {
                 break;
             }
         }
-        if self.ledger.now().await? >= run.close_at() {
+        if self.ledger.now().await? >= run.may_close_at() {
             let counts = self.ledger.counts(id).await?;
             if counts.open() == 0 && run.phase != Phase::Closed {
                 self.ledger.set_phase(id, Phase::Closed).await?;

@@ -125,7 +125,7 @@ pub async fn let_go(ledger: &dyn Ledger, run: &Run, exports: &Path) -> Result<u6
     let first = find(ledger, &DeliveryId { run: id.clone(), index: 0 }).await?;
     let checksum = exports.join(format!("{id}.ndjson.gz.sha256"));
     let deliveries = match first.is_none() && checksum.exists() {
-        true => u64::from(run.header.total),
+        true => u64::from(run.total()),
         false => archive::export(ledger, run, exports).await?.deliveries,
     };
     loop {

@@ -91,7 +91,7 @@ impl Sampler {
         let runs = self.ledger.runs_since(maybe_recoverable_since(now)).await?;
         let kept = |run: &&Run| run.header.window.opens + retention::NEWS > now;
         for run in runs.iter().filter(kept) {
-            *by_day.entry(run.header.id.date()).or_default() += u64::from(run.header.total);
+            *by_day.entry(run.header.id.date()).or_default() += u64::from(run.total());
         }
         let free = match rustix::fs::statvfs(inbox.dir()) {
             Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),

@@ -1,16 +1,21 @@
 //! What became of the morning: the ledger against the far side's own record.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use domain::clock::EARLY_MAX;
-use domain::{DeliveryId, State};
-use ledger::{DeliveryView, Filter, Ledger};
+use domain::{DeliveryId, RunId, State};
+use ledger::{DeliveryView, Filter, Ledger, RowKey};
 use serde::Serialize;
 
-use super::World;
 use super::far::{Far, Taken};
 use super::store::Store;
+use super::{Chaos, World, caller};
 use crate::tally::{Message, Tally};
+
+/// From the end of a row to the last request that was granted before: the sender's budget, and a
+/// process that is held up.
+const LATE_MAX: Duration = Duration::from_secs(10);
 
 /// Counts; added up over seeds. Those that must be zero say so.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -65,42 +70,42 @@ impl Verdict {
 }
 
 /// Reads the ledger directly: the morning is over and its links do not matter any more.
-pub async fn verdict(world: &World, store: &Store, far: &Far, ended: bool) -> Verdict {
+pub async fn verdict(
+    world: &World,
+    store: &Store,
+    far: &Far,
+    acknowledged: &caller::Acknowledged,
+    ended: bool,
+) -> Verdict {
     let (taken, requests) = {
         let oracle = far.oracle.lock().expect("one thread");
         (oracle.taken.clone(), oracle.requests.clone())
     };
-    let everything = store.model.list(&world.run, &Filter::default(), None, usize::MAX).await;
-    let deliveries = everything.unwrap_or_default();
     let mut verdict = Verdict {
         seeds: 1,
         tally: Tally { requests: requests.len() as u64, ..Tally::default() },
         stuck: u64::from(!ended),
         ..Verdict::default()
     };
-    let counts = store.model.counts(&world.run).await.unwrap_or_default();
-    let recount = store.model.recount(&world.run).await.unwrap_or_default();
-    let whole = counts.total() == u64::from(world.setup.deliveries);
-    verdict.tally.miscounted += u64::from(counts != recount || !whole);
-
     let mut by_delivery: HashMap<&DeliveryId, Vec<&Taken>> = HashMap::new();
     taken.iter().for_each(|one| by_delivery.entry(&one.delivery).or_default().push(one));
-    let due: BTreeMap<&DeliveryId, _> = deliveries.iter().map(|d| (&d.id, d.due_at)).collect();
+    let mut deliveries = Vec::new();
+    for run in [world.run.clone(), caller::run_id()] {
+        deliveries.extend(judge_run(world, store, &run, &mut by_delivery, &mut verdict).await);
+    }
+    let due: BTreeMap<&DeliveryId, &DeliveryView> = deliveries.iter().map(|d| (&d.id, d)).collect();
     for (delivery, at) in &requests {
-        let early = |due: &domain::Timestamp| *at + EARLY_MAX < *due;
+        // What the store has forgotten, or a caller has moved since, had another instant.
+        let planned = delivery.run == world.run;
+        let early = |d: &&DeliveryView| planned && *at + EARLY_MAX < d.due_at;
         verdict.early += u64::from(due.get(delivery).is_none_or(early));
+        // By a clock that steps, anything may be over or not.
+        let steady = world.setup.chaos != Chaos::Absurd;
+        let over = |d: &&DeliveryView| d.expires_at.is_some_and(|ends| *at > ends + LATE_MAX);
+        verdict.wrong += u64::from(steady && due.get(delivery).is_some_and(over));
     }
-    for delivery in &deliveries {
-        let messages = by_delivery.remove(&delivery.id).unwrap_or_default();
-        judge(delivery, &messages, &mut verdict);
-    }
-    let budget = world.setup.resends_max();
-    if verdict.written_off > budget {
-        verdict.too_many += 1;
-        let n = verdict.written_off;
-        verdict.complaints.push(format!("{n} resends on evidence, {budget} are allowed"));
-    }
-    verdict.tally.lost += by_delivery.len() as u64; // messages for deliveries that were never planned
+    verdict.tally.lost += by_delivery.len() as u64; // messages for deliveries that are not there
+    missing_rows(store, acknowledged, &mut verdict).await;
     if !ended {
         verdict.complaints.push(format!(
             "it never ended: phase {:?}, far side idle {}, fenced {:?}",
@@ -118,6 +123,53 @@ pub async fn verdict(world: &World, store: &Store, far: &Far, ended: bool) -> Ve
     }
     verdict.trace = trace(&deliveries, &requests);
     verdict
+}
+
+/// Holds one run against the far side; returns its deliveries.
+async fn judge_run(
+    world: &World,
+    store: &Store,
+    id: &RunId,
+    taken: &mut HashMap<&DeliveryId, Vec<&Taken>>,
+    verdict: &mut Verdict,
+) -> Vec<DeliveryView> {
+    let everything = store.model.list(id, &Filter::default(), None, usize::MAX).await;
+    let deliveries = everything.unwrap_or_default();
+    let counts = store.model.counts(id).await.unwrap_or_default();
+    let recount = store.model.recount(id).await.unwrap_or_default();
+    let run = store.model.run(id).await.ok().flatten();
+    let total = run.map_or(0, |run| u64::from(run.total()));
+    let rows = match *id == world.run {
+        true => total == u64::from(world.setup.deliveries),
+        // One row a key, whatever was forgotten and asked for again.
+        false => total <= u64::from(caller::MESSAGES),
+    };
+    let whole = rows && counts.total() == total;
+    verdict.tally.miscounted += u64::from(counts != recount || !whole);
+    let before = verdict.written_off;
+    for delivery in &deliveries {
+        let messages = taken.remove(&delivery.id).unwrap_or_default();
+        judge(delivery, &messages, verdict);
+    }
+    let written_off = verdict.written_off - before;
+    let budget = u64::from(world.setup.evidence().resends_max(u32::try_from(total).unwrap_or(0)));
+    if written_off > budget {
+        verdict.too_many += 1;
+        let complaint = format!("{id}: {written_off} resends on evidence, {budget} are allowed");
+        verdict.complaints.push(complaint);
+    }
+    deliveries
+}
+
+/// Whatever the store forgot of what it had acknowledged, the caller has asked for again.
+async fn missing_rows(store: &Store, acknowledged: &caller::Acknowledged, verdict: &mut Verdict) {
+    let keys: Vec<RowKey> = acknowledged.lock().expect("one thread").iter().cloned().collect();
+    let found = store.model.by_keys(&caller::run_id(), &keys).await;
+    let missing = found.map_or(1, |found| found.iter().filter(|index| index.is_none()).count());
+    if missing > 0 {
+        verdict.tally.lost += 1;
+        verdict.complaints.push(format!("{missing} messages that were asked for are not there"));
+    }
 }
 
 fn judge(delivery: &DeliveryView, messages: &[&Taken], verdict: &mut Verdict) {

@@ -62,7 +62,7 @@ fn key() -> CallbackKey {
     CallbackKey::derive(b"simulated", "ours")
 }
 
-fn numbers() -> Vec<BusinessNumber> {
+pub fn numbers() -> Vec<BusinessNumber> {
     let number = |n: usize| BusinessNumber {
         id: NumberId::try_new(format!("10{n}")).expect("digits"),
         throughput: 80,
@@ -71,7 +71,8 @@ fn numbers() -> Vec<BusinessNumber> {
     (1..=LANES).map(number).collect()
 }
 
-fn at(secs: u64) -> Timestamp {
+/// So long after the day began.
+pub fn at(secs: u64) -> Timestamp {
     DAWN + Duration::from_secs(secs)
 }
 

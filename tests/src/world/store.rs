@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
-use domain::{Clock, DeliveryId, NumberId, RunId, State, Timestamp};
+use domain::{Clock, NumberId, RunId, State, Timestamp};
 use ledger::model::Memory;
 use ledger::{
-    Amended, Amendment, Applied, AttemptResult, Begun, BodyHash, Claimed, Counts, DeliveryView,
-    Discarded, Filter, Health, IntentAnswer, IntentRequest, Ledger, LedgerError, Model, Phase,
-    PlanChunk, Purged, Release, Run, RunHeader, Swept, WebhookFact,
+    Amended, Amendment, Appended, Applied, AttemptResult, Begun, BodyHash, Claimed, Counts,
+    DeliveryView, Discarded, Filter, Health, IntentAnswer, IntentRequest, Ledger, LedgerError,
+    Model, NewRow, Phase, PlanChunk, Purged, Release, RowKey, Run, RunHeader, Swept, WebhookFact,
 };
 use rand::RngExt;
 use tokio::time::Instant;
@@ -122,8 +122,14 @@ impl Store {
     pub fn damage_one(&self) {
         let Ok(runs) = now_or_never(self.model.runs()) else { return };
         for run in runs {
-            let index = self.world.draw(|rng| rng.random_range(0..run.header.total));
-            self.model.damage(&DeliveryId { run: run.header.id.clone(), index });
+            let (id, all) = (&run.header.id, Filter::default());
+            let Ok(all) = now_or_never(self.model.list(id, &all, None, usize::MAX)) else {
+                continue;
+            };
+            if !all.is_empty() {
+                let which = self.world.draw(|rng| rng.random_range(0..all.len()));
+                self.model.damage(&all[which].id);
+            }
         }
     }
 
@@ -250,6 +256,26 @@ impl Ledger for Link {
 
     async fn seal(&self, run: &RunId) -> Result<Run> {
         self.call("seal", Gap::Stretched, self.model.seal(run)).await
+    }
+
+    async fn append(&self, run: &RunId, rows: &[NewRow]) -> Result<Vec<Appended>> {
+        self.call("append", Gap::Stretched, self.model.append(run, rows)).await
+    }
+
+    async fn by_keys(&self, run: &RunId, keys: &[RowKey]) -> Result<Vec<Option<u32>>> {
+        self.call("keys", Gap::Short, self.model.by_keys(run, keys)).await
+    }
+
+    async fn to_people(&self, run: &RunId, people: &[String]) -> Result<Vec<u32>> {
+        self.call("people", Gap::Short, self.model.to_people(run, people)).await
+    }
+
+    async fn doubt_rows(&self, run: &RunId) -> Result<Run> {
+        self.call("doubt", Gap::Short, self.model.doubt_rows(run)).await
+    }
+
+    async fn add_lanes(&self, run: &RunId, lanes: &[NumberId]) -> Result<Run> {
+        self.call("lanes", Gap::Stretched, self.model.add_lanes(run, lanes)).await
     }
 
     async fn mark_started(&self, run: &RunId) -> Result<Run> {

@@ -45,6 +45,7 @@ fn attempt() -> impl Strategy<Value = Attempt> {
         .prop_map(|(nonce, http, at, failed)| Attempt {
             words: (nonce % 2 == 0).then(|| format!("words {nonce}")),
             time_doubted: false,
+            lane: at[0].map(|_| 1),
             nonce: nonce.into(),
             intent_at: at[0],
             dispatched_at: at[1],

@@ -184,6 +184,8 @@ pub struct Swept {
     /// Doubts that evidence resolved: these deliveries wait for another attempt.
     pub written_off: u32,
     pub ended: u32,
+    /// Of these, so many may have been sent: a host that the store waits for may know.
+    pub suspected: u32,
     /// More is left: sweep again.
     pub more: bool,
 }
@@ -206,6 +208,17 @@ pub enum Change {
     OptOut,
     /// Nothing, but a record that cannot be read is quarantined.
     Touch,
+    /// Takes back what was not sent yet.
+    Cancel,
+    /// Moves one that was never tried to another instant, and its end with it.
+    Move {
+        due_at: Timestamp,
+        /// Its end stays as it is without one.
+        expires_at: Option<Timestamp>,
+    },
+    /// Gives one that waits, and that nobody can have got, to another lane: its position in the
+    /// run's list.
+    Rehome { lane: u16 },
 }
 
 /// Who did what to a delivery, and why; kept with it.
@@ -284,6 +297,8 @@ pub struct DeliveryView {
     pub state: State,
     pub due_at: Timestamp,
     pub next_at: Timestamp,
+    /// Nothing of it starts after this, whatever the run's own end.
+    pub expires_at: Option<Timestamp>,
     pub facts: Facts,
     /// `None` when it cannot be read.
     pub message: Option<Envelope>,

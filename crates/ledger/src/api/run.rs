@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use domain::facts::Ended;
@@ -11,10 +12,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::body_hash::BodyHash;
 
-/// What is fixed about a run when its planning begins.
+/// How a run comes by its rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunKind {
+    /// All of them are written before it is sealed.
+    #[default]
+    Planned,
+    /// They are appended one by one while it is open, each with an end of its own.
+    Rolling,
+}
+
+impl RunKind {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_planned(&self) -> bool {
+        *self == RunKind::Planned
+    }
+}
+
+/// What is fixed about a run when it begins; only lanes may be added later.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunHeader {
     pub id: RunId,
+    #[serde(default, skip_serializing_if = "RunKind::is_planned")]
+    pub kind: RunKind,
     /// IANA name of the zone that people read times in.
     pub zone: String,
     pub window: Window,
@@ -27,7 +48,7 @@ pub struct RunHeader {
     pub catch_up_until: Option<Timestamp>,
     /// Our numbers; a record names its lane by position here.
     pub lanes: Vec<NumberId>,
-    /// Deliveries, suppressed ones included.
+    /// Deliveries, suppressed ones included; 0 in a rolling run, which has no fixed number.
     pub total: u32,
     /// SHA-256 of the recipient snapshot and content that the plan was made from.
     pub snapshot: String,
@@ -44,6 +65,14 @@ impl RunHeader {
     pub fn lane_of(&self, number: &NumberId) -> Option<u16> {
         let at = self.lanes.iter().position(|lane| lane == number)?;
         u16::try_from(at).ok()
+    }
+
+    pub fn is_rolling(&self) -> bool {
+        self.kind == RunKind::Rolling
+    }
+
+    pub fn first_phase(&self) -> Phase {
+        if self.is_rolling() { Phase::Open } else { Phase::Planning }
     }
 }
 
@@ -86,7 +115,7 @@ impl Phase {
 pub struct Run {
     pub header: Arc<RunHeader>,
     pub phase: Phase,
-    /// Deliveries planned so far; equals `header.total` once sealed.
+    /// Deliveries written so far; equals `header.total` once sealed.
     pub cursor: u32,
     pub sealed_at: Option<Timestamp>,
     /// When a sender first took it up.
@@ -95,9 +124,25 @@ pub struct Run {
     pub reopened_until: Option<Timestamp>,
     /// Resends after lost answers so far: they have a budget.
     pub resends: u32,
+    /// Rows of a rolling run that were first asked for before this may have been there, and sent,
+    /// without the store's knowledge.
+    pub rows_doubted_at: Option<Timestamp>,
 }
 
 impl Run {
+    /// A run that begins: one that is planned is not open before it is sealed. `forgotten`: the
+    /// store may have had it before.
+    pub fn begun(header: Arc<RunHeader>, forgotten: bool, now: Timestamp) -> Self {
+        let rolling = header.is_rolling();
+        let doubted = rolling && forgotten && now > header.window.opens;
+        Run {
+            phase: header.first_phase(),
+            sealed_at: rolling.then_some(now),
+            rows_doubted_at: doubted.then_some(now),
+            ..Run::new(header)
+        }
+    }
+
     /// A run of which nothing is planned yet.
     pub fn new(header: Arc<RunHeader>) -> Self {
         Run {
@@ -108,10 +153,16 @@ impl Run {
             started_at: None,
             reopened_until: None,
             resends: 0,
+            rows_doubted_at: None,
         }
     }
 
-    /// Nothing starts after this.
+    /// Deliveries, suppressed ones included.
+    pub fn total(&self) -> u32 {
+        if self.header.is_rolling() { self.cursor } else { self.header.total }
+    }
+
+    /// Nothing starts after this; a row may have an earlier end of its own.
     pub fn stop_at(&self) -> Timestamp {
         self.reopened_until.unwrap_or(self.header.stop_at)
     }
@@ -123,7 +174,18 @@ impl Run {
 
     /// When undecided attempts become `Unknown`.
     pub fn close_at(&self) -> Timestamp {
-        self.stop_at() + self.header.close_at.since(self.header.stop_at)
+        self.stop_at() + self.grace()
+    }
+
+    /// From the end of sending to the end of waiting for answers.
+    pub fn grace(&self) -> Duration {
+        self.header.close_at.since(self.header.stop_at)
+    }
+
+    /// From when it is closed as soon as nothing of it is open: a rolling run takes rows until
+    /// its day is over, and ends with the last of them.
+    pub fn may_close_at(&self) -> Timestamp {
+        if self.header.is_rolling() { self.header.window.deadline } else { self.close_at() }
     }
 }
 

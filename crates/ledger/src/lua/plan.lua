@@ -1,5 +1,5 @@
 -- Inserts planned deliveries and moves the cursor, in one step. Answers the cursor.
--- KEYS meta, records, messages, bodies, counts, look, due-prefix
+-- KEYS meta, records, messages, bodies, counts, look, due-prefix, attention
 -- ARGV time, from, body count, (hash, body)*, then per row: record, message, state, lane, due, look
 --   (due or look is a score, the other one is empty), and last the header that the plan is of
 --   (a run that was discarded and planned anew has another one: -1 is answered)
@@ -27,7 +27,9 @@ while at < #ARGV do
     push(messages, index, ARGV[at + 1])
     local state, set, score = ARGV[at + 2], nil, nil
     counts[state] = (counts[state] or 0) + 1
-    if ARGV[at + 4] ~= '' then
+    if ATTENTION[state] then
+      set, score = KEYS[8], index
+    elseif ARGV[at + 4] ~= '' then
       set, score = KEYS[7] .. ARGV[at + 3], ARGV[at + 4]
     elseif ARGV[at + 5] ~= '' then
       set, score = KEYS[6], ARGV[at + 5]

@@ -46,6 +46,16 @@ end
 local function incarnation()
   return server_ids() .. mark()
 end
+-- Ends that a person may want to look at: few, and listed by an index of their own.
+local ATTENTION = {failed = 1, unknown = 1, suppressed = 1, expired = 1, cancelled = 1, quarantined = 1}
+local function attend(key, index, was, is)
+  if was == is then return end
+  if ATTENTION[is] then
+    redis.call('ZADD', key, index, index)
+  elseif ATTENTION[was] then
+    redis.call('ZREM', key, index)
+  end
+end
 -- How much a run knows, given the 'generation' and 'incarnation' of its meta: grows with every
 -- change, also over plans. A run that is open and knows less than the caller has seen of it was
 -- put back: the store is doubted in this very step, before anything is granted.

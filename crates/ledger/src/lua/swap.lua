@@ -1,12 +1,12 @@
 -- Compares whole records and swaps them, with their counters and indexes. This is the
 -- ledger's guard: a record that changed meanwhile is not touched, and nothing is sent from
 -- a store that may have forgotten what it answered.
--- KEYS meta, records, counts, look, due-prefix, witnesses, store mark
+-- KEYS meta, records, counts, look, due-prefix, witnesses, attention, store mark
 -- ARGV time, generation that was seen ('' for none), phase that the run was taken to be in, '1'
 -- when it must not be fenced, per item:
 --   index, expected, new, state before, state after, lane, due, look, not after ('' for
 --   never), witness ('' for none), most resends on evidence ('' when it is none), how long
---   the status took in microseconds (0 for others)
+--   the status took in microseconds (0 for others), the lane that it leaves ('' when it stays)
 -- Answers {phase, now, generation, fenced, per item: 'ok' | 'late' | 'phase' | 'fenced' | 'budget' | 'gone' |
 --   '=' .. the record as it is}.
 local meta = redis.call('HMGET', KEYS[1], 'phase', 'incarnation', 'generation', 'resends')
@@ -17,7 +17,7 @@ local fenced = ARGV[4] == '1' and meta[2] ~= incarnation()
 local answer = {phase, now_text, '', fenced and '1' or '0'}
 local changed = false
 local counts = {}
-for at = 5, #ARGV, 12 do
+for at = 5, #ARGV, 13 do
   local index, expected, lane = ARGV[at], ARGV[at + 1], ARGV[at + 5]
   local not_after, witness, resends_max = ARGV[at + 8], ARGV[at + 9], ARGV[at + 10]
   local held = redis.call('HGET', KEYS[2], index)
@@ -42,17 +42,18 @@ for at = 5, #ARGV, 12 do
     counts[was] = (counts[was] or 0) - 1
     counts[is] = (counts[is] or 0) + 1
     local due = KEYS[5] .. lane
+    if ARGV[at + 12] ~= '' then redis.call('ZREM', KEYS[5] .. ARGV[at + 12], index) end
     if ARGV[at + 6] ~= '' then
       redis.call('ZADD', due, ARGV[at + 6], index)
-      redis.call('ZREM', KEYS[4], index)
     else
       redis.call('ZREM', due, index)
-      if ARGV[at + 7] ~= '' then
-        redis.call('ZADD', KEYS[4], ARGV[at + 7], index)
-      else
-        redis.call('ZREM', KEYS[4], index)
-      end
     end
+    if ARGV[at + 7] ~= '' then
+      redis.call('ZADD', KEYS[4], ARGV[at + 7], index)
+    else
+      redis.call('ZREM', KEYS[4], index)
+    end
+    attend(KEYS[7], index, was, is)
     if resends_max ~= '' then spent = redis.call('HINCRBY', KEYS[1], 'resends', 1) end
     if witness ~= '' then
       local seen = tonumber(redis.call('HGET', KEYS[6], lane) or 0)

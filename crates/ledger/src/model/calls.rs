@@ -8,9 +8,9 @@ use domain::{NumberId, RunId, State, Timestamp};
 
 use super::{Model, RunTable};
 use crate::api::{
-    Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Discarded,
-    Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Purged, Release, Run,
-    RunHeader, Swept, WebhookFact,
+    Amended, Amendment, Appended, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView,
+    Discarded, Filter, Health, IntentAnswer, IntentRequest, Ledger, NewRow, Phase, PlanChunk,
+    Purged, Release, RowKey, Run, RunHeader, Swept, WebhookFact,
 };
 use crate::body_hash::BodyHash;
 use crate::core::{self, Rows};
@@ -37,6 +37,26 @@ impl Ledger for Model {
 
     async fn seal(&self, run: &RunId) -> Result<Run> {
         core::seal(&mut *self.tables(), run, self.clock.now())
+    }
+
+    async fn append(&self, run: &RunId, rows: &[NewRow]) -> Result<Vec<Appended>> {
+        self.call(|tables, now| core::append(tables, run, rows, now))
+    }
+
+    async fn by_keys(&self, run: &RunId, keys: &[RowKey]) -> Result<Vec<Option<u32>>> {
+        core::by_keys(&mut *self.tables(), run, keys)
+    }
+
+    async fn to_people(&self, run: &RunId, people: &[String]) -> Result<Vec<u32>> {
+        core::to_people(&mut *self.tables(), run, people)
+    }
+
+    async fn doubt_rows(&self, run: &RunId) -> Result<Run> {
+        core::doubt_rows(&mut *self.tables(), run, self.clock.now())
+    }
+
+    async fn add_lanes(&self, run: &RunId, lanes: &[NumberId]) -> Result<Run> {
+        core::add_lanes(&mut *self.tables(), run, lanes)
     }
 
     async fn mark_started(&self, run: &RunId) -> Result<Run> {
@@ -134,7 +154,7 @@ impl Ledger for Model {
         let rows = table
             .rows
             .range(from..)
-            .map(|(index, row)| view(&header, *index, row.shown(), Some(row.message.clone())));
+            .map(|(index, row)| view(&header, *index, row.shown(), row.message.clone()));
         Ok(rows.filter(|view| filter.admits(view)).take(limit).collect())
     }
 

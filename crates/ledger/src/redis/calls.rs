@@ -10,17 +10,16 @@ use redis::AsyncCommands;
 
 use super::{Found, PAGE, Redis, SCHEMA, failed, preflight, scores, swap};
 use crate::api::{
-    Amended, Amendment, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView, Discarded,
-    Filter, Health, IntentAnswer, IntentRequest, Ledger, Phase, PlanChunk, Purged, Refusal,
-    Release, Run, RunHeader, Swept, WebhookFact, WhyKept, is_purgeable,
+    Amended, Amendment, Appended, Applied, AttemptResult, Begun, Claimed, Counts, DeliveryView,
+    Discarded, Filter, Health, IntentAnswer, IntentRequest, Ledger, NewRow, Phase, PlanChunk,
+    Purged, Refusal, Release, RowKey, Run, RunHeader, Swept, WebhookFact, WhyKept, is_purgeable,
 };
 use crate::body_hash::BodyHash;
-use crate::core::{amend_one, new_record, note, reopened, unplanned_from, why_kept};
+use crate::core::{amend_one, new_record, reopened, unplanned_from, why_kept};
 use crate::error::{LedgerError, Result};
 use crate::record::{Record, encode, sealed};
 use crate::store_mark;
 use crate::transition;
-use crate::view::view_stored;
 
 #[async_trait]
 impl Ledger for Redis {
@@ -44,7 +43,10 @@ impl Ledger for Redis {
         let id = header.id.as_str();
         let () = con.sadd(self.keys.runs(), id).await.map_err(|e| failed(doing, e))?;
         let () = con.sadd(self.keys.active(), id).await.map_err(|e| failed(doing, e))?;
-        let begun = self.run_script(doing, &header.id, "begin", &encode(header)).await?;
+        let phase = header.first_phase();
+        let (id, text) = (&header.id, encode(header));
+        let extra = [phase.as_str(), &header.window.opens.micros().to_string()];
+        let begun = self.run_script_with(doing, id, "begin", &text, extra).await?;
         match begun {
             Some(Found { created: true, run, .. }) => Ok(Begun::Created(run)),
             Some(Found { run, .. }) => Ok(Begun::Exists(run)),
@@ -61,7 +63,10 @@ impl Ledger for Redis {
         let mut call = self.scripts.plan.key(self.keys.meta(id));
         call.key(self.keys.records(id)).key(self.keys.messages(id)).key(self.keys.bodies(id));
         call.key(self.keys.counts(id)).key(self.keys.look(id)).key(self.keys.due_prefix(id));
-        call.arg(self.test_time()).arg(chunk.from).arg(chunk.bodies.len());
+        call.key(self.keys.attention(id))
+            .arg(self.test_time())
+            .arg(chunk.from)
+            .arg(chunk.bodies.len());
         for (hash, body) in &chunk.bodies {
             call.arg(hash.as_str()).arg(&**body);
         }
@@ -83,6 +88,26 @@ impl Ledger for Redis {
             return Err(LedgerError::Unfinished { run: id.clone(), planned, total });
         }
         self.existing("seal run", id, "seal", &total.to_string()).await
+    }
+
+    async fn append(&self, id: &RunId, rows: &[NewRow]) -> Result<Vec<Appended>> {
+        self.append_rows(id, rows).await
+    }
+
+    async fn by_keys(&self, id: &RunId, keys: &[RowKey]) -> Result<Vec<Option<u32>>> {
+        self.rows_by_keys(id, keys).await
+    }
+
+    async fn to_people(&self, id: &RunId, people: &[String]) -> Result<Vec<u32>> {
+        self.rows_to_people(id, people).await
+    }
+
+    async fn doubt_rows(&self, id: &RunId) -> Result<Run> {
+        self.existing("doubt rows", id, "doubt_rows", "").await
+    }
+
+    async fn add_lanes(&self, id: &RunId, lanes: &[NumberId]) -> Result<Run> {
+        self.extend_lanes(id, lanes).await
     }
 
     async fn mark_started(&self, id: &RunId) -> Result<Run> {
@@ -219,7 +244,12 @@ impl Ledger for Redis {
                 transition::result(record, run, result, now);
                 swap::Step::Put(record.state, swap::Guards::default())
             };
-            let state = self.update(&result.id, swap::Fence::Ignored, step).await?;
+            let mut state = self.update(&result.id, swap::Fence::Ignored, step).await?;
+            if state.is_none()
+                && self.keep_news(&result.id, &transition::news_in(result), None).await?
+            {
+                state = self.update(&result.id, swap::Fence::Ignored, step).await?;
+            }
             states.push(state.ok_or_else(|| LedgerError::NoRun(result.id.run.clone()))?);
         }
         Ok(states)
@@ -252,10 +282,17 @@ impl Ledger for Redis {
                         swap::Step::Put(applied, guards)
                     }
                 };
-                Ok(self
-                    .update(&fact.id, swap::Fence::Ignored, step)
-                    .await?
-                    .unwrap_or(Applied::NoDelivery))
+                if let Some(applied) = self.update(&fact.id, swap::Fence::Ignored, step).await? {
+                    return Ok(applied);
+                }
+                match self.keep_news(&fact.id, &fact.news, fact.number.as_ref()).await? {
+                    // Again, in case the row came back in the same instant.
+                    true => {
+                        self.update(&fact.id, swap::Fence::Ignored, step).await?;
+                        Ok(Applied::Forgotten)
+                    }
+                    false => Ok(Applied::NoDelivery),
+                }
             }
         };
         // Together on one connection, so that they share round trips and syncs.
@@ -263,22 +300,33 @@ impl Ledger for Redis {
     }
 
     async fn amend(&self, amendments: &[Amendment]) -> Result<Vec<Amended>> {
-        let mut amended = Vec::with_capacity(amendments.len());
-        for amendment in amendments {
-            let Some(run) = self.run(&amendment.id.run).await? else {
-                amended.push(Amended::NoDelivery);
-                continue;
+        let mut runs: BTreeMap<&RunId, Option<Run>> = BTreeMap::new();
+        for Amendment { id, .. } in amendments {
+            if !runs.contains_key(&id.run) {
+                runs.insert(&id.run, self.run(&id.run).await?);
+            }
+        }
+        let one = async |amendment: &Amendment| {
+            let Some(Some(run)) = runs.get(&amendment.id.run) else {
+                return Ok(Amended::NoDelivery);
             };
             let step = |record: &mut Record, _: &Run, now: Timestamp| {
-                let was = record.state;
-                if amend_one(record, &run, amendment, now) {
-                    swap::Step::Put(Amended::Done(record.state), swap::Guards::default())
+                let (was, lane) = (record.state, record.lane);
+                if amend_one(record, run, amendment, now) {
+                    let left = (lane != record.lane).then_some(lane);
+                    let guards = swap::Guards { left, ..Default::default() };
+                    swap::Step::Put(Amended::Done(record.state), guards)
                 } else {
                     swap::Step::Keep(Amended::Refused(was))
                 }
             };
             let answer = self.update(&amendment.id, swap::Fence::Ignored, step).await?;
-            amended.push(answer.unwrap_or(Amended::NoDelivery));
+            Ok(answer.unwrap_or(Amended::NoDelivery))
+        };
+        // In turn, because one delivery may be amended twice in one call.
+        let mut amended = Vec::with_capacity(amendments.len());
+        for amendment in amendments {
+            amended.push(one(amendment).await?);
         }
         Ok(amended)
     }
@@ -295,30 +343,7 @@ impl Ledger for Redis {
     }
 
     async fn sweep(&self, id: &RunId, limit: usize) -> Result<Swept> {
-        let run = self.existing("sweep run", id, "read", "").await?;
-        let found = self.due_for_sweep(&run, limit).await?;
-        let mut swept = Swept { more: found.len() >= limit, ..Swept::default() };
-        if found.is_empty() {
-            return Ok(swept);
-        }
-        let witnesses = self.witnesses(id).await?;
-        let resends_max = run.header.policy.evidence.resends_max(run.header.total);
-        for index in found {
-            let delivery = domain::DeliveryId { run: id.clone(), index };
-            let step = |record: &mut Record, assumed: &Run, now: Timestamp| {
-                let resends = run.resends.max(assumed.resends);
-                let run = Run { resends, ..run.clone() };
-                let witness = witnesses.get(&record.lane).copied().unwrap_or_default();
-                let did = transition::sweep(record, &run, now, witness);
-                let resends_max = did.written_off.then_some(resends_max);
-                let guards = swap::Guards { resends_max, ..Default::default() };
-                if did.changed() { swap::Step::Put(did, guards) } else { swap::Step::Keep(did) }
-            };
-            if let Some(did) = self.update(&delivery, swap::Fence::Ignored, step).await? {
-                note(&mut swept, did);
-            }
-        }
-        Ok(swept)
+        self.sweep_some(id, limit).await
     }
 
     async fn counts(&self, id: &RunId) -> Result<Counts> {
@@ -352,28 +377,7 @@ impl Ledger for Redis {
         after: Option<u32>,
         limit: usize,
     ) -> Result<Vec<DeliveryView>> {
-        let run = self.existing("list deliveries", id, "read", "").await?;
-        let list = |e| failed("list deliveries", e);
-        let mut con = self.con();
-        let mut from = after.map_or(0, |index| index.saturating_add(1));
-        let mut views = Vec::new();
-        while from < run.cursor && views.len() < limit {
-            let indexes: Vec<u32> = (from..run.cursor.min(from + PAGE)).collect();
-            let records: Vec<Option<Vec<u8>>> =
-                con.hmget(self.keys.records(id), &indexes).await.map_err(list)?;
-            let messages: Vec<Option<Vec<u8>>> =
-                con.hmget(self.keys.messages(id), &indexes).await.map_err(list)?;
-            for ((index, record), message) in indexes.iter().zip(records).zip(messages) {
-                // One that is missing is damaged, not gone: the cursor says that it was planned.
-                let (record, message) = (record.unwrap_or_default(), message.unwrap_or_default());
-                let view = view_stored(&run.header, *index, &record, &message)?;
-                if filter.admits(&view) && views.len() < limit {
-                    views.push(view);
-                }
-            }
-            from = from.saturating_add(PAGE);
-        }
-        Ok(views)
+        self.list_page(id, filter, after, limit).await
     }
 
     async fn content(&self, run: &RunId, hash: &BodyHash) -> Result<Arc<str>> {

@@ -7,12 +7,12 @@ use domain::{NumberId, RunId, Timestamp};
 use redis::RedisResult;
 
 use super::{Redis, failed, swap, unexpected};
-use crate::api::{Claimed, Envelope, Phase, Run};
-use crate::core::{new_claim, readable_run, sooner};
+use crate::api::{Claim, Claimed, Envelope, Phase, Run};
+use crate::core::{is_of_a_later_day, new_claim, readable_run, sooner};
 use crate::error::{LedgerError, Result};
 use crate::record::{Record, unsealed};
 use crate::store_mark;
-use crate::transition;
+use crate::transition::{self, Taken};
 
 impl Redis {
     /// What a lane of a run has due; leases it.
@@ -24,7 +24,12 @@ impl Redis {
         claimed: &mut Claimed,
     ) -> Result<()> {
         let Some(mut run) = readable_run(self.remembered(id).await)? else { return Ok(()) };
-        let Some(at) = run.header.lane_of(lane) else { return Ok(()) };
+        let Some(at) = run.header.lane_of(lane) else { return self.ask_for_lanes(id).await };
+        if is_of_a_later_day(&run, claimed.now) {
+            let opens = Some(run.header.window.opens);
+            claimed.next_due = sooner(claimed.next_due, opens, &run, claimed.now);
+            return Ok(());
+        }
         let peeked = self.peek(id, at, k - claimed.claims.len()).await?;
         if self.with_cache(|cache| cache.is_other_plan(id, &peeked.begun_at)) {
             claimed.next_due = Some(peeked.now); // the next claim reads its header
@@ -32,40 +37,63 @@ impl Redis {
         }
         (run.phase, run.reopened_until) = (peeked.phase.unwrap_or(Phase::Closed), peeked.until);
         claimed.now = peeked.now;
-        let (mut swaps, mut leased) = (Vec::new(), Vec::new());
+        let (mut swaps, mut taken) = (Vec::new(), Vec::new());
         // Of a run that is not open nothing is told.
         let mut next = sooner(claimed.next_due, peeked.next, &run, peeked.now);
         for row in peeked.rows {
-            let mut record = match Record::parse(&run.header, row.index, &row.record) {
-                Err(LedgerError::Corrupt { why, .. }) => {
-                    self.replace_damaged(&run, row.index, &row.record, &why).await?;
-                    continue;
+            let due_at = row.due_at;
+            match self.take(&run, lane, row, peeked.now).await? {
+                Took::Claim(swap, claim) => {
+                    swaps.push(swap);
+                    taken.push((due_at, Some(claim)));
                 }
-                read => read?,
-            };
-            let before = record.clone();
-            if !transition::claim(&mut record, &run, peeked.now) {
-                next = sooner(next, Some(row.due_at), &run, peeked.now);
-                continue;
+                Took::End(swap) => {
+                    swaps.push(swap);
+                    taken.push((due_at, None));
+                }
+                Took::Nothing => next = sooner(next, Some(due_at), &run, peeked.now),
+                Took::Quarantined => {}
             }
-            let Some((message, body)) = self.said_in(&run, &row, &before).await? else { continue };
-            let guards = swap::Guards::default();
-            swaps.push(swap::Swap::new(&run, row.index, row.record, before.state, &record, guards));
-            leased.push((row.index, record, message, body, row.due_at));
         }
         let verdicts = self.swap(id, Phase::Open, swap::Fence::Checked, &swaps).await?;
         if verdicts.contains(&swap::Verdict::Fenced) {
             return Err(LedgerError::StoreRestarted { engine: "redis", run: id.clone() });
         }
-        for (verdict, (index, record, message, body, due_at)) in verdicts.into_iter().zip(leased) {
+        for (verdict, (due_at, claim)) in verdicts.into_iter().zip(taken) {
             if verdict == swap::Verdict::Done {
-                claimed.claims.push(new_claim(&run, lane, index, &record, message, body));
+                claimed.claims.extend(claim);
             } else {
                 next = sooner(next, Some(due_at), &run, peeked.now);
             }
         }
         claimed.next_due = next;
         Ok(())
+    }
+
+    /// One row's step, not taken yet.
+    async fn take(&self, run: &Run, lane: &NumberId, row: DueRow, now: Timestamp) -> Result<Took> {
+        let mut record = match Record::parse(&run.header, row.index, &row.record) {
+            Err(LedgerError::Corrupt { why, .. }) => {
+                self.replace_damaged(run, row.index, &row.record, &why).await?;
+                return Ok(Took::Quarantined);
+            }
+            read => read?,
+        };
+        let before = record.clone();
+        let swap = |record: &Record, row: DueRow| {
+            let guards = swap::Guards::default();
+            swap::Swap::new(run, row.index, row.record, before.state, record, guards)
+        };
+        match transition::claim(&mut record, run, now) {
+            Taken::Left => return Ok(Took::Nothing),
+            Taken::Ended => return Ok(Took::End(swap(&record, row))),
+            Taken::Leased => {}
+        }
+        let Some((message, body)) = self.said_in(run, &row, &before).await? else {
+            return Ok(Took::Quarantined);
+        };
+        let claim = new_claim(run, lane, row.index, &record, message, body);
+        Ok(Took::Claim(swap(&record, row), claim))
     }
 
     /// Whom a row is for, and its body. `None`: one of them cannot be read, and the delivery is
@@ -126,6 +154,15 @@ impl Redis {
         let rows = rows.chunks_exact(4).filter_map(row).collect();
         Ok(Peeked { phase, now, until, begun_at, next: instant(&next), rows })
     }
+}
+
+/// What becomes of a row that is due.
+enum Took {
+    Claim(swap::Swap, Claim),
+    /// Its own end has passed.
+    End(swap::Swap),
+    Nothing,
+    Quarantined,
 }
 
 /// What a lane of a run has due.

@@ -90,7 +90,7 @@ impl Redis {
         let id = &run.header.id;
         let mut call = self.scripts.quarantine.key(self.keys.records(id));
         call.key(self.keys.counts(id)).key(self.keys.look(id)).key(self.keys.damaged(id));
-        call.key(damage.key).key(self.keys.messages(id));
+        call.key(damage.key).key(self.keys.messages(id)).key(self.keys.attention(id));
         for lane in 0..run.header.lanes.len() {
             call.key(self.keys.due(id, u16::try_from(lane).unwrap_or(u16::MAX)));
         }

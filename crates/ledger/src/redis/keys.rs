@@ -5,14 +5,18 @@
 //! | `<p>:runs` | set | ids of all runs |
 //! | `<p>:active` | set | ids of runs that may not be closed; a hint, the meta hash decides |
 //! | `<p>:schema` | string | version of this layout |
-//! | `<p>:{run}:meta` | hash | header, phase, cursor, sealed_at, started_at, until, resends, incarnation, begun_at |
+//! | `<p>:{run}:meta` | hash | header, phase, cursor, sealed_at, started_at, until, resends, incarnation, begun_at, generation, rows_doubted_at |
 //! | `<p>:{run}:d` | hash | index → record (JSON) |
 //! | `<p>:{run}:m` | hash | index → message (JSON, personal data) |
 //! | `<p>:{run}:b` | hash | body hash → body |
 //! | `<p>:{run}:due:<lane>` | sorted set | waiting deliveries by the instant they may go |
-//! | `<p>:{run}:look` | sorted set | leased, intent, ambiguous, by when the sweeper looks |
+//! | `<p>:{run}:look` | sorted set | leased, intent, ambiguous, or with an end of its own, by when the sweeper looks |
 //! | `<p>:{run}:c` | hash | state → count |
 //! | `<p>:{run}:w` | hash | lane → the latest send that a webhook has spoken of; lane`:slow` → microseconds that slow statuses take |
+//! | `<p>:{run}:n` | sorted set | index of what a person may want to look at, by itself |
+//! | `<p>:{run}:i` | sorted set | a rolling run's indexes, each by itself |
+//! | `<p>:{run}:k` | hash | a rolling run's row key → index |
+//! | `<p>:{run}:p` | hash | a rolling run's hash of a person → indexes, each with a comma after it |
 //! | `<p>:{run}:x` | hash | index → what stood where a record could not be read |
 //! | `<p>:cell:<name>` | string | small texts that processes share |
 //!
@@ -80,6 +84,22 @@ impl Keys {
         self.of(run, "x")
     }
 
+    pub fn attention(&self, run: &RunId) -> String {
+        self.of(run, "n")
+    }
+
+    pub fn indexes(&self, run: &RunId) -> String {
+        self.of(run, "i")
+    }
+
+    pub fn row_keys(&self, run: &RunId) -> String {
+        self.of(run, "k")
+    }
+
+    pub fn people(&self, run: &RunId) -> String {
+        self.of(run, "p")
+    }
+
     /// Every key of a run, its meta hash first.
     pub fn of_run(&self, run: &RunId, lanes: usize) -> Vec<String> {
         let due = (0..lanes).map(|lane| self.due(run, u16::try_from(lane).unwrap_or(u16::MAX)));
@@ -92,6 +112,10 @@ impl Keys {
             self.look(run),
             self.witnesses(run),
             self.damaged(run),
+            self.attention(run),
+            self.indexes(run),
+            self.row_keys(run),
+            self.people(run),
         ];
         keys.into_iter().chain(due).collect()
     }

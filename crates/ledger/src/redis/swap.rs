@@ -5,7 +5,7 @@ use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, RedisResult};
 
 use super::{CACHE_MAX, Redis, failed, scores, unexpected};
-use crate::api::{Phase, Run};
+use crate::api::{Ledger, Phase, Run};
 use crate::error::{LedgerError, Result};
 use crate::record::{Record, sealed};
 use crate::store_mark;
@@ -42,6 +42,8 @@ pub struct Guards {
     pub witness: Option<Sighting>,
     /// It resends on evidence, which a run may do so often.
     pub resends_max: Option<u32>,
+    /// The lane that it leaves for another.
+    pub left: Option<u16>,
 }
 
 /// What a pure step wants.
@@ -67,6 +69,7 @@ pub struct Swap {
     witness: String,
     lag: String,
     resends_max: String,
+    left: String,
     keep: bool,
 }
 
@@ -94,6 +97,7 @@ impl Swap {
             witness: micros(guards.witness.map(|seen| seen.sent_at)).unwrap_or_default(),
             lag: guards.witness.map_or(0, |seen| seen.lag.as_micros()).to_string(),
             resends_max: guards.resends_max.map(|max| max.to_string()).unwrap_or_default(),
+            left: guards.left.map(|lane| lane.to_string()).unwrap_or_default(),
             keep: record.state.is_open(),
         }
     }
@@ -132,12 +136,12 @@ impl Redis {
         let mut call = self.scripts.swap.key(self.keys.meta(id));
         call.key(self.keys.records(id)).key(self.keys.counts(id));
         call.key(self.keys.look(id)).key(self.keys.due_prefix(id)).key(self.keys.witnesses(id));
-        call.key(self.keys.cell(store_mark::CELL));
+        call.key(self.keys.attention(id)).key(self.keys.cell(store_mark::CELL));
         call.arg(self.test_time()).arg(self.seen(id)).arg(phase.as_str()).arg(fence.as_str());
         for s in swaps {
             call.arg(s.index).arg(&s.expected).arg(&s.new).arg(s.was.as_str()).arg(s.is.as_str());
             call.arg(s.lane).arg(&s.due).arg(&s.look).arg(&s.not_after);
-            call.arg(&s.witness).arg(&s.resends_max).arg(&s.lag);
+            call.arg(&s.witness).arg(&s.resends_max).arg(&s.lag).arg(&s.left);
         }
         let answer: RedisResult<Vec<Vec<u8>>> = call.invoke_async(&mut con).await;
         let answer = answer.map_err(|e| failed("change deliveries", e))?;
@@ -196,6 +200,12 @@ impl Redis {
             };
             let mut record = match Record::parse(&run.header, id.index, &text) {
                 Err(LedgerError::Corrupt { why, .. }) => {
+                    // Its lane may be one that was added since the header was read.
+                    let Some(now) = self.run(&id.run).await? else { return Ok(None) };
+                    if now.header.lanes.len() > run.header.lanes.len() {
+                        (run, guess) = (now, Some(text));
+                        continue;
+                    }
                     self.replace_damaged(&run, id.index, &text, &why).await?;
                     continue;
                 }

@@ -8,11 +8,11 @@ use domain::{RunId, State, Timestamp};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use crate::api::{Counts, Envelope, Phase, Run, RunHeader};
+use crate::api::{Counts, Envelope, Phase, RowKey, Run, RunHeader};
 use crate::body_hash::BodyHash;
 use crate::core::{Rows, readable_run};
 use crate::error::{LedgerError, Result};
-use crate::record::{Record, Schedule, checked_body, encode, parse_header, sealed, unsealed};
+use crate::record::{Record, checked_body, encode, parse_header, sealed, unsealed};
 use crate::sqlite::cache::{Cache, Known};
 use crate::sqlite::failed;
 use crate::transition::{FORGET, Sighting, Witness};
@@ -22,7 +22,7 @@ pub struct SqlRows<'a> {
     cache: &'a mut Cache,
 }
 
-type RunRow = (String, u32, Option<i64>, Option<i64>, Option<i64>, u32);
+type RunRow = (String, u32, [Option<i64>; 4], u32);
 
 impl<'a> SqlRows<'a> {
     pub fn new(conn: &'a Connection, cache: &'a mut Cache) -> Self {
@@ -134,15 +134,18 @@ impl Rows for SqlRows<'_> {
         if let Some(run) = self.cache.runs.get(id) {
             return Ok(Some(run.clone()));
         }
-        let sql = "SELECT phase, cursor, sealed_at, started_at, until, resends
+        let sql = "SELECT phase, cursor, sealed_at, started_at, until, rows_doubted_at, resends
                    FROM runs WHERE id = ?1";
         let columns = |row: &Row<'_>| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+            let instants = [row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?];
+            Ok((row.get(0)?, row.get(1)?, instants, row.get(6)?))
         };
         let found: Option<RunRow> = self.one("read run", sql, [id.as_str()], columns)?;
-        let Some((phase, cursor, sealed_at, started_at, until, resends)) = found else {
+        let Some((phase, cursor, instants, resends)) = found else {
             return Ok(None);
         };
+        let [sealed_at, started_at, reopened_until, rows_doubted_at] =
+            instants.map(|at| at.map(Timestamp::from_micros));
         let phase = Phase::parse(&phase).ok_or_else(|| LedgerError::Corrupt {
             run: id.clone(),
             what: "phase".to_owned(),
@@ -153,10 +156,11 @@ impl Rows for SqlRows<'_> {
             header,
             phase,
             cursor,
-            sealed_at: sealed_at.map(Timestamp::from_micros),
-            started_at: started_at.map(Timestamp::from_micros),
-            reopened_until: until.map(Timestamp::from_micros),
+            sealed_at,
+            started_at,
+            reopened_until,
             resends,
+            rows_doubted_at,
         };
         self.cache.runs.insert(id.clone(), run.clone());
         Ok(Some(run))
@@ -165,12 +169,14 @@ impl Rows for SqlRows<'_> {
     fn put_run(&mut self, run: &Run) -> Result<()> {
         self.cache.runs.remove(&run.header.id);
         let sql = "INSERT INTO runs
-                       (id, header, phase, cursor, sealed_at, started_at, until, resends)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                       (id, header, phase, cursor, sealed_at, started_at, until, resends,
+                        rows_doubted_at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
                    ON CONFLICT (id) DO UPDATE SET phase = excluded.phase,
                        cursor = excluded.cursor, sealed_at = excluded.sealed_at,
                        started_at = excluded.started_at, until = excluded.until,
-                       resends = excluded.resends";
+                       resends = excluded.resends,
+                       rows_doubted_at = excluded.rows_doubted_at";
         let micros = |at: Option<Timestamp>| at.map(Timestamp::micros);
         let row = params![
             run.header.id.as_str(),
@@ -181,8 +187,17 @@ impl Rows for SqlRows<'_> {
             micros(run.started_at),
             micros(run.reopened_until),
             run.resends,
+            micros(run.rows_doubted_at),
         ];
         self.change("write run", sql, row).map(drop)
+    }
+
+    fn put_header(&mut self, run: &Run) -> Result<()> {
+        let id = &run.header.id;
+        self.cache.runs.remove(id);
+        self.cache.headers.remove(id);
+        let sql = "UPDATE runs SET header = ?2 WHERE id = ?1";
+        self.change("write run", sql, params![id.as_str(), encode(&*run.header)]).map(drop)
     }
 
     fn remove_run(&mut self, id: &RunId) -> Result<()> {
@@ -194,6 +209,8 @@ impl Rows for SqlRows<'_> {
             "DELETE FROM counts WHERE run = ?1",
             "DELETE FROM damaged WHERE run = ?1",
             "DELETE FROM witnesses WHERE run = ?1",
+            "DELETE FROM row_keys WHERE run = ?1",
+            "DELETE FROM people WHERE run = ?1",
             "DELETE FROM runs WHERE key = ?1",
         ] {
             self.change("remove run", sql, [key])?;
@@ -226,18 +243,55 @@ impl Rows for SqlRows<'_> {
         self.run_ids("WHERE phase = 'open'")
     }
 
-    fn insert(&mut self, run: &Run, index: u32, record: &Record, message: &Envelope) -> Result<()> {
+    fn insert(
+        &mut self,
+        run: &Run,
+        index: u32,
+        record: &Record,
+        message: Option<&Envelope>,
+    ) -> Result<()> {
         let key = self.key(&run.header.id)?;
         let (due, look) = indexes(run, record);
         let sql = "INSERT INTO deliveries (run, idx, lane, state, due, look, record, message)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
         let state = record.state.as_str();
-        let (text, message) = (sealed(record), sealed(message));
+        let (text, message) = (sealed(record), message.map(sealed).unwrap_or_default());
         let row = params![key, index, record.lane, state, due, look, text, message];
         if self.change("plan delivery", sql, row)? == 1 {
             self.count(key, record.state, 1);
         }
         Ok(())
+    }
+
+    fn put_message(&mut self, run: &RunId, index: u32, message: &Envelope) -> Result<()> {
+        let key = self.key(run)?;
+        let sql = "UPDATE deliveries SET message = ?3 WHERE run = ?1 AND idx = ?2";
+        self.change("append row", sql, params![key, index, sealed(message)]).map(drop)
+    }
+
+    fn index_of(&mut self, run: &RunId, key: &RowKey) -> Result<Option<u32>> {
+        let of = self.key(run)?;
+        let sql = "SELECT idx FROM row_keys WHERE run = ?1 AND key = ?2";
+        self.one("look for a key", sql, params![of, key.as_str()], |row| row.get(0))
+    }
+
+    fn put_key(&mut self, run: &RunId, key: &RowKey, index: u32) -> Result<()> {
+        let of = self.key(run)?;
+        let sql = "INSERT INTO row_keys (run, key, idx) VALUES (?1, ?2, ?3)";
+        self.change("append row", sql, params![of, key.as_str(), index]).map(drop)
+    }
+
+    fn indexes_to(&mut self, run: &RunId, person: &str) -> Result<Vec<u32>> {
+        let key = self.key(run)?;
+        let sql = "SELECT idx FROM people WHERE run = ?1 AND person = ?2 ORDER BY idx";
+        self.all("look for a person", sql, params![key, person], |row| row.get(0))
+    }
+
+    fn put_person(&mut self, run: &RunId, person: &str, index: u32) -> Result<()> {
+        let key = self.key(run)?;
+        let sql = "INSERT INTO people (run, person, idx) VALUES (?1, ?2, ?3)
+                   ON CONFLICT DO NOTHING";
+        self.change("append row", sql, params![key, person, index]).map(drop)
     }
 
     fn put_body(&mut self, run: &RunId, hash: &BodyHash, body: &Arc<str>) -> Result<()> {
@@ -428,9 +482,6 @@ fn stays(stored: Option<i64>, wanted: Option<i64>) -> bool {
 }
 
 fn indexes(run: &Run, record: &Record) -> (Option<i64>, Option<i64>) {
-    match record.schedule(&run.header.policy) {
-        Schedule::Due(at) => (Some(at.micros()), None),
-        Schedule::Review(at) => (None, Some(at.micros())),
-        Schedule::Done => (None, None),
-    }
+    let schedule = record.schedule(&run.header.policy);
+    (schedule.due().map(Timestamp::micros), schedule.look().map(Timestamp::micros))
 }

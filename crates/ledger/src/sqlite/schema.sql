@@ -11,7 +11,8 @@ CREATE TABLE IF NOT EXISTS runs (
     sealed_at  INTEGER,
     started_at INTEGER,
     until      INTEGER,                   -- set when an operator opened it once more
-    resends INTEGER NOT NULL DEFAULT 0
+    resends INTEGER NOT NULL DEFAULT 0,
+    rows_doubted_at INTEGER               -- a rolling run's: rows asked for before may have been sent
 ) STRICT;
 
 -- Message bodies, once per distinct text.
@@ -28,14 +29,37 @@ CREATE TABLE IF NOT EXISTS deliveries (
     lane    INTEGER NOT NULL,
     state   TEXT NOT NULL,
     due     INTEGER,                      -- waiting: when it may be claimed
-    look    INTEGER,                      -- leased, intent, ambiguous: when the sweeper looks
+    look    INTEGER,                      -- leased, intent, ambiguous, or with an end of its own:
+                                          -- when the sweeper looks
     record  TEXT NOT NULL,
-    message TEXT NOT NULL,                -- recipient, address, body hash; never changes
+    message TEXT NOT NULL,                -- recipient, address, body hash; never changes;
+                                          -- empty when only news is known of it
+    -- Its state, if it ended where a person may want to look.
+    attention TEXT AS (
+        CASE WHEN state IN ('failed', 'unknown', 'suppressed', 'expired', 'cancelled', 'quarantined')
+             THEN state END) VIRTUAL,
     PRIMARY KEY (run, idx)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX IF NOT EXISTS deliveries_due  ON deliveries (run, lane, due) WHERE due IS NOT NULL;
 CREATE INDEX IF NOT EXISTS deliveries_look ON deliveries (run, look) WHERE look IS NOT NULL;
+CREATE INDEX IF NOT EXISTS deliveries_attention ON deliveries (run, attention)
+    WHERE attention IS NOT NULL;
+
+-- Rows of rolling runs: by the caller's key, and by the hash of whom they are to.
+CREATE TABLE IF NOT EXISTS row_keys (
+    run INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    idx INTEGER NOT NULL,
+    PRIMARY KEY (run, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS people (
+    run    INTEGER NOT NULL,
+    person TEXT NOT NULL,
+    idx    INTEGER NOT NULL,
+    PRIMARY KEY (run, person, idx)
+) STRICT, WITHOUT ROWID;
 
 -- Changed only in the transaction that changes a state, so they equal a recount.
 CREATE TABLE IF NOT EXISTS counts (

@@ -11,7 +11,7 @@ use domain::event::{Inbound, Preference};
 use domain::{Address, DeliveryId, RunId, Timestamp, consent};
 use ledger::api::for_each;
 use ledger::opt_outs::{self, OptOuts, Said, Wish};
-use ledger::{Amendment, Change, DeliveryView, Filter, Ledger, LedgerError, Phase};
+use ledger::{Amendment, Change, DeliveryView, Filter, Ledger, LedgerError, Phase, RunKind};
 
 /// What somebody said. Personal data.
 pub struct Heard {
@@ -62,7 +62,7 @@ pub fn in_preference(preference: &Preference, received_at: Timestamp) -> Option<
     Some(Heard { who: preference.who.clone()?, marketing_only, wish, at })
 }
 
-/// Deliveries of a run by person.
+/// Deliveries of a planned run by person.
 type Persons = HashMap<String, Vec<u32>>;
 
 pub struct OptOutDesk {
@@ -152,15 +152,14 @@ impl OptOutDesk {
             if run.phase == Phase::Planning || run.phase == Phase::Closed {
                 continue; // the planner asks once more when it has planned
             }
-            self.know(ledger, id).await?;
             // A campaign that we do not know may be marketing.
             let is_utility =
                 id.campaign() == self.campaign.as_str() && self.category == Category::Utility;
             let concerned = people.iter().filter(|(_, marketing)| !(*marketing && is_utility));
-            let found: Vec<u32> = {
-                let persons = self.persons.lock().expect("no panic while held");
-                let of = |(person, _): &(String, bool)| persons.get(id)?.get(person).cloned();
-                concerned.filter_map(of).flatten().collect()
+            let concerned: Vec<String> = concerned.map(|(person, _)| person.clone()).collect();
+            let found = match run.header.kind {
+                RunKind::Rolling => ledger.to_people(id, &concerned).await?,
+                RunKind::Planned => self.planned_for(ledger, id, &concerned).await?,
             };
             let amendment = |index| Amendment {
                 id: DeliveryId { run: id.clone(), index },
@@ -174,6 +173,20 @@ impl OptOutDesk {
         let mut persons = self.persons.lock().expect("no panic while held");
         persons.retain(|id, _| open.iter().any(|run| run.header.id == *id));
         Ok(())
+    }
+
+    /// From memory: an index beside a million planned rows would cost more than one look at all
+    /// of them.
+    async fn planned_for(
+        &self,
+        ledger: &dyn Ledger,
+        run: &RunId,
+        people: &[String],
+    ) -> Result<Vec<u32>, LedgerError> {
+        self.know(ledger, run).await?;
+        let persons = self.persons.lock().expect("no panic while held");
+        let Some(persons) = persons.get(run) else { return Ok(Vec::new()) };
+        Ok(people.iter().filter_map(|person| persons.get(person)).flatten().copied().collect())
     }
 
     async fn know(&self, ledger: &dyn Ledger, run: &RunId) -> Result<(), LedgerError> {

@@ -43,6 +43,7 @@ fn header() -> RunHeader {
     let at = |secs| BEGIN + Duration::from_secs(secs);
     RunHeader {
         id: run(),
+        kind: ledger::RunKind::Planned,
         zone: "Asia/Kolkata".into(),
         window: Window {
             opens: at(0),

@@ -27,6 +27,7 @@ fn run() -> Run {
     };
     let header = RunHeader {
         id: "daily-pack@2026-11-21".parse().unwrap(),
+        kind: ledger::RunKind::Planned,
         zone: "Asia/Kolkata".into(),
         window,
         stop_at: at(330),
@@ -50,6 +51,7 @@ fn delivery(attempts: Vec<Attempt>, ended: Option<Ended>) -> DeliveryView {
         state: state(&facts, false, &Policy::default()),
         due_at: at(10),
         next_at: at(10),
+        expires_at: None,
         facts,
         damage: None,
         message: Some(Envelope {

@@ -93,7 +93,7 @@ async fn purge(
     let runs = keeping::old_runs(ledger, retention, ledger.now().await?).await?;
     let exports = config.state_dir.join("exports");
     for run in &runs {
-        let (id, total) = (&run.header.id, run.header.total);
+        let (id, total) = (&run.header.id, run.total());
         if !yes {
             println!("{id}: {total} deliveries would be exported and purged; --yes does it");
             continue;
