@@ -60,8 +60,7 @@ impl Store {
                     Part::Record => "record",
                     Part::Message => "message",
                 };
-                let sql =
-                    format!("UPDATE deliveries SET {column} = CAST(?1 AS TEXT) WHERE idx = ?2");
+                let sql = format!("UPDATE deliveries SET {column} = ?1 WHERE idx = ?2");
                 let changed = sqlite(install).execute(&sql, (bytes, index)).unwrap();
                 assert_eq!(changed, 1);
             }

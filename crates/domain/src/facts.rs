@@ -32,6 +32,12 @@ impl Nonce {
     }
 }
 
+impl From<Nonce> for u64 {
+    fn from(nonce: Nonce) -> u64 {
+        nonce.0
+    }
+}
+
 impl From<u64> for Nonce {
     fn from(bits: u64) -> Self {
         Nonce(bits)

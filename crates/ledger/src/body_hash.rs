@@ -28,6 +28,15 @@ impl BodyHash {
         known && domain::hash::sha256_hex(body.as_bytes()).starts_with(&self.0)
     }
 
+    /// As it is stored.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        hex::decode(&self.0).unwrap_or_default()
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
+        BodyHash(hex::encode(bytes))
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -26,6 +26,7 @@ pub mod redis;
 pub mod rehome;
 pub mod sqlite;
 pub mod store_mark;
+mod stored;
 pub mod transition;
 mod view;
 

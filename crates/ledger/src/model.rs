@@ -12,8 +12,9 @@ use crate::api::{Counts, Envelope, Phase, RowKey, Run};
 use crate::body_hash::BodyHash;
 use crate::core::Rows;
 use crate::error::{LedgerError, Result};
-use crate::record::{Record, Schedule, checked_body, encode};
+use crate::record::{Record, Schedule, checked_body};
 use crate::store_mark::{self, StoreMark};
+use crate::stored;
 use crate::transition::{Sighting, Witness};
 
 pub struct Model {
@@ -325,8 +326,8 @@ impl Rows for Tables {
         let row = self.table(id)?.rows.get_mut(&index);
         let row = row.ok_or_else(|| LedgerError::NoRun(id.clone()))?;
         row.is_damaged = false;
-        let (stored, was) = (encode(&row.record), row.record.state);
-        let record = Record::in_place_of(stored.as_bytes(), Some(was), why, &run.header);
+        let (bytes, was) = (stored::record(&row.record), row.record.state);
+        let record = stored::in_place_of(&bytes, Some(was), why, &run.header);
         self.put(run, index, &record, was)?;
         Ok(record)
     }

@@ -137,9 +137,6 @@ pub fn apply(record: &mut Record, run: &Run, fact: &WebhookFact, now: Timestamp)
     if !merge(record, run, &news, retry_at, now) {
         return Applied::Stale;
     }
-    if news.lane.is_some() {
-        record.outgrow_version_1();
-    }
     match record.state {
         // The store has forgotten, unless it has said so: its record was damaged.
         _ if !is_known && record.damage.is_none() => Applied::Forgotten,

@@ -4,7 +4,8 @@ use domain::{DeliveryId, State};
 
 use crate::api::{DeliveryView, Envelope, Filter, RunHeader};
 use crate::error::{LedgerError, Result};
-use crate::record::{Record, unsealed};
+use crate::record::Record;
+use crate::stored;
 
 /// A stored delivery as people and reports see it.
 pub fn view(
@@ -41,13 +42,13 @@ pub fn view_stored(
     message: &[u8],
 ) -> Result<DeliveryView> {
     let id = &header.id;
-    let mut record = match Record::parse(header, index, record) {
+    let mut record = match stored::read_record(header, index, record) {
         Err(LedgerError::Corrupt { why, .. }) => {
-            Record::in_place_of(record, None, &format!("record: {why}"), header)
+            stored::in_place_of(record, None, &format!("record: {why}"), header)
         }
         read => read?,
     };
-    let message = match unsealed::<Envelope>(id, || "message".to_owned(), message) {
+    let message = match stored::read_message(id, "message", message) {
         Err(LedgerError::Corrupt { why, .. }) => {
             record.damage.get_or_insert(format!("message: {why}"));
             None

@@ -3,8 +3,7 @@
 -- Of a row that is 'forgotten' only news is known: its message is here now, and its record still
 -- says so, until the caller replaces it.
 -- KEYS meta, records, messages, bodies, counts, look, due-prefix, keys, people, indexes, store mark
--- ARGV time, generation that was seen ('' for none), until when the run takes rows, what a
---   forgotten record says, per row: key, '1' when it must be refused, record, message, lane, due,
+-- ARGV time, generation that was seen ('' for none), until when the run takes rows, per row: key, '1' when it must be refused, record, message, lane, due,
 --   look, body hash, body, hashes of the person, each with a comma after it, index, state
 local meta = redis.call('HMGET', KEYS[1], 'phase', 'incarnation', 'generation', 'cursor')
 local knows = generation(meta[3], meta[2], ARGV[2])
@@ -12,7 +11,10 @@ local phase, cursor = meta[1] or '', tonumber(meta[4] or 0)
 local fenced = meta[2] ~= incarnation()
 local over = (phase ~= 'open' and phase ~= 'paused') or now >= tonumber(ARGV[3])
 local answer, changed = {now_text, '', fenced and '1' or '0'}, false
-local function is_forgotten(record) return string.find(record, ARGV[4], 1, true) ~= nil end
+-- By the flag in its head, see stored.rs.
+local function is_forgotten(record)
+  return string.byte(record, 1) == 2 and string.byte(record, 2) % 2 == 1
+end
 -- Its own index, or the first one after it that no other row has.
 local function place(index)
   while true do
@@ -33,11 +35,12 @@ local function put(at, index)
   end
   changed = true
 end
-for at = 5, #ARGV, 12 do
+for at = 4, #ARGV, 12 do
   local index, verdict = redis.call('HGET', KEYS[8], ARGV[at]), nil
   if index then
     local same = redis.call('HGET', KEYS[3], index) == ARGV[at + 3]
-    local forgotten = is_forgotten(redis.call('HGET', KEYS[2], index) or '')
+    local held = redis.call('HGET', KEYS[2], index)
+    local forgotten = held and is_forgotten(held)
     verdict = not same and 'other' or forgotten and 'forgotten' or 'same'
   elseif ARGV[at + 1] == '1' then
     verdict = 'refused'

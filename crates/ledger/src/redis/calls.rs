@@ -17,8 +17,9 @@ use crate::api::{
 use crate::body_hash::BodyHash;
 use crate::core::{amend_one, new_record, reopened, unplanned_from, why_kept};
 use crate::error::{LedgerError, Result};
-use crate::record::{Record, encode, sealed};
+use crate::record::{Record, encode};
 use crate::store_mark;
+use crate::stored;
 use crate::transition;
 
 #[async_trait]
@@ -73,7 +74,9 @@ impl Ledger for Redis {
         for row in &chunk.rows {
             let record = new_record(&run, row);
             let (due, look) = scores(&run, &record);
-            call.arg(sealed(&record)).arg(sealed(&row.message)).arg(record.state.as_str());
+            call.arg(stored::record(&record))
+                .arg(stored::message(&row.message))
+                .arg(record.state.as_str());
             call.arg(record.lane).arg(due).arg(look);
         }
         call.arg(self.header_text(&run));
@@ -394,7 +397,11 @@ impl Ledger for Redis {
         let mut con = self.con();
         let mut call = self.scripts.recount.key(self.keys.records(run));
         call.key(self.keys.counts(run)).key(self.keys.cell(store_mark::CELL));
-        let done: redis::RedisResult<i64> = call.arg(self.test_time()).invoke_async(&mut con).await;
+        call.arg(self.test_time());
+        for state in State::ALL {
+            call.arg(state.as_str());
+        }
+        let done: redis::RedisResult<i64> = call.invoke_async(&mut con).await;
         done.map(drop).map_err(|e| failed("count deliveries anew", e))
     }
 

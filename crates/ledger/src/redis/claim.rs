@@ -10,8 +10,9 @@ use super::{Redis, failed, swap, unexpected};
 use crate::api::{Claim, Claimed, Envelope, Phase, Run};
 use crate::core::{is_of_a_later_day, new_claim, readable_run, sooner};
 use crate::error::{LedgerError, Result};
-use crate::record::{Record, unsealed};
+use crate::record::Record;
 use crate::store_mark;
+use crate::stored;
 use crate::transition::{self, Taken};
 
 impl Redis {
@@ -72,7 +73,7 @@ impl Redis {
 
     /// One row's step, not taken yet.
     async fn take(&self, run: &Run, lane: &NumberId, row: DueRow, now: Timestamp) -> Result<Took> {
-        let mut record = match Record::parse(&run.header, row.index, &row.record) {
+        let mut record = match stored::read_record(&run.header, row.index, &row.record) {
             Err(LedgerError::Corrupt { why, .. }) => {
                 self.replace_damaged(run, row.index, &row.record, &why).await?;
                 return Ok(Took::Quarantined);
@@ -105,7 +106,7 @@ impl Redis {
         record: &Record,
     ) -> Result<Option<(Envelope, Arc<str>)>> {
         let id = &run.header.id;
-        let message: Envelope = match unsealed(id, || "message".to_owned(), &row.message) {
+        let message: Envelope = match stored::read_message(id, "message", &row.message) {
             Ok(message) => message,
             Err(error) => {
                 self.quarantine(run, row, record.clone(), None, error).await?;

@@ -10,8 +10,9 @@ use crate::api::Run;
 use crate::body_hash::BodyHash;
 use crate::core::say_damaged;
 use crate::error::{LedgerError, Result};
-use crate::record::{Hints, Record, sealed};
+use crate::record::Record;
 use crate::store_mark;
+use crate::stored;
 
 /// What was found damaged: only while the store still holds it is anything changed.
 struct Damage<'a> {
@@ -30,15 +31,15 @@ impl Redis {
         &self,
         run: &Run,
         index: u32,
-        stored: &[u8],
+        bytes: &[u8],
         why: &str,
     ) -> Result<()> {
         let (key, field) = (self.keys.records(&run.header.id), index.to_string());
         let why = format!("record: {why}");
-        let damage = Damage { key, field: &field, value: stored, message: b"", why };
-        let was = Hints::find(stored).state;
-        let record = Record::in_place_of(stored, was, &damage.why, &run.header);
-        self.put_quarantined(run, index, stored, was, &record, damage).await
+        let damage = Damage { key, field: &field, value: bytes, message: b"", why };
+        let was = stored::hints(bytes).0;
+        let record = stored::in_place_of(bytes, was, &damage.why, &run.header);
+        self.put_quarantined(run, index, bytes, was, &record, damage).await
     }
 
     /// Quarantines a delivery whose record was read and whose message or body was not; `error`
@@ -95,7 +96,9 @@ impl Redis {
             call.key(self.keys.due(id, u16::try_from(lane).unwrap_or(u16::MAX)));
         }
         call.key(self.keys.cell(store_mark::CELL)).arg(self.test_time()).arg(index).arg(expected);
-        call.arg(sealed(record)).arg(was.map_or("", State::as_str)).arg(record.state.as_str());
+        call.arg(stored::record(record))
+            .arg(was.map_or("", State::as_str))
+            .arg(record.state.as_str());
         call.arg(damage.field).arg(damage.value).arg(damage.message);
         let mut con = self.con();
         let done: RedisResult<i64> = call.invoke_async(&mut con).await;

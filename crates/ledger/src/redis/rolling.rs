@@ -11,8 +11,9 @@ use crate::api::{Appended, NewRow, NotAppended, RowKey, Run, not_appended};
 use crate::core::{there, with_lanes};
 use crate::error::{LedgerError, Result};
 use crate::opt_outs;
-use crate::record::{FORGOTTEN, Record, encode, sealed};
+use crate::record::{Record, encode};
 use crate::store_mark;
+use crate::stored;
 use crate::transition;
 
 /// How often a header is read again for lanes that it does not have.
@@ -29,7 +30,6 @@ impl Redis {
         call.key(self.keys.row_keys(id)).key(self.keys.people(id)).key(self.keys.indexes(id));
         call.key(self.keys.cell(store_mark::CELL));
         call.arg(self.test_time()).arg(self.seen(id)).arg(run.header.window.deadline.micros());
-        call.arg(format!("\"damage\":\"{FORGOTTEN}\""));
         let refusals: Vec<Option<NotAppended>> =
             rows.iter().map(|row| not_appended(&run, row, now)).collect();
         for (row, refused) in rows.iter().zip(&refusals) {
@@ -38,7 +38,11 @@ impl Redis {
             let mut people = opt_outs::hashes(&row.message.to).collect::<Vec<_>>().join(",");
             people.push(',');
             call.arg(row.key.as_str()).arg(i32::from(refused.is_some()));
-            call.arg(sealed(&record)).arg(sealed(&row.message)).arg(record.lane).arg(due).arg(look);
+            call.arg(stored::record(&record))
+                .arg(stored::message(&row.message))
+                .arg(record.lane)
+                .arg(due)
+                .arg(look);
             call.arg(row.message.body.as_str()).arg(&*row.body).arg(people);
             call.arg(row.key.index()).arg(record.state.as_str());
         }
@@ -102,7 +106,7 @@ impl Redis {
         call.key(self.keys.records(&id.run)).key(self.keys.counts(&id.run));
         call.key(self.keys.look(&id.run)).key(self.keys.attention(&id.run));
         call.key(self.keys.indexes(&id.run)).key(self.keys.cell(store_mark::CELL));
-        call.arg(self.test_time()).arg(id.index).arg(sealed(&record));
+        call.arg(self.test_time()).arg(id.index).arg(stored::record(&record));
         call.arg(record.state.as_str()).arg(look);
         let mut con = self.con();
         // Whether it was there meanwhile, the caller's next look says.

@@ -7,8 +7,9 @@ use redis::{AsyncCommands, RedisResult};
 use super::{CACHE_MAX, Redis, failed, scores, unexpected};
 use crate::api::{Ledger, Phase, Run};
 use crate::error::{LedgerError, Result};
-use crate::record::{Record, sealed};
+use crate::record::Record;
 use crate::store_mark;
+use crate::stored;
 use crate::transition::Sighting;
 
 /// Far below the budget from intent to write.
@@ -59,7 +60,7 @@ pub enum Step<T> {
 pub struct Swap {
     index: u32,
     expected: Vec<u8>,
-    new: String,
+    new: Vec<u8>,
     was: State,
     is: State,
     lane: u16,
@@ -87,7 +88,7 @@ impl Swap {
         Swap {
             index,
             expected,
-            new: sealed(record),
+            new: stored::record(record),
             was,
             is: record.state,
             lane: record.lane,
@@ -165,9 +166,7 @@ impl Redis {
             for (swap, verdict) in swaps.iter().zip(&verdicts) {
                 let key = (id.clone(), swap.index);
                 match verdict {
-                    Verdict::Done if swap.keep => {
-                        cache.records.insert(key, swap.new.clone().into_bytes())
-                    }
+                    Verdict::Done if swap.keep => cache.records.insert(key, swap.new.clone()),
                     _ => cache.records.remove(&key),
                 };
             }
@@ -198,7 +197,7 @@ impl Redis {
                     None => return Ok(None),
                 },
             };
-            let mut record = match Record::parse(&run.header, id.index, &text) {
+            let mut record = match stored::read_record(&run.header, id.index, &text) {
                 Err(LedgerError::Corrupt { why, .. }) => {
                     // Its lane may be one that was added since the header was read.
                     let Some(now) = self.run(&id.run).await? else { return Ok(None) };

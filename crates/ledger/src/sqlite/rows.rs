@@ -12,9 +12,10 @@ use crate::api::{Counts, Envelope, Phase, RowKey, Run, RunHeader};
 use crate::body_hash::BodyHash;
 use crate::core::{Rows, readable_run};
 use crate::error::{LedgerError, Result};
-use crate::record::{Record, checked_body, encode, parse_header, sealed, unsealed};
+use crate::record::{Record, checked_body, encode, parse_header};
 use crate::sqlite::cache::{Cache, Known};
 use crate::sqlite::failed;
+use crate::stored;
 use crate::transition::{FORGET, Sighting, Witness};
 
 pub struct SqlRows<'a> {
@@ -255,7 +256,8 @@ impl Rows for SqlRows<'_> {
         let sql = "INSERT INTO deliveries (run, idx, lane, state, due, look, record, message)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
         let state = record.state.as_str();
-        let (text, message) = (sealed(record), message.map(sealed).unwrap_or_default());
+        let (text, message) =
+            (stored::record(record), message.map(stored::message).unwrap_or_default());
         let row = params![key, index, record.lane, state, due, look, text, message];
         if self.change("plan delivery", sql, row)? == 1 {
             self.count(key, record.state, 1);
@@ -266,7 +268,7 @@ impl Rows for SqlRows<'_> {
     fn put_message(&mut self, run: &RunId, index: u32, message: &Envelope) -> Result<()> {
         let key = self.key(run)?;
         let sql = "UPDATE deliveries SET message = ?3 WHERE run = ?1 AND idx = ?2";
-        self.change("append row", sql, params![key, index, sealed(message)]).map(drop)
+        self.change("append row", sql, params![key, index, stored::message(message)]).map(drop)
     }
 
     fn index_of(&mut self, run: &RunId, key: &RowKey) -> Result<Option<u32>> {
@@ -322,9 +324,9 @@ impl Rows for SqlRows<'_> {
         let sql = "SELECT record FROM deliveries WHERE run = ?1 AND idx = ?2";
         let found: Option<Vec<u8>> =
             self.one("read delivery", sql, params![key, index], |row| bytes(row, 0))?;
-        let Some(stored) = found else { return Ok(None) };
+        let Some(bytes) = found else { return Ok(None) };
         let (_, header) = self.header(run)?;
-        Record::parse(&header, index, &stored).map(Some)
+        stored::read_record(&header, index, &bytes).map(Some)
     }
 
     fn message(&mut self, run: &RunId, index: u32) -> Result<Envelope> {
@@ -332,7 +334,7 @@ impl Rows for SqlRows<'_> {
         let sql = "SELECT message FROM deliveries WHERE run = ?1 AND idx = ?2";
         let found: Option<Vec<u8>> =
             self.one("read message", sql, params![key, index], |row| bytes(row, 0))?;
-        unsealed(run, || format!("message {index}"), &found.unwrap_or_default())
+        stored::read_message(run, &format!("message {index}"), &found.unwrap_or_default())
     }
 
     /// An index that need not change is not written. A look may then come too early, never
@@ -342,7 +344,7 @@ impl Rows for SqlRows<'_> {
         let (due, mut look) = indexes(run, record);
         let before = self.cache.records.get(&(key, index));
         let kept = before.filter(|b| due.is_none() && b.due.is_none() && stays(b.look, look));
-        let text = sealed(record);
+        let text = stored::record(record);
         let state = record.state.as_str();
         if let Some(kept) = kept {
             look = kept.look;
@@ -370,15 +372,15 @@ impl Rows for SqlRows<'_> {
         let columns = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, bytes(row, 2)?));
         let found: Option<(String, u16, Vec<u8>)> =
             self.one(doing, sql, params![key, index], columns)?;
-        let (state, lane, stored) =
+        let (state, lane, bytes) =
             found.ok_or_else(|| LedgerError::NoRun(run.header.id.clone()))?;
         let was = State::parse(&state);
-        let mut record = Record::in_place_of(&stored, was, why, &run.header);
+        let mut record = stored::in_place_of(&bytes, was, why, &run.header);
         if usize::from(lane) < run.header.lanes.len() {
             record.lane = lane;
         }
         let sql = "INSERT OR REPLACE INTO damaged (run, idx, record, why) VALUES (?1, ?2, ?3, ?4)";
-        self.change(doing, sql, params![key, index, stored, why])?;
+        self.change(doing, sql, params![key, index, bytes, why])?;
         self.put(run, index, &record, was.unwrap_or(record.state))?;
         Ok(record)
     }

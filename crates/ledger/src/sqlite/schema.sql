@@ -1,5 +1,5 @@
 -- The embedded ledger. WAL, synchronous=FULL: a commit that was answered is on the disk.
--- `record` is the delivery as JSON; the columns beside it exist for the indexes.
+-- The columns beside `record` exist for the indexes.
 -- Times are microseconds since 1970, UTC.
 
 CREATE TABLE IF NOT EXISTS runs (
@@ -31,8 +31,8 @@ CREATE TABLE IF NOT EXISTS deliveries (
     due     INTEGER,                      -- waiting: when it may be claimed
     look    INTEGER,                      -- leased, intent, ambiguous, or with an end of its own:
                                           -- when the sweeper looks
-    record  TEXT NOT NULL,
-    message TEXT NOT NULL,                -- recipient, address, body hash; never changes;
+    record  BLOB NOT NULL,                -- see stored.rs
+    message BLOB NOT NULL,                -- recipient, address, body hash; never changes;
                                           -- empty when only news is known of it
     -- Its state, if it ended where a person may want to look.
     attention TEXT AS (

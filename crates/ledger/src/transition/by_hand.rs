@@ -49,7 +49,7 @@ pub fn amend(record: &mut Record, run: &Run, change: Change, now: Timestamp) -> 
             }
             record.lease_until = None;
             (record.due_at, record.next_at) = (due_at, due_at);
-            record.end_at(ends);
+            record.expires_at = ends;
         }
         Change::Rehome { lane } if may_rehome(record, run, lane) => rehome(record, lane),
         _ => return false,
@@ -77,7 +77,6 @@ fn rehome(record: &mut Record, lane: u16) {
         attempt.lane.get_or_insert(record.lane);
     }
     record.lane = lane;
-    record.outgrow_version_1(); // its attempts may name lanes
 }
 
 /// Only what was never tried has a plan that can be another one.
@@ -111,7 +110,7 @@ fn put_back(record: &mut Record, run: &Run, now: Timestamp) {
     record.facts.requeued_at = Some(now);
     record.damage = None;
     // A person wants it sent now: its own end is over, or would be the next in its way.
-    record.end_at(run.header.is_rolling().then_some(now + PUT_BACK_FOR));
+    record.expires_at = run.header.is_rolling().then_some(now + PUT_BACK_FOR);
     (record.strikes, record.lost_leases) = (0, 0);
     record.next_at = now;
 }

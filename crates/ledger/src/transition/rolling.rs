@@ -13,7 +13,7 @@ pub fn appended(run: &Run, row: &NewRow, now: Timestamp) -> Record {
     let suspect = run.rows_doubted_at.is_some_and(|doubted_at| asked_at < doubted_at);
     let facts = Facts { suspect, ..Facts::default() };
     let mut record = Record::new(row.lane, row.due_at, facts, &run.header.policy);
-    record.end_at(Some(row.expires_at));
+    record.expires_at = Some(row.expires_at);
     record
 }
 
@@ -23,9 +23,6 @@ pub fn stub(run: &Run, news: &Attempt, number: Option<&NumberId>, now: Timestamp
     let lane = number.and_then(|number| run.header.lane_of(number));
     record.facts.merge_attempt(&Attempt { lane, ..news.clone() });
     record.settle(&run.header.policy);
-    if lane.is_some() {
-        record.outgrow_version_1();
-    }
     record
 }
 
@@ -34,7 +31,6 @@ pub fn adopt(record: &mut Record, run: &Run, row: &NewRow, now: Timestamp) {
     let facts = std::mem::take(&mut record.facts);
     *record = appended(run, row, now);
     record.facts.merge(&Facts { ended: None, ..facts });
-    record.outgrow_version_1();
     let before = record.state;
     settle(record, run, before);
     end_if_over(record, run, now);
