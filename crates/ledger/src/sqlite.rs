@@ -5,6 +5,7 @@
 //! thread, so they see every answered write; long listings use a connection of their own.
 
 mod cache;
+mod columns;
 mod reads;
 mod rows;
 mod writer;

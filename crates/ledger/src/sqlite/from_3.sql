@@ -12,13 +12,13 @@ CREATE TABLE deliveries (
     look    INTEGER,
     record  BLOB NOT NULL,
     message BLOB NOT NULL,
-    attention TEXT AS (
-        CASE WHEN state IN ('failed', 'unknown', 'suppressed', 'expired', 'cancelled', 'quarantined')
-             THEN state END) VIRTUAL,
+    attention TEXT,
     PRIMARY KEY (run, idx)
 ) STRICT, WITHOUT ROWID;
 -- As they are: what an earlier version has written is read.
-INSERT INTO deliveries (run, idx, lane, state, due, look, record, message)
-    SELECT run, idx, lane, state, due, look, CAST(record AS BLOB), CAST(message AS BLOB)
+INSERT INTO deliveries (run, idx, lane, state, due, look, record, message, attention)
+    SELECT run, idx, lane, state, due, look, CAST(record AS BLOB), CAST(message AS BLOB),
+           CASE WHEN state IN ('failed', 'unknown', 'suppressed', 'expired', 'cancelled', 'quarantined')
+                THEN state END
     FROM deliveries_3;
 DROP TABLE deliveries_3;

@@ -7,7 +7,8 @@ use rusqlite::types::Value;
 use crate::api::{Counts, DeliveryView, Filter};
 use crate::core::Rows;
 use crate::error::Result;
-use crate::sqlite::rows::{SqlRows, bytes};
+use crate::sqlite::columns::bytes;
+use crate::sqlite::rows::SqlRows;
 use crate::view::{needs_attention, view_stored};
 
 impl SqlRows<'_> {

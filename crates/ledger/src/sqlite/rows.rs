@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 use domain::{RunId, State, Timestamp};
-use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::api::{Counts, Envelope, Phase, RowKey, Run, RunHeader};
@@ -14,6 +13,7 @@ use crate::core::{Rows, readable_run};
 use crate::error::{LedgerError, Result};
 use crate::record::{Record, checked_body, encode, parse_header};
 use crate::sqlite::cache::{Cache, Known};
+use crate::sqlite::columns::{attention, bytes, indexes, stays};
 use crate::sqlite::failed;
 use crate::stored;
 use crate::transition::{FORGET, Sighting, Witness};
@@ -253,12 +253,14 @@ impl Rows for SqlRows<'_> {
     ) -> Result<()> {
         let key = self.key(&run.header.id)?;
         let (due, look) = indexes(run, record);
-        let sql = "INSERT INTO deliveries (run, idx, lane, state, due, look, record, message)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
+        let sql = "INSERT INTO deliveries
+                       (run, idx, lane, state, due, look, record, message, attention)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING";
         let state = record.state.as_str();
         let (text, message) =
             (stored::record(record), message.map(stored::message).unwrap_or_default());
-        let row = params![key, index, record.lane, state, due, look, text, message];
+        let row =
+            params![key, index, record.lane, state, due, look, text, message, attention(record)];
         if self.change("plan delivery", sql, row)? == 1 {
             self.count(key, record.state, 1);
         }
@@ -348,13 +350,18 @@ impl Rows for SqlRows<'_> {
         let state = record.state.as_str();
         if let Some(kept) = kept {
             look = kept.look;
-            let sql = "UPDATE deliveries SET state = ?3, record = ?4 WHERE run = ?1 AND idx = ?2";
-            self.change("write delivery", sql, params![key, index, state, text])?;
+            let sql = "UPDATE deliveries SET state = ?3, record = ?4, attention = ?5
+                       WHERE run = ?1 AND idx = ?2";
+            self.change(
+                "write delivery",
+                sql,
+                params![key, index, state, text, attention(record)],
+            )?;
         } else {
             let sql = "UPDATE deliveries
-                       SET lane = ?3, state = ?4, due = ?5, look = ?6, record = ?7
+                       SET lane = ?3, state = ?4, due = ?5, look = ?6, record = ?7, attention = ?8
                        WHERE run = ?1 AND idx = ?2";
-            let row = params![key, index, record.lane, state, due, look, text];
+            let row = params![key, index, record.lane, state, due, look, text, attention(record)];
             self.change("write delivery", sql, row)?;
         }
         self.cache.records.insert((key, index), Known { record: record.clone(), due, look });
@@ -464,26 +471,4 @@ impl Rows for SqlRows<'_> {
                    ON CONFLICT DO UPDATE SET text = excluded.text";
         self.change("change cell", sql, params![name, text]).map(drop)
     }
-}
-
-/// A text as its bytes: one that is damaged need not be UTF-8.
-pub(super) fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
-    Ok(match row.get_ref(column)? {
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.to_vec(),
-        _ => Vec::new(),
-    })
-}
-
-/// Whether the look that is stored does for the one that is wanted.
-fn stays(stored: Option<i64>, wanted: Option<i64>) -> bool {
-    match (stored, wanted) {
-        (None, None) => true,
-        (Some(stored), Some(wanted)) => stored <= wanted,
-        _ => false,
-    }
-}
-
-fn indexes(run: &Run, record: &Record) -> (Option<i64>, Option<i64>) {
-    let schedule = record.schedule(&run.header.policy);
-    (schedule.due().map(Timestamp::micros), schedule.look().map(Timestamp::micros))
 }

@@ -34,10 +34,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
     record  BLOB NOT NULL,                -- see stored.rs
     message BLOB NOT NULL,                -- recipient, address, body hash; never changes;
                                           -- empty when only news is known of it
-    -- Its state, if it ended where a person may want to look.
-    attention TEXT AS (
-        CASE WHEN state IN ('failed', 'unknown', 'suppressed', 'expired', 'cancelled', 'quarantined')
-             THEN state END) VIRTUAL,
+    attention TEXT,                       -- its state, if a person may want to look at that end
     PRIMARY KEY (run, idx)
 ) STRICT, WITHOUT ROWID;
 
