@@ -132,7 +132,7 @@ pub fn segment(bytes: &[u8]) {
         let mut again = Vec::new();
         segment_log::encode(payload, &mut again);
         assert_eq!(again, &bytes[at..at + size], "a frame is read as it was written");
-        let _ = status::inbox::Record::decode(payload);
+        let _ = inbox::Record::decode(payload);
         at += size;
     }
 }

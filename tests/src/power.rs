@@ -52,7 +52,7 @@ pub fn cut(dir: &Path) -> u64 {
     for path in files(dir) {
         let name = path.display().to_string();
         // Notes of a place are not synced: a cut may take them, and so it does.
-        let note = ["applied", "merged"].iter().any(|end| name.ends_with(end));
+        let note = ["applied", "applied-people", "merged"].iter().any(|end| name.ends_with(end));
         if note || name.ends_with("-shm") {
             std::fs::remove_file(&path).expect("it is there");
             continue;

@@ -86,6 +86,11 @@ fn goes_on_in_another_process(daemon: &mut Daemon, line: &str) {
 }
 
 #[test]
+fn a_reader_of_stops_is_begun_again() {
+    is_begun_again("people");
+}
+
+#[test]
 fn an_applier_is_begun_again() {
     is_begun_again("applier");
 }

@@ -23,7 +23,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("queue", &["domain", "ledger", "telemetry"]),
     ("scheduler", &["domain", "templates", "ledger", "provider", "segment-log"]),
     ("sender", &["domain", "ledger", "provider", "quality", "queue", "segment-log", "telemetry"]),
-    ("status", &["domain", "ledger", "provider", "segment-log", "telemetry"]),
+    ("inbox", &["domain", "ledger", "provider", "segment-log", "telemetry"]),
+    ("status", &["domain", "inbox", "ledger", "segment-log", "telemetry"]),
     ("simulator", &["domain", "templates", "cloud-api"]),
     (
         "subah",
@@ -35,6 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "ledger",
             "segment-log",
             "telemetry",
+            "inbox",
             "scheduler",
             "sender",
             "status",

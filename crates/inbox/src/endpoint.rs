@@ -10,11 +10,11 @@ use domain::{NumberId, TenantId};
 use provider::{Incoming, Unreadable};
 use secrecy::SecretString;
 
-use crate::inbox::Record;
+use crate::record::Record;
 
 /// The paths and secrets of one provider's app, or of one partner.
 pub struct Endpoint {
-    /// Names it in the inbox and in logs: at most [`crate::inbox::ENDPOINT_BYTES_MAX`] bytes.
+    /// Names it in the inbox and in logs: at most [`crate::ENDPOINT_BYTES_MAX`] bytes.
     pub name: String,
     pub paths: Vec<String>,
     pub webhooks: Arc<dyn Incoming>,

@@ -26,7 +26,8 @@ use telemetry::labels::WebhookResult;
 use tokio::sync::Semaphore;
 
 use crate::endpoint::Endpoint;
-use crate::inbox::{Inbox, Record};
+use crate::record::Record;
+use crate::segments::Inbox;
 
 /// Meta's largest webhook body.
 const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
@@ -194,7 +195,7 @@ async fn receive(State(here): State<Here>, request: Request) -> StatusCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inbox::{Source, Tail};
+    use crate::tail::{Source, Tail};
     use axum::body::Body;
     use axum::http;
     use cloud_api::signature;

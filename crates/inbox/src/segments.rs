@@ -1,23 +1,13 @@
 //! Raw webhook bodies on the local disk, before anyone is told that we have them.
 //!
-//! A [`segment_log`] of bodies with their time of receipt. The reader keeps its place in a
-//! file of its own, written after what it read was applied, so a crash repeats news (which
-//! changes nothing) and never loses any.
-
-mod quota;
-mod record;
-mod tail;
-
-pub use quota::{Volume, quota};
-pub use record::{BadRecord, ENDPOINT_BYTES_MAX, FIRST_ENDPOINT, Record};
-pub use segment_log::{LogError, Position};
-pub use tail::{Parked, Source, Tail};
+//! A [`segment_log`] of bodies with their time of receipt.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use segment_log::{Options, Sync, Writer};
-use tokio::sync::Notify;
+use segment_log::{LogError, Options, Position, Sync, Writer};
+use tokio::sync::watch;
+
+use crate::record::Record;
 
 /// Names the files and stands in errors.
 pub(crate) const NAME: &str = "inbox";
@@ -46,8 +36,8 @@ impl Inbox {
         self.0.append(&record.encode(), Sync::Yes).await
     }
 
-    /// Woken after each group of bodies that reached the disk.
-    pub fn written(&self) -> &Arc<Notify> {
+    /// Changes with each group of bodies that reached the disk.
+    pub fn written(&self) -> watch::Receiver<u64> {
         self.0.synced_more()
     }
 
@@ -75,6 +65,3 @@ impl Inbox {
         self.0.identity()
     }
 }
-
-#[cfg(test)]
-mod tests;

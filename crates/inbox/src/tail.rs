@@ -1,18 +1,17 @@
-//! Reads the inbox from where the applier left off, and keeps what it could not place.
+//! Reads the inbox from where a consumer left off.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use domain::{Timestamp, retention};
 use ledger::WebhookFact;
-use segment_log::{Reader, Sync, whole};
+use segment_log::{LogError, Position, Reader, Sync, whole};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
-use super::{BadRecord, FIRST_ENDPOINT, Inbox, LogError, NAME, Position, Record};
+use crate::consumer::Consumer;
+use crate::record::{BadRecord, FIRST_ENDPOINT, Record};
+use crate::segments::{Inbox, NAME};
 
-/// Where the position is kept.
-const POSITION_FILE: &str = "applied";
 const PARKED_FILE: &str = "parked.ndjson";
 
 /// A fact about a delivery that the ledger does not know (yet).
@@ -23,7 +22,7 @@ pub struct Parked {
     pub fact: WebhookFact,
 }
 
-/// Where the applier reads from: the seam that simulation replaces.
+/// Where a consumer reads from: the seam that simulation replaces.
 pub trait Source: Send {
     /// The next records that are surely on the disk. Empty when there are none yet.
     ///
@@ -40,7 +39,7 @@ pub trait Source: Send {
     /// Goes back, after what was read could not be applied.
     fn rewind(&mut self, position: Position);
 
-    /// Notes that everything before the present position is applied.
+    /// Notes that the consumer is done with everything before the present position.
     ///
     /// # Errors
     /// When the note cannot be written.
@@ -55,8 +54,8 @@ pub trait Source: Send {
     /// Replaces them.
     fn park(&mut self, parked: &[Parked]);
 
-    /// Woken when more may be there.
-    fn written(&self) -> Arc<Notify>;
+    /// Changes when more may be there.
+    fn written(&self) -> watch::Receiver<u64>;
 }
 
 /// The inbox's own reader.
@@ -64,32 +63,64 @@ pub struct Tail {
     reader: Reader,
     /// The end of what may be read; everything, when the inbox is another process's.
     inbox: Option<Inbox>,
+    /// Whose place is noted.
+    consumer: Consumer,
 }
 
 impl Tail {
-    /// Starts after what was applied before.
-    pub fn resume(inbox: &Inbox) -> Self {
-        let text = std::fs::read_to_string(inbox.dir().join(POSITION_FILE)).unwrap_or_default();
-        let mut numbers = text.split_whitespace().map(str::parse::<u64>);
-        let position = match (numbers.next(), numbers.next()) {
-            (Some(Ok(segment)), Some(Ok(offset))) => Position { segment, offset },
-            _ => Position::default(),
-        };
+    /// Starts after what the consumer was done with before. One that is new begins where the
+    /// oldest is: an earlier version did its work there.
+    pub fn resume(inbox: &Inbox, consumer: Consumer) -> Self {
+        let place = |consumer| place_of(inbox.dir(), consumer);
+        let position = place(consumer).or_else(|| place(Consumer::Status)).unwrap_or_default();
         let reader = Reader::new(inbox.dir(), NAME, position);
-        Tail { reader, inbox: Some(inbox.clone()) }
+        let tail = Tail { reader, inbox: Some(inbox.clone()), consumer };
+        if let Err(error) = tail.note_place() {
+            tracing::warn!(error = %error, "the place of {consumer} in the inbox is not noted yet: {error}");
+        }
+        tail
     }
 
-    /// Reads everything that is kept, from the oldest on; leaves the applier's place alone.
+    /// Reads everything that is kept, from the oldest on; leaves every consumer's place alone.
     pub fn from_start(dir: &Path) -> Self {
-        Tail { reader: Reader::new(dir, NAME, Position::default()), inbox: None }
+        let reader = Reader::new(dir, NAME, Position::default());
+        Tail { reader, inbox: None, consumer: Consumer::Status }
     }
 
     fn path(&self, file: &str) -> PathBuf {
         self.reader.dir().join(file)
     }
 
+    fn note_place(&self) -> Result<(), LogError> {
+        let Position { segment, offset } = self.reader.position;
+        let file = self.consumer.place_file();
+        // Losing it only repeats news, so it is not synced.
+        self.note(file, format!("{segment} {offset}\n").as_bytes(), Sync::No).map_err(|source| {
+            let path = self.path(file);
+            LogError::Io { doing: "write the position of", name: NAME, path, source }
+        })
+    }
+
     fn note(&self, file: &str, text: &[u8], sync: Sync) -> std::io::Result<()> {
         whole::put_bytes(&self.path(file), sync, text)
+    }
+}
+
+/// What the ledger knows a consumer's place by.
+pub fn place_name(inbox: &Inbox, consumer: Consumer) -> String {
+    match consumer {
+        Consumer::Status => format!("inbox/{}", inbox.disk()),
+        other => format!("inbox/{}/{other}", inbox.disk()),
+    }
+}
+
+/// Where a consumer is by its own note; `None`: it has none, or one that cannot be read.
+fn place_of(dir: &Path, consumer: Consumer) -> Option<Position> {
+    let text = std::fs::read_to_string(dir.join(consumer.place_file())).ok()?;
+    let mut numbers = text.split_whitespace().map(str::parse::<u64>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(segment)), Some(Ok(offset))) => Some(Position { segment, offset }),
+        _ => None,
     }
 }
 
@@ -116,7 +147,7 @@ impl Source for Tail {
     }
 
     fn name(&self) -> Option<String> {
-        self.inbox.as_ref().map(|inbox| format!("inbox/{}", inbox.disk()))
+        self.inbox.as_ref().map(|inbox| place_name(inbox, self.consumer))
     }
 
     fn position(&self) -> Position {
@@ -128,17 +159,11 @@ impl Source for Tail {
     }
 
     fn applied(&mut self) -> Result<(), LogError> {
-        let Position { segment, offset } = self.reader.position;
-        // Losing it only repeats news, so it is not synced.
-        self.note(POSITION_FILE, format!("{segment} {offset}\n").as_bytes(), Sync::No).map_err(
-            |source| LogError::Io {
-                doing: "write the position of",
-                name: NAME,
-                path: self.path(POSITION_FILE),
-                source,
-            },
-        )?;
-        self.reader.forget_before(self.reader.position, retention::NEWS)
+        self.note_place()?;
+        // What a slower consumer has not read stays.
+        let places = Consumer::ALL.map(|consumer| place_of(self.reader.dir(), consumer));
+        let behind = places.into_iter().flatten().min().unwrap_or_default();
+        self.reader.forget_before(behind, retention::NEWS)
     }
 
     /// Named by its endpoint and its hash, so repeats do not pile up.
@@ -172,7 +197,8 @@ impl Source for Tail {
         }
     }
 
-    fn written(&self) -> Arc<Notify> {
-        self.inbox.as_ref().map(|inbox| Arc::clone(inbox.written())).unwrap_or_default()
+    fn written(&self) -> watch::Receiver<u64> {
+        let nothing = || watch::Sender::new(0).subscribe();
+        self.inbox.as_ref().map_or_else(nothing, Inbox::written)
     }
 }

@@ -4,6 +4,10 @@
 use domain::Timestamp;
 use ledger::WebhookFact;
 
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+
 use super::*;
 
 fn at(n: i64) -> Timestamp {
@@ -22,7 +26,7 @@ fn first_segment(dir: &Path) -> std::path::PathBuf {
 }
 
 fn resume(dir: &Path) -> Tail {
-    Tail::resume(&Inbox::open(dir, u64::MAX).unwrap())
+    Tail::resume(&Inbox::open(dir, u64::MAX).unwrap(), Consumer::Status)
 }
 
 fn read_all(tail: &mut Tail) -> Vec<String> {
@@ -98,7 +102,7 @@ async fn a_full_inbox_refuses_and_keeps_what_it_has() {
     inbox.append(&body(1)).await.unwrap();
     let refused = inbox.append(&body(2)).await;
     assert!(matches!(refused, Err(LogError::Full { .. })), "{refused:?}");
-    assert_eq!(read_all(&mut Tail::resume(&inbox)).len(), 1);
+    assert_eq!(read_all(&mut Tail::resume(&inbox, Consumer::Status)).len(), 1);
 }
 
 #[test]
@@ -112,6 +116,51 @@ fn parked_facts_survive_the_process() {
     tail.park(&parked);
     drop(tail);
     assert_eq!(resume(dir.path()).parked(), parked);
+}
+
+/// One that is behind finds what it has not read, whatever the others are done with.
+#[tokio::test]
+async fn each_consumer_goes_on_from_its_own_place() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), &["a"]).await;
+    let mut status = resume(dir.path());
+    assert_eq!(read_all(&mut status), ["a"]);
+    status.applied().unwrap();
+    drop(status);
+    fill(dir.path(), &["b"]).await;
+    let inbox = Inbox::open(dir.path(), u64::MAX).unwrap();
+    // New since then: an earlier version did its work up to the place of the other.
+    let mut people = Tail::resume(&inbox, Consumer::People);
+    let mut status = Tail::resume(&inbox, Consumer::Status);
+    inbox.append(&Record::new(at(2), "c")).await.unwrap();
+    assert_eq!(read_all(&mut status), ["b", "c"]);
+    status.applied().unwrap();
+    assert_eq!(read_all(&mut Tail::resume(&inbox, Consumer::Status)), Vec::<String>::new());
+    assert_eq!(read_all(&mut Tail::resume(&inbox, Consumer::People)), ["b", "c"]);
+    assert_eq!(read_all(&mut people), ["b", "c"], "nobody moves its place");
+    people.applied().unwrap();
+    assert_eq!(read_all(&mut Tail::resume(&inbox, Consumer::People)), Vec::<String>::new());
+    let names = [status.name().unwrap(), people.name().unwrap()];
+    assert_ne!(names[0], names[1], "the ledger knows each by a name of its own");
+}
+
+/// Both wait for one inbox: each is told of every group, also of one that came before it waited.
+#[tokio::test]
+async fn every_consumer_is_woken() {
+    let dir = tempfile::tempdir().unwrap();
+    let inbox = Inbox::open(dir.path(), u64::MAX).unwrap();
+    let mut waiting = [inbox.written(), inbox.written()];
+    inbox.append(&Record::new(at(1), "a")).await.unwrap();
+    let stop = CancellationToken::new();
+    for written in &mut waiting {
+        assert!(written.has_changed().unwrap());
+        assert!(rest(Round::Empty, written, &stop).await);
+        assert!(!written.has_changed().unwrap());
+    }
+    stop.cancel();
+    assert!(rest(Round::Applied, &mut waiting[0], &stop).await, "what is left is read first");
+    assert!(!rest(Round::Empty, &mut waiting[0], &stop).await);
+    assert!(!rest(Round::Halted, &mut waiting[0], &stop).await);
 }
 
 /// As the versions before endpoints wrote them.

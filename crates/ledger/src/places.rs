@@ -40,6 +40,19 @@ pub async fn write(ledger: &dyn Ledger, name: &str, place: (u64, u64)) -> Result
     cell::update(ledger, CELL, note).await
 }
 
+/// Lets a reader that is new begin where `like` is, by the ledger; whoever is known stays.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn begin_like(ledger: &dyn Ledger, name: &str, like: &str) -> Result<()> {
+    let begin = |places: &mut Places| {
+        if let (None, Some(place)) = (places.get(name), places.get(like).copied()) {
+            places.insert(name.to_owned(), place);
+        }
+    };
+    cell::update(ledger, CELL, begin).await
+}
+
 /// Notes that everything before `here` is in the ledger, if it still has everything before
 /// `least`; else changes nothing and returns how far it is.
 ///

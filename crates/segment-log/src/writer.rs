@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{oneshot, watch};
 
 use crate::frame::encode;
 use crate::{LogError, Position, identity, segment_path, segments};
@@ -60,7 +60,7 @@ struct Shared {
     segment: Mutex<Segment>,
     /// Records that wait for the disk.
     waiting: AtomicUsize,
-    synced_more: Arc<Notify>,
+    synced_more: watch::Sender<u64>,
     /// End of what is on the disk for sure; nothing behind it is read.
     synced: Mutex<Position>,
     /// Bytes of all segments; corrected when old ones are removed.
@@ -118,7 +118,7 @@ impl Writer {
             synced: Mutex::new(segment.end()),
             segment: Mutex::new(segment),
             waiting: AtomicUsize::new(0),
-            synced_more: Arc::new(Notify::new()),
+            synced_more: watch::Sender::new(0),
             bytes: AtomicU64::new(size(dir, name).map_err(io)?),
         });
         let (disk, queue) = channel();
@@ -168,8 +168,8 @@ impl Writer {
     }
 
     /// Woken when more is on the disk.
-    pub fn synced_more(&self) -> &Arc<Notify> {
-        &self.shared.synced_more
+    pub fn synced_more(&self) -> watch::Receiver<u64> {
+        self.shared.synced_more.subscribe()
     }
 
     /// The end of what is written: everything appended from now on lies behind it.
@@ -271,7 +271,7 @@ fn serve(queue: &Receiver<Work>, shared: &Shared) {
             };
             let _ = tell.send(answer); // the caller may have gone
         }
-        shared.synced_more.notify_one();
+        shared.synced_more.send_modify(|groups| *groups += 1);
     }
 }
 

@@ -7,16 +7,11 @@
 
 mod halted;
 mod matcher;
-mod opt_out;
-mod place;
 mod read;
 #[cfg(test)]
 mod tests;
 
-pub use opt_out::OptOutDesk;
-
 use std::collections::{BTreeSet, HashSet};
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,26 +24,16 @@ use telemetry::Metrics;
 use telemetry::labels::{Loop, Pair, StatusKind, Verdict};
 use tokio_util::sync::CancellationToken;
 
-use crate::applier::place::Place;
-use crate::endpoint::Endpoints;
-use crate::inbox::{LogError, Parked, Record, Source};
+use crate::place::Place;
+use crate::store_time::StoreTime;
+use inbox::endpoint::Endpoints;
+use inbox::{LogError, Parked, Record, ReplayError, Round, Source, rest};
 
-/// Looks at the inbox at least this often, in case a wake-up was missed.
-const IDLE: Duration = Duration::from_millis(500);
-const STORE_PAUSE: Duration = Duration::from_millis(200);
 /// How long a fact waits for its delivery to appear, how often that is tried, and how many
 /// may wait.
 const PARKED_FOR: Duration = Duration::from_secs(24 * 3_600);
 const UNPARK_EVERY: Duration = Duration::from_secs(5);
 const PARKED_MAX: usize = 10_000;
-
-#[derive(Debug, thiserror::Error)]
-pub enum ReplayError {
-    #[error(transparent)]
-    Inbox(#[from] LogError),
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-}
 
 /// What a replay found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,10 +56,8 @@ pub struct Applier {
     pub rng: Mutex<StdRng>,
     /// Those that we send from: what is said of others is not about us.
     pub numbers: Vec<NumberId>,
-    pub opt_outs: OptOutDesk,
     pub matcher: Mutex<matcher::Matcher>,
-    /// The store's clock minus this host's, microseconds; 0 until they were compared.
-    pub ahead: AtomicI64,
+    pub time: StoreTime,
 }
 
 /// What a batch came to.
@@ -85,14 +68,6 @@ struct Told {
     unmatched: Vec<WebhookFact>,
     /// Runs of attempts that the ledger did not know.
     forgotten: BTreeSet<RunId>,
-}
-
-/// What one look at the inbox gave.
-enum Round {
-    Applied,
-    Empty,
-    /// The store or the disk does not answer.
-    Halted,
 }
 
 /// A fact with the label it is counted under, and what a failure said.
@@ -108,7 +83,6 @@ struct Batch {
     facts: Vec<Labelled>,
     /// Statuses without callback data: found by their message id, if at all.
     unnamed: Vec<Unnamed>,
-    stops: Vec<opt_out::Heard>,
     /// Failures about an account or number that no delivery of ours is named for.
     general: Vec<halted::General>,
 }
@@ -120,20 +94,12 @@ struct Unnamed {
 }
 
 impl Applier {
-    /// Gives the ledger the STOPs that this host's disk knows.
-    pub async fn remember(&self) {
-        if let Err(error) = self.opt_outs.remember(self.ledger.as_ref()).await {
-            self.metrics.process.ledger_errors.inc();
-            tracing::warn!(error = %error, "kept STOPs are not in the ledger yet: {error}");
-        }
-    }
-
     /// Applies until `stop`, and then what is left in the inbox. A disk that is full or
     /// cannot be read is tried again: it may be put right.
     pub async fn run(&self, source: &mut dyn Source, stop: CancellationToken) {
-        let written = source.written();
+        let mut written = source.written();
         let mut unparked = Timestamp::MIN;
-        let mut place = Place::default();
+        let mut place = Place::of("statuses");
         loop {
             if let Err(error) = place.keep(self.ledger.as_ref(), source).await {
                 tracing::debug!(error = %error, "the applier's place is not in the ledger: {error}");
@@ -143,29 +109,15 @@ impl Applier {
                 Round::Halted
             });
             let now = self.clock.now();
-            if matches!(round, Round::Empty) && now.since(unparked) > UNPARK_EVERY {
+            if round == Round::Empty && now.since(unparked) > UNPARK_EVERY {
                 unparked = now;
                 self.unpark(source, now).await;
             }
-            let pause = match round {
-                Round::Applied => Duration::ZERO,
-                Round::Empty if stop.is_cancelled() => return,
-                Round::Empty => IDLE,
-                // What is in the inbox stays there for the next start.
-                Round::Halted if stop.is_cancelled() => return,
-                Round::Halted => STORE_PAUSE,
-            };
-            if pause != STORE_PAUSE {
+            if round != Round::Halted {
                 self.metrics.process.loop_success.of(Loop::Applier).set(now.secs_f64());
             }
-            if pause.is_zero() {
-                continue;
-            }
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => {}
-                () = written.notified(), if pause == IDLE => {}
-                () = tokio::time::sleep(pause) => {}
+            if !rest(round, &mut written, &stop).await {
+                return;
             }
         }
     }
@@ -207,18 +159,10 @@ impl Applier {
         Ok(self.apply_batch(batch).await?.facts)
     }
 
-    /// An instant of this host's clock by the store's: what is held against the store's instants,
-    /// or goes to the store.
-    fn by_the_store(&self, at: Timestamp) -> Timestamp {
-        Timestamp::from_micros(at.micros() + self.ahead.load(Ordering::Relaxed))
-    }
-
-    /// Compares the clocks; a store that does not answer leaves it at the latest comparison.
     async fn compare_clocks(&self) {
-        if let Ok(now) = self.ledger.now().await {
-            let ahead = now.micros() - self.clock.now().micros();
-            self.ahead.store(ahead, Ordering::Relaxed);
-            self.metrics.sending.clock_offset.set(ahead as f64 / 1e6);
+        let ahead = self.time.compare(self.ledger.as_ref(), self.clock.as_ref()).await;
+        if let Some(secs) = ahead {
+            self.metrics.sending.clock_offset.set(secs);
         }
     }
 
@@ -296,16 +240,11 @@ impl Applier {
         }
     }
 
-    /// Applies what a batch says: STOPs first, because they must hold at once. Returns facts
-    /// whose delivery is not in the ledger, and how many facts there were.
+    /// Applies what a batch says. Returns facts whose delivery is not in the ledger, and how many
+    /// facts there were.
     async fn apply_batch(&self, batch: Batch) -> Result<Told, LedgerError> {
-        let Batch { mut facts, unnamed, stops, general } = batch;
-        let now = self.by_the_store(self.clock.now());
-        self.opt_outs.honour(self.ledger.as_ref(), &stops).await?;
-        self.metrics
-            .news
-            .opt_outs
-            .inc_by(stops.iter().filter(|heard| heard.is_stop()).count() as u64);
+        let Batch { mut facts, unnamed, general } = batch;
+        let now = self.time.by_the_store(self.clock.now());
         halted::stop_general(self, &general, now).await?;
         facts.extend(self.matched(unnamed, now).await?);
         let mut told = self.apply(&facts, now).await?;

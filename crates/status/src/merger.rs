@@ -9,14 +9,17 @@ use ledger::recovery::{Progress, Recoverer};
 use ledger::{Ledger, LedgerError, members};
 use tokio_util::sync::CancellationToken;
 
-use crate::applier::{Applier, ReplayError};
-use crate::inbox::{Inbox, Source, Tail};
+use inbox::{Inbox, ReplayError, Source, Tail};
+
+use crate::applier::Applier;
+use crate::people::People;
 
 /// How often fenced runs are looked for.
 const LOOK: Duration = Duration::from_millis(500);
 
 pub struct Merger {
     pub applier: Applier,
+    pub people: People,
     pub inbox: Inbox,
     /// Names this host among those that share the ledger.
     pub host: String,
@@ -28,8 +31,9 @@ impl Merger {
         let note = self.inbox.dir().join("store.json");
         let mut recoverer = Recoverer::new(&member).noting(note);
         while !stop.is_cancelled() {
-            let mut tail = Tail::from_start(self.inbox.dir());
-            if let Err(error) = merge(&self.applier, &mut recoverer, &member, &mut tail).await {
+            let tail = || Box::new(Tail::from_start(self.inbox.dir())) as Box<dyn Source>;
+            let consumers = (&self.applier, &self.people);
+            if let Err(error) = merge(consumers, &mut recoverer, &member, tail).await {
                 tracing::warn!(error = %error, "the inbox is not merged into the restarted store yet: {error}");
             }
             tokio::select! {
@@ -46,10 +50,10 @@ impl Merger {
 /// # Errors
 /// When the inbox cannot be read or the ledger does not answer; to be repeated.
 pub async fn merge(
-    applier: &Applier,
+    (applier, people): (&Applier, &People),
     recoverer: &mut Recoverer,
     member: &str,
-    source: &mut dyn Source,
+    from_start: impl Fn() -> Box<dyn Source>,
 ) -> Result<Option<Progress>, ReplayError> {
     let ledger = applier.ledger.as_ref();
     members::join(ledger, member, ledger.now().await?).await?;
@@ -57,7 +61,8 @@ pub async fn merge(
     let mut unmatched = BTreeSet::new();
     if let Some(runs) = &job.merge {
         let since = begin(ledger, runs).await?;
-        let replayed = applier.replay(source, since).await?;
+        people.replay(from_start().as_mut(), since).await?;
+        let replayed = applier.replay(from_start().as_mut(), since).await?;
         let facts = replayed.facts;
         unmatched = replayed.unmatched;
         tracing::info!("{facts} status reports are merged into the store's new incarnation");

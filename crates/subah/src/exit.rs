@@ -104,7 +104,7 @@ fn code(error: &anyhow::Error) -> u8 {
             return UNAVAILABLE;
         }
         let network = cause.is::<simulator::SimulatorError>() || cause.is::<cloud_api::CallError>();
-        if store || network || cause.is::<Unavailable>() || cause.is::<status::inbox::LogError>() {
+        if store || network || cause.is::<Unavailable>() || cause.is::<inbox::LogError>() {
             return UNAVAILABLE;
         }
     }

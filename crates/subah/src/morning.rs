@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use domain::{RunId, State};
+use inbox::{Consumer, Tail, place_name};
 use indicatif::{ProgressBar, ProgressStyle};
-use ledger::{Counts, Ledger, LedgerError, Phase, Run};
-use status::inbox::Tail;
+use ledger::{Counts, Ledger, LedgerError, Phase, Run, places};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -73,16 +73,8 @@ impl Loops {
             });
         }
         if parts.inbox.is_some() {
-            watch(Loop::Applier, |parts, stop| {
-                let tail = parts.inbox.as_ref().map(Tail::resume);
-                let applier = parts.applier();
-                Box::pin(async move {
-                    let (applier, mut tail) = (applier?, tail.context("there is no inbox")?);
-                    applier.remember().await;
-                    applier.run(&mut tail, stop).await;
-                    Ok(())
-                })
-            });
+            watch(Loop::Applier, apply_statuses);
+            watch(Loop::People, hear_people);
             watch(Loop::Merger, |parts, stop| {
                 let merger = parts.inbox.as_ref().map(|inbox| parts.merger(inbox));
                 Box::pin(async move {
@@ -110,6 +102,32 @@ impl Loops {
             let _ = task.await;
         }
     }
+}
+
+/// Reads the inbox for what became of deliveries.
+fn apply_statuses(parts: &Parts, stop: CancellationToken) -> Running {
+    let tail = parts.inbox.as_ref().map(|inbox| Tail::resume(inbox, Consumer::Status));
+    let applier = parts.applier();
+    Box::pin(async move {
+        let (applier, mut tail) = (applier?, tail.context("there is no inbox")?);
+        applier.run(&mut tail, stop).await;
+        Ok(())
+    })
+}
+
+/// Reads the inbox for what people say of themselves.
+fn hear_people(parts: &Parts, stop: CancellationToken) -> Running {
+    let inbox = parts.inbox.clone();
+    let (people, ledger) = (parts.people(), Arc::clone(&parts.ledger));
+    Box::pin(async move {
+        let inbox = inbox.context("there is no inbox")?;
+        people.remember().await;
+        // An earlier version honoured them where it read statuses.
+        let [own, before] = [Consumer::People, Consumer::Status].map(|c| place_name(&inbox, c));
+        places::begin_like(ledger.as_ref(), &own, &before).await?;
+        people.run(&mut Tail::resume(&inbox, Consumer::People), stop).await;
+        Ok(())
+    })
 }
 
 /// How a foreground run ended.

@@ -200,7 +200,7 @@ async fn start_simulator(
     app_secret: SecretString,
     media: Vec<String>,
 ) -> Result<Simulator> {
-    let webhook = format!("http://{}{}", receiver.local_addr()?, status::receiver::PATHS[0]);
+    let webhook = format!("http://{}{}", receiver.local_addr()?, inbox::receiver::PATHS[0]);
     let mut options = simulator::Options::new(app_secret);
     options.webhook = Some(webhook.parse()?);
     options.seed = args.seed;

@@ -51,6 +51,7 @@ const fn on_end(which: Loop) -> OnEnd {
     match which {
         Loop::Sender | Loop::Receiver | Loop::Watch => OnEnd::Stop,
         Loop::Applier
+        | Loop::People
         | Loop::Merger
         | Loop::Sweeper
         | Loop::Scheduler

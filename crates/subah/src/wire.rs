@@ -12,6 +12,10 @@ use domain::campaign::{CampaignId, Category};
 use domain::{
     BusinessNumber, Clock, NumberId, RunId, State, SystemClock, TenantId, Timestamp, Window,
 };
+use inbox::Inbox;
+use inbox::endpoint::{Endpoint, Endpoints, SpeaksOf};
+use inbox::receiver::{PATHS, Receiver, Refusals};
+use inbox::{FIRST_ENDPOINT, LogError};
 use ledger::{Ledger, LedgerError, Phase, Run, cell};
 use provider::{Outgoing, Registry};
 use rand::SeedableRng;
@@ -20,11 +24,9 @@ use scheduler::planner::{Frame, PlannedRun, Planner};
 use scheduler::{PlanError, Snapshot};
 use secrecy::{ExposeSecret, SecretString};
 use sender::{FileJournal, Journal, Sender};
-use status::applier::OptOutDesk;
-use status::endpoint::{Endpoint, Endpoints, SpeaksOf};
-use status::inbox::{FIRST_ENDPOINT, LogError};
-use status::receiver::{PATHS, Receiver, Refusals};
-use status::{Applier, Inbox, Merger, Sweeper};
+use status::people::OptOutDesk;
+use status::store_time::StoreTime;
+use status::{Applier, Merger, People, Sweeper};
 use telemetry::{Fault, Metrics};
 use tokio::sync::Semaphore;
 
@@ -225,7 +227,7 @@ impl Parts {
             trusted_proxies: self.limits.trusted_proxies.clone(),
             refusals: Refusals::default(),
         };
-        status::receiver::router(receiver, self.endpoints())
+        inbox::receiver::router(receiver, self.endpoints())
     }
 
     /// Meta's own, and those that the configuration adds.
@@ -264,7 +266,8 @@ impl Parts {
     }
 
     pub fn merger(&self, inbox: &Inbox) -> Result<Merger> {
-        Ok(Merger { applier: self.applier()?, inbox: inbox.clone(), host: self.host.clone() })
+        let (applier, people) = (self.applier()?, self.people());
+        Ok(Merger { applier, people, inbox: inbox.clone(), host: self.host.clone() })
     }
 
     pub fn applier(&self) -> Result<Applier> {
@@ -282,10 +285,25 @@ impl Parts {
             backoff: self.sender.backoff,
             rng: Mutex::new(self.rng()?),
             numbers: self.numbers.iter().map(|number| number.id.clone()).collect(),
-            opt_outs: self.opt_outs(),
             matcher: Mutex::default(),
-            ahead: AtomicI64::default(),
+            time: StoreTime::default(),
         })
+    }
+
+    pub fn people(&self) -> People {
+        self.people_over(Arc::clone(&self.ledger))
+    }
+
+    /// The same over another ledger than the configured one.
+    pub fn people_over(&self, ledger: Arc<dyn Ledger>) -> People {
+        People {
+            ledger,
+            clock: Arc::clone(&self.clock),
+            metrics: Arc::clone(&self.metrics),
+            endpoints: self.believed(),
+            opt_outs: self.opt_outs(),
+            time: StoreTime::default(),
+        }
     }
 
     /// What is kept of STOPs on this host's disk: beside the inbox that they came through.

@@ -143,6 +143,7 @@ pub enum Loop {
     Sender,
     Receiver,
     Applier,
+    People,
     Merger,
     Sweeper,
     Scheduler,

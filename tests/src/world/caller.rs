@@ -126,11 +126,17 @@ impl Asked {
 
 impl Caller {
     async fn round(&mut self) -> Result<(), LedgerError> {
-        self.ledger.begin_run(&self.header).await?;
         let now = self.world.now();
         let due = (0u32..).zip(&self.asked).filter(|(_, asked)| asked.from <= now);
         let rows: Vec<NewRow> = due.map(|(n, asked)| asked.row(n, now)).collect();
-        let appended = self.ledger.append(&run_id(), &rows).await?;
+        let appended = match self.ledger.append(&run_id(), &rows).await {
+            // Not begun yet, or lost with the store.
+            Err(LedgerError::NoRun(_)) => {
+                self.ledger.begin_run(&self.header).await?;
+                self.ledger.append(&run_id(), &rows).await?
+            }
+            appended => appended?,
+        };
         for (row, appended) in rows.iter().zip(appended) {
             let mut acknowledged = self.acknowledged.lock().expect("one thread");
             match appended {

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use domain::Timestamp;
+use inbox::{Consumer, LogError, Parked, Record, Source};
 use segment_log::Position;
 use sender::journal::{Entries, Entry, Journal, Read, Sync, Which};
-use status::inbox::{LogError, Parked, Record, Source};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use super::World;
 use super::life::Life;
@@ -148,46 +148,58 @@ impl Entries for SimEntries {
 #[derive(Default)]
 pub struct InboxDisk {
     records: Vec<Record>,
-    applied: usize,
-    /// The place that a power cut goes back to.
-    applied_surely: usize,
+    /// The place of each consumer, and the one that a power cut goes back to.
+    applied: [(usize, usize); Consumer::ALL.len()],
     parked: Vec<Parked>,
-    written: Arc<Notify>,
+    written: Written,
+}
+
+/// Changes with each body.
+struct Written(watch::Sender<u64>);
+
+impl Default for Written {
+    fn default() -> Self {
+        Written(watch::Sender::new(0))
+    }
 }
 
 impl InboxDisk {
     pub fn append(&mut self, received_at: Timestamp, body: Vec<u8>) {
         self.records.push(Record::new(received_at, body));
-        self.written.notify_one();
+        self.written.0.send_modify(|bodies| *bodies += 1);
     }
 
     pub fn lose_power(&mut self) {
-        self.applied = self.applied_surely;
+        for (applied, surely) in &mut self.applied {
+            *applied = *surely;
+        }
     }
 
     pub fn is_applied(&self) -> bool {
-        self.applied == self.records.len() && self.parked.is_empty()
+        let all = self.records.len();
+        self.applied.iter().all(|(applied, _)| *applied == all) && self.parked.is_empty()
     }
 }
 
-/// Reads the inbox, from the applier's place or from the start.
+/// Reads the inbox, from a consumer's place or from the start.
 pub struct SimTail {
     disk: Arc<Mutex<InboxDisk>>,
     at: usize,
-    notes: bool,
+    /// Whose place is noted.
+    consumer: Option<Consumer>,
 }
 
 /// Records in one batch: small, so that crashes fall between batches.
 const BATCH: usize = 4;
 
 impl SimTail {
-    pub fn resume(disk: &Arc<Mutex<InboxDisk>>) -> Self {
-        let at = disk.lock().expect("one thread").applied;
-        SimTail { disk: Arc::clone(disk), at, notes: true }
+    pub fn resume(disk: &Arc<Mutex<InboxDisk>>, consumer: Consumer) -> Self {
+        let (at, _) = disk.lock().expect("one thread").applied[consumer as usize];
+        SimTail { disk: Arc::clone(disk), at, consumer: Some(consumer) }
     }
 
     pub fn from_start(disk: &Arc<Mutex<InboxDisk>>) -> Self {
-        SimTail { disk: Arc::clone(disk), at: 0, notes: false }
+        SimTail { disk: Arc::clone(disk), at: 0, consumer: None }
     }
 }
 
@@ -200,7 +212,7 @@ impl Source for SimTail {
     }
 
     fn name(&self) -> Option<String> {
-        self.notes.then(|| "inbox/disk".to_owned())
+        self.consumer.map(|consumer| format!("inbox/disk/{consumer}"))
     }
 
     fn position(&self) -> Position {
@@ -212,10 +224,10 @@ impl Source for SimTail {
     }
 
     fn applied(&mut self) -> Result<(), LogError> {
-        if self.notes {
+        if let Some(consumer) = self.consumer {
             let mut disk = self.disk.lock().expect("one thread");
-            disk.applied_surely = disk.applied;
-            disk.applied = self.at;
+            let place = &mut disk.applied[consumer as usize];
+            *place = (self.at, place.0);
         }
         Ok(())
     }
@@ -232,7 +244,7 @@ impl Source for SimTail {
         self.disk.lock().expect("one thread").parked = parked.to_vec();
     }
 
-    fn written(&self) -> Arc<Notify> {
-        Arc::clone(&self.disk.lock().expect("one thread").written)
+    fn written(&self) -> watch::Receiver<u64> {
+        self.disk.lock().expect("one thread").written.0.subscribe()
     }
 }

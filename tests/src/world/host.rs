@@ -2,7 +2,6 @@
 //! the product's own code on faulty seams; killing one leaves its host's disk.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -21,13 +20,15 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use scheduler::intake::Content;
 
+use inbox::endpoint::{Endpoints, SpeaksOf};
+use inbox::{Consumer, Source};
 use scheduler::planner::Frame;
 use scheduler::{Planner, Snapshot};
 use secrecy::SecretString;
 use sender::{Options, Sender};
-use status::applier::OptOutDesk;
-use status::endpoint::{Endpoints, SpeaksOf};
-use status::{Applier, Sweeper, merger};
+use status::people::OptOutDesk;
+use status::store_time::StoreTime;
+use status::{Applier, People, Sweeper, merger};
 use telemetry::Metrics;
 use tokio::time::Instant;
 
@@ -57,6 +58,10 @@ static META: LazyLock<Arc<Meta>> = LazyLock::new(|| {
     let api = CloudApi::new(&options, SecretString::from("none")).expect("a client");
     Arc::new(Meta::new(api, "nowhere".into()))
 });
+
+fn endpoints() -> Endpoints {
+    Endpoints::default().with("webhooks", Arc::new(MetaWebhooks), SpeaksOf::TheRest, [])
+}
 
 fn key() -> CallbackKey {
     CallbackKey::derive(b"simulated", "ours")
@@ -376,40 +381,47 @@ impl Hosts {
             ledger,
             clock: Arc::new(clock),
             metrics: Arc::clone(&METRICS),
-            endpoints: Endpoints::default().with(
-                "webhooks",
-                Arc::new(MetaWebhooks),
-                SpeaksOf::TheRest,
-                [],
-            ),
+            endpoints: endpoints(),
             callback_keys: vec![key()],
             backoff: Backoff::default(),
             rng: Mutex::new(StdRng::seed_from_u64(self.world.process_seed())),
             numbers: numbers().into_iter().map(|number| number.id).collect(),
-            opt_outs: OptOutDesk::new(
-                None,
-                CampaignId::try_new("daily-pack").expect("a plain name"),
-                Category::Utility,
-            ),
             matcher: Mutex::default(),
-            ahead: AtomicI64::default(),
+            time: StoreTime::default(),
+        }
+    }
+
+    fn people(&self, ledger: Arc<dyn Ledger>) -> People {
+        let clock = SkewedClock { world: Arc::clone(&self.world), ahead: self.receiver.skew };
+        let campaign = CampaignId::try_new("daily-pack").expect("a plain name");
+        People {
+            ledger,
+            clock: Arc::new(clock),
+            metrics: Arc::clone(&METRICS),
+            endpoints: endpoints(),
+            opt_outs: OptOutDesk::new(None, campaign, Category::Utility),
+            time: StoreTime::default(),
         }
     }
 
     fn start_receiver(&self) {
         let (life, ledger) = self.new_life("receiver", &self.receiver.life, &self.receiver.told);
         self.start_sweeper(Arc::clone(&ledger), &life);
-        let applier = self.applier(Arc::clone(&ledger));
-        let (mut tail, stop) = (SimTail::resume(&self.receiver.disk), life.stop.clone());
+        let (applier, people) = (self.applier(Arc::clone(&ledger)), self.people(ledger.clone()));
+        let (disk, stop) = (&self.receiver.disk, life.stop.clone());
+        let mut tail = SimTail::resume(disk, Consumer::Status);
         tokio::spawn(async move { applier.run(&mut tail, stop).await });
-        let (applier, disk) = (self.applier(ledger), Arc::clone(&self.receiver.disk));
+        let (mut tail, stop) = (SimTail::resume(disk, Consumer::People), life.stop.clone());
+        tokio::spawn(async move { people.run(&mut tail, stop).await });
+        let (applier, people) = (self.applier(Arc::clone(&ledger)), self.people(ledger));
+        let disk = Arc::clone(disk);
         let note = self.world.disks.path().join("receiver.json");
         tokio::spawn(async move {
             let mut recoverer = Recoverer::new("receiving/receiver").noting(note);
             while !life.stop.is_cancelled() {
-                let mut tail = SimTail::from_start(&disk);
-                let merge =
-                    merger::merge(&applier, &mut recoverer, "receiving/receiver", &mut tail);
+                let tail = || Box::new(SimTail::from_start(&disk)) as Box<dyn Source>;
+                let consumers = (&applier, &people);
+                let merge = merger::merge(consumers, &mut recoverer, "receiving/receiver", tail);
                 let _ = merge.await; // repeated
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }

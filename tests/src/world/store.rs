@@ -259,7 +259,7 @@ impl Ledger for Link {
     }
 
     async fn append(&self, run: &RunId, rows: &[NewRow]) -> Result<Vec<Appended>> {
-        self.call("append", Gap::Stretched, self.model.append(run, rows)).await
+        self.call("append", Gap::Short, self.model.append(run, rows)).await
     }
 
     async fn by_keys(&self, run: &RunId, keys: &[RowKey]) -> Result<Vec<Option<u32>>> {

@@ -7,8 +7,8 @@ use domain::{Attempt, Timestamp};
 use ledger::{RetryIn, WebhookFact};
 use telemetry::labels::{EventKind, Pair, StatusKind, Verdict, WebhookResult};
 
-use super::{Applier, Batch, Labelled, Unnamed, halted, opt_out};
-use crate::inbox::{Record, Source};
+use super::{Applier, Batch, Labelled, Unnamed, halted};
+use inbox::{Record, Source};
 
 impl Applier {
     /// Reads one body. Unreadable ones, and those with an odd part, are kept by `keeper`, if
@@ -25,19 +25,13 @@ impl Applier {
                 return;
             }
         };
-        let received_at = self.by_the_store(record.received_at);
+        let received_at = self.time.by_the_store(record.received_at);
         let mut is_odd = false;
         self.note_misplaced(record, heard.misplaced);
         for event in heard.events {
             self.metrics.news.events.of(kind(&event)).inc();
             match event {
                 Event::Status(report) => self.read_status(report, received_at, batch),
-                Event::Inbound(message) => {
-                    batch.stops.extend(opt_out::in_reply(&message, received_at));
-                }
-                Event::Preference(preference) => {
-                    batch.stops.extend(opt_out::in_preference(&preference, received_at));
-                }
                 Event::Error { number, error } => {
                     let of = number.as_ref().map_or("-", |number| number.as_str());
                     let code = error.code.unwrap_or_default();

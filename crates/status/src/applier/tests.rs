@@ -17,7 +17,8 @@ use rand::SeedableRng;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::endpoint::SpeaksOf;
+use crate::people::{OptOutDesk, People};
+use inbox::endpoint::SpeaksOf;
 use telemetry::labels::{Pair, StatusKind, Verdict};
 
 const BODY: &str = r#"{"name": "daily_pack", "language": "hi"}"#;
@@ -25,6 +26,7 @@ const BEGIN: Timestamp = Timestamp::from_secs(1_795_750_000);
 
 struct Stage {
     applier: Applier,
+    people: People,
     ledger: Arc<Model>,
     clock: Arc<ManualClock>,
     keys: [CallbackKey; 2],
@@ -102,15 +104,19 @@ impl Stage {
             backoff: Backoff { jitter: 0.0, ..Backoff::default() },
             rng: Mutex::new(StdRng::seed_from_u64(1)),
             numbers: vec![number("1001")],
-            opt_outs: OptOutDesk::new(
-                None,
-                "daily-pack".to_owned().try_into().unwrap(),
-                domain::campaign::Category::Utility,
-            ),
             matcher: Mutex::default(),
-            ahead: AtomicI64::default(),
+            time: StoreTime::default(),
         };
-        Stage { applier, ledger, clock, keys }
+        let campaign = "daily-pack".to_owned().try_into().unwrap();
+        let people = People {
+            ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            metrics: Arc::default(),
+            endpoints: applier.endpoints.clone(),
+            opt_outs: OptOutDesk::new(None, campaign, domain::campaign::Category::Utility),
+            time: StoreTime::default(),
+        };
+        Stage { applier, people, ledger, clock, keys }
     }
 
     /// Delivery `index`, accepted by the far side through an attempt of that nonce.
@@ -146,7 +152,8 @@ impl Stage {
         let value = json!({"field": "messages", "value": value});
         let body = json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [value]}]});
         let record = Record::new(self.clock.now(), body.to_string());
-        self.applier.merge_bodies(&[record]).await.unwrap();
+        self.applier.merge_bodies(std::slice::from_ref(&record)).await.unwrap();
+        self.people.honour(&[record]).await.unwrap();
     }
 
     async fn status(&self, number: &str, mut status: Value) {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use domain::{Clock, RunId, State, SystemClock, Timestamp};
+use inbox::Tail;
 use ledger::api::{apply_all, for_each};
 use ledger::{Counts, DeliveryView, Filter, Ledger, Model, Phase, places, recovery, store_mark};
 use scheduler::kept;
 use sender::journal::{Entries, Entry, Facts, LogError, Position, Read, Which};
 use sender::{FileJournal, Journal};
-use status::inbox::Tail;
 
 use super::run_id;
 use crate::config::Config;
@@ -87,8 +87,9 @@ async fn merge(
     trace.damaged = damaged;
     apply_all(target.as_ref(), &of_run).await?;
     let applier = parts.applier_over(Arc::clone(target))?;
-    let mut tail = Tail::from_start(&inbox_dir(config));
-    let replayed = applier.replay(&mut tail, Timestamp::MIN).await?;
+    let tail = || Tail::from_start(&inbox_dir(config));
+    parts.people_over(Arc::clone(target)).replay(&mut tail(), Timestamp::MIN).await?;
+    let replayed = applier.replay(&mut tail(), Timestamp::MIN).await?;
     if let Some(why) = gap(target.as_ref(), id, &trace, journal).await? {
         let n = recovery::suspect(target.as_ref(), id, None).await?;
         println!("{id}: {n} that were due may have gone without a trace in the journal: {why}");

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use domain::{DeliveryId, RunId, State, Timestamp};
+use inbox::Tail;
 use ledger::api::{apply_all, find, for_each};
 use ledger::{Amendment, Change, Filter, Ledger, LedgerError};
 use sender::journal::{Facts, FileJournal};
-use status::inbox::Tail;
 
 use crate::cli::LedgerCommand;
 use crate::config::Config;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use cloud_api::webhooks;
 use domain::Timestamp;
 use domain::event::Event;
-use status::inbox::{FIRST_ENDPOINT, Record, Tail};
+use inbox::{FIRST_ENDPOINT, Record, Tail};
 
 use crate::config::Config;
 use crate::config::secrets::Credentials;
@@ -54,8 +54,9 @@ pub async fn replay(config: &Config, since: Option<&str>) -> Result<Answer> {
         }
     };
     let parts = Parts::new(config, Credentials::load(&config.credentials)?, &[]).await?;
-    let mut tail = Tail::from_start(&inbox_dir(config));
-    let replayed = parts.applier()?.replay(&mut tail, since).await?;
+    let tail = || Tail::from_start(&inbox_dir(config));
+    parts.people().replay(&mut tail(), since).await?;
+    let replayed = parts.applier()?.replay(&mut tail(), since).await?;
     println!(
         "{} status reports were merged again; what was known already changed nothing",
         replayed.facts
@@ -100,6 +101,7 @@ pub async fn poison(config: &Config, replay: bool) -> Result<Answer> {
     if replay && !readable.is_empty() {
         let parts = Parts::new(config, Credentials::load(&config.credentials)?, &[]).await?;
         let (paths, records): (Vec<_>, Vec<_>) = readable.into_iter().unzip();
+        parts.people().honour(&records).await?;
         let facts = parts.applier()?.merge_bodies(&records).await?;
         for path in &paths {
             std::fs::remove_file(path).with_context(|| format!("remove {}", path.display()))?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use domain::{BusinessNumber, NumberId};
 
-use status::inbox::FIRST_ENDPOINT;
+use inbox::FIRST_ENDPOINT;
 
 use super::read::Section;
 

@@ -1,5 +1,5 @@
-//! Holds the applier's place against the ledger's own note of it: a ledger that was put back
-//! while nobody was looking has lost statuses and does not say so.
+//! Holds a consumer's place against the ledger's own note of it: a ledger that was put back
+//! while nobody was looking has lost what the consumer gave it, and does not say so.
 
 use std::time::Duration;
 
@@ -7,19 +7,25 @@ use ledger::{Ledger, LedgerError, places};
 use segment_log::Position;
 use tokio::time::Instant;
 
-use crate::inbox::Source;
+use inbox::Source;
 
 /// How often the ledger's note is looked at while nothing comes.
 const EVERY: Duration = Duration::from_millis(500);
 
-#[derive(Default)]
+/// A consumer's place, as the ledger knows it.
 pub struct Place {
+    /// What it gives the ledger, for people.
+    what: &'static str,
     /// How far the ledger is, by what it said or was told last.
     told: Option<Position>,
     at: Option<Instant>,
 }
 
 impl Place {
+    pub fn of(what: &'static str) -> Self {
+        Place { what, told: None, at: None }
+    }
+
     /// After each batch, and once in a while: goes back when the ledger is behind, else tells
     /// it how far this is.
     pub async fn keep(
@@ -39,9 +45,13 @@ impl Place {
         let behind = places::advance(ledger, &name, pair(least), pair(here)).await?;
         if let Some((segment, offset)) = behind {
             let held = Position { segment, offset };
+            let lost = match held == Position::default() {
+                true => "none",
+                false => "lost the latest",
+            };
             tracing::error!(
-                "the store has {} statuses of this host: was it emptied, or put back? They are merged once more",
-                if held == Position::default() { "none of the" } else { "forgotten the latest" }
+                "the store has {lost} of the {} of this host: was it emptied, or put back? They are given to it once more",
+                self.what
             );
             source.rewind(held);
         }

@@ -1,0 +1,136 @@
+//! What people say of themselves: reads the inbox for STOPs and preferences, from a place of its
+//! own, and honours them. News of deliveries that wait for the store, or are very many, hold up
+//! nobody's STOP, and the other way round.
+
+mod opt_out;
+
+use std::sync::Arc;
+
+use domain::event::Event;
+use domain::{Clock, Timestamp};
+use inbox::endpoint::Endpoints;
+use inbox::{Record, ReplayError, Round, Source, rest};
+use ledger::{Ledger, LedgerError};
+use telemetry::labels::Loop;
+use telemetry::{Fault, Metrics};
+use tokio_util::sync::CancellationToken;
+
+use self::opt_out::Heard;
+pub use self::opt_out::OptOutDesk;
+use crate::place::Place;
+use crate::store_time::StoreTime;
+
+pub struct People {
+    pub ledger: Arc<dyn Ledger>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    /// Who reads what the inbox keeps.
+    pub endpoints: Endpoints,
+    pub opt_outs: OptOutDesk,
+    pub time: StoreTime,
+}
+
+impl People {
+    /// Gives the ledger the STOPs that this host's disk knows.
+    pub async fn remember(&self) {
+        if let Err(error) = self.opt_outs.remember(self.ledger.as_ref()).await {
+            self.metrics.process.ledger_errors.inc();
+            tracing::warn!(error = %error, "kept STOPs are not in the ledger yet: {error}");
+        }
+    }
+
+    /// Honours what comes in until `stop`, and then what is left.
+    pub async fn run(&self, source: &mut dyn Source, stop: CancellationToken) {
+        let mut written = source.written();
+        let (mut fault, mut place) = (Fault::default(), Place::of("STOPs"));
+        loop {
+            // A ledger that was put back is behind, and hears it all again.
+            if let Err(error) = place.keep(self.ledger.as_ref(), source).await {
+                tracing::debug!(error = %error, "the place of people is not in the ledger: {error}");
+            }
+            let round = match self.round(source).await {
+                Ok(round) => {
+                    if let Some(met) = fault.over() {
+                        tracing::info!("STOPs are honoured again; {met} tries had failed");
+                    }
+                    let now = self.clock.now().secs_f64();
+                    self.metrics.process.loop_success.of(Loop::People).set(now);
+                    round
+                }
+                Err(error) => {
+                    self.metrics.process.ledger_errors.inc();
+                    if fault.met(&error.to_string()) {
+                        tracing::error!(error = %error, "STOPs wait in the inbox: {error}");
+                    }
+                    Round::Halted
+                }
+            };
+            if !rest(round, &mut written, &stop).await {
+                return;
+            }
+        }
+    }
+
+    /// Honours everything that is kept since then once more: the store may have lost it.
+    ///
+    /// # Errors
+    /// When the inbox cannot be read, or the ledger does not answer.
+    pub async fn replay(
+        &self,
+        source: &mut dyn Source,
+        since: Timestamp,
+    ) -> Result<(), ReplayError> {
+        self.opt_outs.remember(self.ledger.as_ref()).await?;
+        self.time.compare(self.ledger.as_ref(), self.clock.as_ref()).await;
+        loop {
+            let mut records = source.next_batch()?;
+            if records.is_empty() {
+                return Ok(());
+            }
+            records.retain(|record| record.received_at >= since);
+            self.honour(&records).await?;
+        }
+    }
+
+    /// Honours what single bodies say, such as those that could not be read by an earlier version.
+    ///
+    /// # Errors
+    /// When the ledger does not answer; nothing is lost, because the inbox keeps the bodies.
+    pub async fn honour(&self, records: &[Record]) -> Result<(), LedgerError> {
+        let heard: Vec<Heard> = records.iter().flat_map(|record| self.hear(record)).collect();
+        if heard.is_empty() {
+            return Ok(());
+        }
+        self.opt_outs.honour(self.ledger.as_ref(), &heard).await?;
+        let stops = heard.iter().filter(|heard| heard.is_stop()).count();
+        self.metrics.news.opt_outs.inc_by(stops as u64);
+        Ok(())
+    }
+
+    async fn round(&self, source: &mut dyn Source) -> Result<Round, ReplayError> {
+        let before = source.position();
+        let records = source.next_batch()?;
+        if records.is_empty() {
+            return Ok(Round::Empty);
+        }
+        self.time.compare(self.ledger.as_ref(), self.clock.as_ref()).await;
+        if let Err(error) = self.honour(&records).await {
+            source.rewind(before);
+            return Err(error.into());
+        }
+        source.applied()?;
+        Ok(Round::Applied)
+    }
+
+    /// What cannot be read is kept and counted by the one who reads for deliveries.
+    fn hear(&self, record: &Record) -> Vec<Heard> {
+        let Ok(said) = self.endpoints.read(record) else { return Vec::new() };
+        let received_at = self.time.by_the_store(record.received_at);
+        let heard = |event: Event| match event {
+            Event::Inbound(message) => opt_out::in_reply(&message, received_at),
+            Event::Preference(preference) => opt_out::in_preference(&preference, received_at),
+            _ => None,
+        };
+        said.events.into_iter().filter_map(heard).collect()
+    }
+}
