@@ -126,17 +126,20 @@ impl Planner {
         let plan = Plan::new(snapshot, frame.run.clone(), window, now);
         // Before the run is begun: whatever is wrong can still be put right.
         let media = self.upload(&plan, now).await?;
-        snapshot.save(&self.snapshots())?;
-        let run = match self.ledger.begin_run(&header(snapshot, frame)).await? {
+        let header = header(snapshot, frame);
+        self.keep(snapshot, &header)?;
+        let run = match self.ledger.begin_run(&header).await? {
             Begun::Created(run) | Begun::Exists(run) => run,
         };
+        if *run.header != header {
+            kept::save(&self.snapshots(), &run.header)?; // another planner was faster
+        }
         if run.header.snapshot != snapshot.hash || run.header.window != window {
             return Err(PlanError::Overtaken(frame.run.clone())); // the next try finishes theirs
         }
         if run.phase == Phase::Planning && run.header.planning != PLANNING {
             return Err(PlanError::OtherPlanning(frame.run.clone()));
         }
-        kept::save(&self.snapshots(), &run.header)?;
         let run = self.write(&plan, &run, &media, progress).await?;
         let run = self.ledger.seal(&run.header.id).await?;
         Ok(PlannedRun { run, differs: first.is_some() })
@@ -186,6 +189,17 @@ impl Planner {
         }
         kept::forget(&self.snapshots(), &frame.run)?;
         self.plan(snapshot, frame, now, &|_| {}).await
+    }
+
+    /// Puts on the disk what the run can be made again from, before it is begun. Both files at once:
+    /// they share the disk's syncs.
+    fn keep(&self, snapshot: &Snapshot, header: &RunHeader) -> Result<(), SnapshotError> {
+        let dir = self.snapshots();
+        std::thread::scope(|scope| {
+            let header = scope.spawn(|| kept::save(&dir, header));
+            snapshot.save(&dir)?;
+            header.join().expect("a small file is written without a panic")
+        })
     }
 
     async fn write(
