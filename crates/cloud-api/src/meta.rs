@@ -113,6 +113,10 @@ impl Incoming for MetaWebhooks {
         signature::same(a, b)
     }
 
+    fn may_hold_words(&self, body: &[u8]) -> bool {
+        webhooks::may_hold_words(body)
+    }
+
     fn read(&self, body: &[u8]) -> Result<Vec<Event>, Unreadable> {
         webhooks::read(body)
     }

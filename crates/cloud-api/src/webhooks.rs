@@ -14,6 +14,7 @@ mod salvage;
 
 use domain::event::{Event, Preference, Pricing, ReportedError, Status, StatusReport};
 use domain::{Address, MessageId, NumberId, Phone, Timestamp, UserId, words};
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -27,6 +28,20 @@ use crate::error_codes::{self, NO_CODE};
 struct Root<'a> {
     #[serde(borrow, default)]
     entry: Option<&'a RawValue>,
+}
+
+/// Whether a body may hold messages or preferences. Statuses, which are nearly all that comes in,
+/// are told by a look at the bytes: `messages` is their field's value, and no key of theirs.
+pub fn may_hold_words(body: &[u8]) -> bool {
+    const MESSAGES: &[u8] = b"\"messages\"";
+    let is_key = |at: usize| {
+        let rest = &body[at + MESSAGES.len()..];
+        rest.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':')
+    };
+    // A key may be written with escapes.
+    memmem::find(body, b"\\u").is_some()
+        || memmem::find(body, b"user_preferences").is_some()
+        || memmem::find_iter(body, MESSAGES).any(is_key)
 }
 
 /// Reads one body. Events come in the order of the body.

@@ -62,6 +62,12 @@ impl Endpoints {
         self
     }
 
+    /// Whether a record may hold something that a person says: a quick look, before it is read.
+    pub fn may_hold_words(&self, record: &Record) -> bool {
+        let known = self.by_name.get(&record.endpoint);
+        known.is_some_and(|known| known.webhooks.may_hold_words(&record.body))
+    }
+
     /// What a record says; the events of numbers that belong to another endpoint are counted,
     /// not given.
     ///

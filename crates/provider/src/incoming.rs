@@ -59,6 +59,10 @@ pub trait Incoming: Send + Sync {
     /// [`Unreadable`] when nothing of the body makes sense.
     fn read(&self, body: &[u8]) -> Result<Vec<Event>, Unreadable>;
 
+    /// Whether a body may hold something that a person says. Asked before the body is read, many
+    /// thousand times a second, so it may say yes to others; never no to one that does.
+    fn may_hold_words(&self, body: &[u8]) -> bool;
+
     /// What a code means, in words for people.
     fn meaning(&self, code: i32) -> &'static str;
 }

@@ -124,6 +124,9 @@ impl People {
 
     /// What cannot be read is kept and counted by the one who reads for deliveries.
     fn hear(&self, record: &Record) -> Vec<Heard> {
+        if !self.endpoints.may_hold_words(record) {
+            return Vec::new();
+        }
         let Ok(said) = self.endpoints.read(record) else { return Vec::new() };
         let received_at = self.time.by_the_store(record.received_at);
         let heard = |event: Event| match event {

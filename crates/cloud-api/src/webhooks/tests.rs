@@ -237,3 +237,21 @@ fn news_tell_which_thing_why_from_what_to_what_and_until_when() {
     );
     assert!(said.contains("TIER_100K → TIER_10K"), "{said}");
 }
+
+#[test]
+fn a_body_that_holds_words_is_never_passed_over() {
+    let of = |text: &str| may_hold_words(text.as_bytes());
+    let status = r#"{"field":"messages","value":{"statuses":[{"id":"w"}]}}"#;
+    assert!(!of(status), "nearly all that comes in");
+    for words in [
+        r#"{"field":"messages","value":{"messages":[]}}"#,
+        "{\"field\":\"messages\",\"value\":{\"messages\" \n\t : []}}",
+        r#"{"field":"user_preferences","value":{"user_preferences":[]}}"#,
+        r#"{"value":{"\u006dessages":[]}}"#,
+        r#"{"value":{"user\u005fpreferences":[]}}"#,
+        r#"{"messages"  :[], "x":"messages"}"#,
+    ] {
+        assert!(of(words), "{words}");
+    }
+    assert!(!of("") && !of(r#""messages""#));
+}
