@@ -15,7 +15,7 @@ use crate::error::{LedgerError, Result};
 /// The damage of [`Record::forgotten`]; its flag is in the stored bytes.
 const FORGOTTEN: &str = "the store has forgotten its row";
 
-/// What changes. [`stored`](crate::stored) says how it is stored; earlier versions wrote it as
+/// What changes. `stored.rs` says how it is stored; earlier versions wrote it as
 /// JSON, with the names that are given here.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Record {
