@@ -42,9 +42,9 @@ impl Redis {
         let few = !filter.states.is_empty() && filter.states.iter().all(|s| needs_attention(*s));
         if few {
             // A run of an earlier version has no such index.
-            let indexed: RedisResult<bool> =
-                self.con().hexists(self.keys.meta(id), "attention").await;
-            if indexed.map_err(|e| failed("list deliveries", e))? {
+            let indexed: RedisResult<Option<String>> =
+                self.con().hget(self.keys.meta(id), "attention").await;
+            if indexed.map_err(|e| failed("list deliveries", e))?.is_some() {
                 return Ok(Some(self.keys.attention(id)));
             }
         }
