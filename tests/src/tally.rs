@@ -16,6 +16,7 @@ pub struct Tally {
     pub expired: u64,
     pub quarantined: u64,
     pub suppressed: u64,
+    pub cancelled: u64,
     /// Requests that reached the far side.
     pub requests: u64,
     /// Messages beyond the first of a delivery that a recipient could receive.
@@ -50,6 +51,7 @@ impl Tally {
             State::Expired => self.expired += 1,
             State::Quarantined => self.quarantined += 1,
             State::Suppressed => self.suppressed += 1,
+            State::Cancelled => self.cancelled += 1,
             state => self.open += u64::from(state.is_open()),
         }
         let facts = &delivery.facts;
@@ -81,6 +83,7 @@ impl Tally {
             (&mut self.expired, other.expired),
             (&mut self.quarantined, other.quarantined),
             (&mut self.suppressed, other.suppressed),
+            (&mut self.cancelled, other.cancelled),
             (&mut self.requests, other.requests),
             (&mut self.duplicates, other.duplicates),
             (&mut self.unflagged, other.unflagged),

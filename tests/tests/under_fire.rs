@@ -22,7 +22,7 @@ fn absurd_mornings_lose_and_repeat_nothing() {
     let hold = mornings(OnAmbiguous::Hold, Chaos::Absurd, 1..150);
     assert!(hold.tally.unknown > 0, "the world is not hostile enough to prove anything");
     let evidence = mornings(OnAmbiguous::Evidence, Chaos::Absurd, 1..150);
-    assert!(evidence.written_off > 0 && evidence.tally.unknown < hold.tally.unknown);
+    assert!(evidence.written_off > 0 && evidence.tally.delivered > hold.tally.delivered);
 }
 
 /// FLUSHALL, SWAPDB, RESTORE or a backup, while everything runs and nobody is told.
@@ -36,9 +36,10 @@ fn a_store_that_is_emptied_or_put_back_while_it_runs_repeats_and_loses_nothing()
 fn calm_and_realistic_mornings_deliver() {
     let calm = mornings(OnAmbiguous::Evidence, Chaos::None, 1..20);
     let (calm, n) = (&calm.tally, calm.tally.planned);
-    assert_eq!((calm.delivered, calm.requests), (n, n));
+    assert_eq!((calm.delivered, calm.requests), (n - calm.cancelled, n - calm.cancelled));
     let real = mornings(OnAmbiguous::Evidence, Chaos::Realistic, 1..50);
-    assert!(real.tally.delivered * 100 >= real.tally.planned * 98, "{real:?}");
+    let asked = real.tally.planned - real.tally.cancelled;
+    assert!(real.tally.delivered * 100 >= asked * 98, "{real:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ledger::LedgerError;
 use segment_log::LogError;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Looks at the inbox at least this often, in case a wake-up was missed.
@@ -59,11 +59,7 @@ pub enum Round {
 
 /// Waits as long as a round asks for. False: asked to stop, and nothing is left to be read, or
 /// nothing can be done about it now; what is in the inbox stays there for the next start.
-pub async fn rest(
-    round: Round,
-    written: &mut watch::Receiver<u64>,
-    stop: &CancellationToken,
-) -> bool {
+pub async fn rest(round: Round, written: &Notify, stop: &CancellationToken) -> bool {
     let pause = match round {
         Round::Applied => return true,
         Round::Empty | Round::Halted if stop.is_cancelled() => return false,
@@ -73,7 +69,7 @@ pub async fn rest(
     tokio::select! {
         biased;
         () = stop.cancelled() => {}
-        Ok(()) = written.changed(), if round == Round::Empty => {}
+        () = written.notified(), if round == Round::Empty => {}
         () = tokio::time::sleep(pause) => {}
     }
     true

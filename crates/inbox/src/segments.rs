@@ -3,9 +3,10 @@
 //! A [`segment_log`] of bodies with their time of receipt.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use segment_log::{LogError, Options, Position, Sync, Writer};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::record::Record;
 
@@ -36,8 +37,8 @@ impl Inbox {
         self.0.append(&record.encode(), Sync::Yes).await
     }
 
-    /// Changes with each group of bodies that reached the disk.
-    pub fn written(&self) -> watch::Receiver<u64> {
+    /// Woken after each group of bodies that reached the disk: one for each call.
+    pub fn written(&self) -> Arc<Notify> {
         self.0.synced_more()
     }
 

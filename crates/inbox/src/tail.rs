@@ -1,12 +1,13 @@
 //! Reads the inbox from where a consumer left off.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use domain::{Timestamp, retention};
 use ledger::WebhookFact;
 use segment_log::{LogError, Position, Reader, Sync, whole};
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::consumer::Consumer;
 use crate::record::{BadRecord, FIRST_ENDPOINT, Record};
@@ -54,8 +55,8 @@ pub trait Source: Send {
     /// Replaces them.
     fn park(&mut self, parked: &[Parked]);
 
-    /// Changes when more may be there.
-    fn written(&self) -> watch::Receiver<u64>;
+    /// Woken when more may be there.
+    fn written(&self) -> Arc<Notify>;
 }
 
 /// The inbox's own reader.
@@ -197,8 +198,7 @@ impl Source for Tail {
         }
     }
 
-    fn written(&self) -> watch::Receiver<u64> {
-        let nothing = || watch::Sender::new(0).subscribe();
-        self.inbox.as_ref().map_or_else(nothing, Inbox::written)
+    fn written(&self) -> Arc<Notify> {
+        self.inbox.as_ref().map(Inbox::written).unwrap_or_default()
     }
 }

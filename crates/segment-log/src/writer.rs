@@ -11,10 +11,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::thread::JoinHandle;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 
 use crate::frame::encode;
 use crate::{LogError, Position, identity, segment_path, segments};
@@ -60,7 +60,8 @@ struct Shared {
     segment: Mutex<Segment>,
     /// Records that wait for the disk.
     waiting: AtomicUsize,
-    synced_more: watch::Sender<u64>,
+    /// One of each reader that waits for more; those of readers that are gone are dropped.
+    synced_more: Mutex<Vec<Weak<Notify>>>,
     /// End of what is on the disk for sure; nothing behind it is read.
     synced: Mutex<Position>,
     /// Bytes of all segments; corrected when old ones are removed.
@@ -118,7 +119,7 @@ impl Writer {
             synced: Mutex::new(segment.end()),
             segment: Mutex::new(segment),
             waiting: AtomicUsize::new(0),
-            synced_more: watch::Sender::new(0),
+            synced_more: Mutex::default(),
             bytes: AtomicU64::new(size(dir, name).map_err(io)?),
         });
         let (disk, queue) = channel();
@@ -167,9 +168,12 @@ impl Writer {
         Ok(Some(told))
     }
 
-    /// Woken when more is on the disk.
-    pub fn synced_more(&self) -> watch::Receiver<u64> {
-        self.shared.synced_more.subscribe()
+    /// Woken when more is on the disk: one for each reader, so that none takes another's wake-up.
+    pub fn synced_more(&self) -> Arc<Notify> {
+        let woken = Arc::new(Notify::new());
+        let mut readers = self.shared.synced_more.lock().expect("no panic while held");
+        readers.push(Arc::downgrade(&woken));
+        woken
     }
 
     /// The end of what is written: everything appended from now on lies behind it.
@@ -205,6 +209,17 @@ impl Writer {
 }
 
 impl Shared {
+    /// Tells every reader that there is more.
+    fn wake(&self) {
+        let mut readers = self.synced_more.lock().expect("no panic while held");
+        readers.retain(|reader| {
+            reader.upgrade().is_some_and(|woken| {
+                woken.notify_one();
+                true
+            })
+        });
+    }
+
     fn segment(&self) -> MutexGuard<'_, Segment> {
         self.segment.lock().expect("no panic while held")
     }
@@ -271,7 +286,7 @@ fn serve(queue: &Receiver<Work>, shared: &Shared) {
             };
             let _ = tell.send(answer); // the caller may have gone
         }
-        shared.synced_more.send_modify(|groups| *groups += 1);
+        shared.wake();
     }
 }
 

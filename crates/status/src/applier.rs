@@ -97,7 +97,7 @@ impl Applier {
     /// Applies until `stop`, and then what is left in the inbox. A disk that is full or
     /// cannot be read is tried again: it may be put right.
     pub async fn run(&self, source: &mut dyn Source, stop: CancellationToken) {
-        let mut written = source.written();
+        let written = source.written();
         let mut unparked = Timestamp::MIN;
         let mut place = Place::of("statuses");
         loop {
@@ -116,7 +116,7 @@ impl Applier {
             if round != Round::Halted {
                 self.metrics.process.loop_success.of(Loop::Applier).set(now.secs_f64());
             }
-            if !rest(round, &mut written, &stop).await {
+            if !rest(round, &written, &stop).await {
                 return;
             }
         }

@@ -41,7 +41,7 @@ impl People {
 
     /// Honours what comes in until `stop`, and then what is left.
     pub async fn run(&self, source: &mut dyn Source, stop: CancellationToken) {
-        let mut written = source.written();
+        let written = source.written();
         let (mut fault, mut place) = (Fault::default(), Place::of("STOPs"));
         loop {
             // A ledger that was put back is behind, and hears it all again.
@@ -65,7 +65,7 @@ impl People {
                     Round::Halted
                 }
             };
-            if !rest(round, &mut written, &stop).await {
+            if !rest(round, &written, &stop).await {
                 return;
             }
         }

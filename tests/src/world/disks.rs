@@ -9,7 +9,7 @@ use domain::Timestamp;
 use inbox::{Consumer, LogError, Parked, Record, Source};
 use segment_log::Position;
 use sender::journal::{Entries, Entry, Journal, Read, Sync, Which};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::World;
 use super::life::Life;
@@ -151,22 +151,14 @@ pub struct InboxDisk {
     /// The place of each consumer, and the one that a power cut goes back to.
     applied: [(usize, usize); Consumer::ALL.len()],
     parked: Vec<Parked>,
-    written: Written,
-}
-
-/// Changes with each body.
-struct Written(watch::Sender<u64>);
-
-impl Default for Written {
-    fn default() -> Self {
-        Written(watch::Sender::new(0))
-    }
+    /// One of each consumer.
+    written: [Arc<Notify>; Consumer::ALL.len()],
 }
 
 impl InboxDisk {
     pub fn append(&mut self, received_at: Timestamp, body: Vec<u8>) {
         self.records.push(Record::new(received_at, body));
-        self.written.0.send_modify(|bodies| *bodies += 1);
+        self.written.iter().for_each(|consumer| consumer.notify_one());
     }
 
     pub fn lose_power(&mut self) {
@@ -244,7 +236,8 @@ impl Source for SimTail {
         self.disk.lock().expect("one thread").parked = parked.to_vec();
     }
 
-    fn written(&self) -> watch::Receiver<u64> {
-        self.disk.lock().expect("one thread").written.0.subscribe()
+    fn written(&self) -> Arc<Notify> {
+        let consumer = self.consumer.unwrap_or(Consumer::Status);
+        Arc::clone(&self.disk.lock().expect("one thread").written[consumer as usize])
     }
 }
