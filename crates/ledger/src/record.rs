@@ -27,7 +27,7 @@ pub struct Record {
     /// When it may be claimed next; in doubt, when the sweeper looks for evidence.
     #[serde(rename = "next")]
     pub next_at: Timestamp,
-    /// Nothing of it starts after this, whatever the run's own end. Since version 2.
+    /// Nothing of it starts after this, whatever the run's own end.
     #[serde(rename = "expires", default)]
     pub expires_at: Option<Timestamp>,
     /// Derived from the facts by [`domain::state::state`]; kept because indexes need it.

@@ -113,7 +113,9 @@ impl People {
         if records.is_empty() {
             return Ok(Round::Empty);
         }
-        self.time.compare(self.ledger.as_ref(), self.clock.as_ref()).await;
+        if records.iter().any(|record| self.endpoints.may_hold_words(record)) {
+            self.time.compare(self.ledger.as_ref(), self.clock.as_ref()).await;
+        }
         if let Err(error) = self.honour(&records).await {
             source.rewind(before);
             return Err(error.into());

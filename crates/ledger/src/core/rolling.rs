@@ -19,7 +19,7 @@ pub fn append(
     now: Timestamp,
 ) -> Result<Vec<Appended>> {
     let mut run = existing(rows, id)?;
-    let fenced = rows.fenced(id)?;
+    let (fenced, before) = (rows.fenced(id)?, run.cursor);
     let mut appended = Vec::with_capacity(new.len());
     for row in new {
         appended.push(if let Some(index) = rows.index_of(id, &row.key)? {
@@ -34,7 +34,7 @@ pub fn append(
             append_one(rows, &mut run, row, now)?
         });
     }
-    if !appended.is_empty() {
+    if run.cursor > before {
         rows.put_run(&run)?;
     }
     Ok(appended)
