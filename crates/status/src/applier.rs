@@ -24,7 +24,7 @@ use telemetry::Metrics;
 use telemetry::labels::{Loop, Pair, StatusKind, Verdict};
 use tokio_util::sync::CancellationToken;
 
-use crate::place::Place;
+use crate::place::{Due, Place};
 use crate::store_time::StoreTime;
 use inbox::endpoint::Endpoints;
 use inbox::{LogError, Parked, Record, ReplayError, Round, Source, rest};
@@ -101,8 +101,8 @@ impl Applier {
         let mut unparked = Timestamp::MIN;
         let mut place = Place::of("statuses");
         loop {
-            if let Err(error) = place.keep(self.ledger.as_ref(), source).await {
-                tracing::debug!(error = %error, "the applier's place is not in the ledger: {error}");
+            if let Err(error) = place.keep(self.ledger.as_ref(), source, Due::Now).await {
+                tracing::debug!(error = %error, "the applier's place is not noted: {error}");
             }
             let round = self.round(source).await.unwrap_or_else(|error| {
                 tracing::error!(error = %error, "statuses wait in the inbox: {error}");
@@ -192,7 +192,6 @@ impl Applier {
             }
         };
         self.park(source, unmatched);
-        source.applied()?;
         Ok(Round::Applied)
     }
 

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::opt_out::Heard;
 pub use self::opt_out::OptOutDesk;
-use crate::place::Place;
+use crate::place::{Due, Place};
 use crate::store_time::StoreTime;
 
 pub struct People {
@@ -43,13 +43,15 @@ impl People {
     pub async fn run(&self, source: &mut dyn Source, stop: CancellationToken) {
         let written = source.written();
         let (mut fault, mut place) = (Fault::default(), Place::of("STOPs"));
+        let mut due = Due::Now;
         loop {
             // A ledger that was put back is behind, and hears it all again.
-            if let Err(error) = place.keep(self.ledger.as_ref(), source).await {
-                tracing::debug!(error = %error, "the place of people is not in the ledger: {error}");
+            if let Err(error) = place.keep(self.ledger.as_ref(), source, due).await {
+                tracing::debug!(error = %error, "the place of people is not noted: {error}");
             }
             let round = match self.round(source).await {
-                Ok(round) => {
+                Ok((round, heard)) => {
+                    due = heard;
                     if let Some(met) = fault.over() {
                         tracing::info!("STOPs are honoured again; {met} tries had failed");
                     }
@@ -66,6 +68,10 @@ impl People {
                 }
             };
             if !rest(round, &written, &stop).await {
+                let noted = place.keep(self.ledger.as_ref(), source, Due::Now).await;
+                if let Err(error) = noted {
+                    tracing::debug!(error = %error, "the place of people is not noted: {error}");
+                }
                 return;
             }
         }
@@ -92,36 +98,40 @@ impl People {
         }
     }
 
-    /// Honours what single bodies say, such as those that could not be read by an earlier version.
+    /// Honours what single bodies say, such as those that could not be read by an earlier
+    /// version. Returns how many people's words there were.
     ///
     /// # Errors
     /// When the ledger does not answer; nothing is lost, because the inbox keeps the bodies.
-    pub async fn honour(&self, records: &[Record]) -> Result<(), LedgerError> {
+    pub async fn honour(&self, records: &[Record]) -> Result<usize, LedgerError> {
         let heard: Vec<Heard> = records.iter().flat_map(|record| self.hear(record)).collect();
         if heard.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         self.opt_outs.honour(self.ledger.as_ref(), &heard).await?;
         let stops = heard.iter().filter(|heard| heard.is_stop()).count();
         self.metrics.news.opt_outs.inc_by(stops as u64);
-        Ok(())
+        Ok(heard.len())
     }
 
-    async fn round(&self, source: &mut dyn Source) -> Result<Round, ReplayError> {
+    /// One batch, and when the place behind it is to be noted.
+    async fn round(&self, source: &mut dyn Source) -> Result<(Round, Due), ReplayError> {
         let before = source.position();
         let records = source.next_batch()?;
         if records.is_empty() {
-            return Ok(Round::Empty);
+            return Ok((Round::Empty, Due::Soon));
         }
         if records.iter().any(|record| self.endpoints.may_hold_words(record)) {
             self.time.compare(self.ledger.as_ref(), self.clock.as_ref()).await;
         }
-        if let Err(error) = self.honour(&records).await {
-            source.rewind(before);
-            return Err(error.into());
+        match self.honour(&records).await {
+            Ok(0) => Ok((Round::Applied, Due::Soon)),
+            Ok(_) => Ok((Round::Applied, Due::Now)),
+            Err(error) => {
+                source.rewind(before);
+                Err(error.into())
+            }
         }
-        source.applied()?;
-        Ok(Round::Applied)
     }
 
     /// What cannot be read is kept and counted by the one who reads for deliveries.

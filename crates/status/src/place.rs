@@ -3,18 +3,27 @@
 
 use std::time::Duration;
 
-use ledger::{Ledger, LedgerError, places};
+use inbox::{ReplayError, Source};
+use ledger::{Ledger, places};
 use segment_log::Position;
 use tokio::time::Instant;
 
-use inbox::Source;
-
-/// How often the ledger's note is looked at while nothing comes.
+/// How often a place is noted that [`Due::Soon`] moved, and the ledger's note is looked at while
+/// nothing comes.
 const EVERY: Duration = Duration::from_millis(500);
+
+/// When a place is to be noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// The ledger was given something: a ledger that loses it shall lose the note with it.
+    Now,
+    /// Nothing was given that could be lost.
+    Soon,
+}
 
 /// A consumer's place, as the ledger knows it.
 pub struct Place {
-    /// What it gives the ledger, for people.
+    /// What the consumer gives the ledger, in words.
     what: &'static str,
     /// How far the ledger is, by what it said or was told last.
     told: Option<Position>,
@@ -26,17 +35,23 @@ impl Place {
         Place { what, told: None, at: None }
     }
 
-    /// After each batch, and once in a while: goes back when the ledger is behind, else tells
-    /// it how far this is.
+    /// Tells the ledger how far the consumer is, and then the consumer's own disk, which must
+    /// not be ahead of the ledger: a later start would say that the ledger has lost something.
+    /// Goes back when the ledger is behind.
+    ///
+    /// # Errors
+    /// When the ledger does not answer, or the disk takes no note; the next call does it again.
     pub async fn keep(
         &mut self,
         ledger: &dyn Ledger,
         source: &mut dyn Source,
-    ) -> Result<(), LedgerError> {
+        due: Due,
+    ) -> Result<(), ReplayError> {
         let Some(name) = source.name() else { return Ok(()) };
         let here = source.position();
-        // Behind each batch, so that a ledger that loses the batch loses the note with it.
-        if self.told == Some(here) && self.at.is_some_and(|at| at.elapsed() < EVERY) {
+        let moved = self.told != Some(here);
+        let lately = self.at.is_some_and(|at| at.elapsed() < EVERY);
+        if lately && !(moved && due == Due::Now) {
             return Ok(());
         }
         self.at = Some(Instant::now());
@@ -54,8 +69,13 @@ impl Place {
                 self.what
             );
             source.rewind(held);
+            self.told = Some(held);
+            return Ok(());
         }
-        self.told = Some(source.position());
+        self.told = Some(here);
+        if moved {
+            source.applied()?;
+        }
         Ok(())
     }
 }
