@@ -13,8 +13,8 @@ use domain::facts::{Doubt, Ended, NotSent};
 use domain::failure::{Failure, ReportedFailure};
 use domain::{
     Address, Attempt, Clock, DeliveryId, Evidence, FailureClass, Http, Nonce, NumberId,
-    OnAmbiguous, Phone, Policy, RecipientId, Resolution, RunId, Scope, Suppression, Timestamp,
-    Window,
+    OnAmbiguous, Phone, Policy, RecipientId, Resolution, RunId, Scope, Suppression, TemplateName,
+    Timestamp, Window,
 };
 use ledger::opt_outs;
 use ledger::rehome::rehome;
@@ -317,9 +317,10 @@ impl Player<'_> {
             Command::Claim { lane, k } => self.claim(lane, k).await,
             Command::Intent { claim, nonce } => {
                 let Some(claim) = self.claims.get(claim) else { return String::new() };
+                let (id, lease_token) = (claim.id.clone(), claim.lease_token);
+                let sent_as = (nonce % 3 == 0).then(|| TemplateName::from("pack_v2"));
                 let nonce = Nonce::from(nonce);
-                let request =
-                    IntentRequest { id: claim.id.clone(), lease_token: claim.lease_token, nonce };
+                let request = IntentRequest { id, lease_token, nonce, sent_as };
                 said(self.ledger.intent(&[request]).await)
             }
             Command::Result { index, nonce, http, retry_in } => {

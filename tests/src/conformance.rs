@@ -116,11 +116,8 @@ impl<'a> Stage<'a> {
     }
 
     pub async fn intent(&self, claim: &Claim, nonce: u64) -> IntentAnswer {
-        let request = IntentRequest {
-            id: claim.id.clone(),
-            lease_token: claim.lease_token,
-            nonce: nonce.into(),
-        };
+        let (id, lease_token) = (claim.id.clone(), claim.lease_token);
+        let request = IntentRequest { id, lease_token, nonce: nonce.into(), sent_as: None };
         self.ledger.intent(&[request]).await.unwrap()[0]
     }
 
@@ -283,7 +280,8 @@ async fn only_the_lease_holder_gets_one_intent(ledger: &dyn Ledger) {
     assert_eq!(stage.intent(&claim, 1).await, IntentAnswer::Granted, "its answer was lost");
     let second = IntentAnswer::Refused(Refusal::State(State::Intent));
     assert_eq!(stage.intent(&claim, 2).await, second, "another nonce is another message");
-    let nobody = IntentRequest { id: stage.id(77), lease_token: 1, nonce: 1.into() };
+    let (id, sent_as) = (stage.id(77), None);
+    let nobody = IntentRequest { id, lease_token: 1, nonce: 1.into(), sent_as };
     let answer = ledger.intent(&[nobody]).await.unwrap();
     assert_eq!(answer, [IntentAnswer::Refused(Refusal::NoDelivery)]);
 

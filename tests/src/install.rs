@@ -66,12 +66,26 @@ impl Install {
     /// # Panics
     /// When anything of it cannot be made.
     pub fn new(people: u32, times: Times) -> Self {
+        Install::beside(people, times, &[])
+    }
+
+    /// The same; the simulator knows the templates of the file `templates.json`, and no others.
+    ///
+    /// # Panics
+    /// As [`Install::new`].
+    pub fn with_templates(people: u32, times: Times) -> Self {
+        Install::beside(people, times, &["templates.json"])
+    }
+
+    fn beside(people: u32, times: Times, templates: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let (receiver, metrics) = (free_port(), free_port());
         write_credentials(dir.path());
         let valid = dir.path().join("valid-token");
         std::fs::copy(dir.path().join("token"), &valid).expect("a copy");
-        let more = ["--token-file", valid.to_str().expect("UTF-8")];
+        let lists = templates.iter().map(|name| dir.path().join(name)).collect::<Vec<_>>();
+        let mut more = vec!["--token-file", valid.to_str().expect("UTF-8")];
+        more.extend(lists.iter().flat_map(|list| ["--templates", list.to_str().expect("UTF-8")]));
         let (simulator, process) = start_simulator(dir.path(), receiver, "none", &more);
         let install = Install { dir, receiver, metrics, simulator, _simulator: process };
         std::fs::write(install.path("subah.toml"), install.config(times)).expect("the config");

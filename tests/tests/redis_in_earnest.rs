@@ -206,8 +206,8 @@ async fn a_promoted_replica_has_every_granted_intent_and_is_fenced() {
     assert!(matches!(claims, Err(LedgerError::StoreRestarted { .. })), "{claims:?}");
     ledger.lift_fence(&after.unwrap()).await.unwrap();
     let claim = stage.claim(1).await.remove(0);
-    let request =
-        ledger::IntentRequest { id: claim.id, lease_token: claim.lease_token, nonce: 8.into() };
+    let (id, lease_token, nonce) = (claim.id, claim.lease_token, 8.into());
+    let request = ledger::IntentRequest { id, lease_token, nonce, sent_as: None };
     let alone = ledger.intent(&[request]).await;
     assert!(alone.is_err(), "no replica is left to wait for: nothing is granted");
 }

@@ -18,7 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("templates", &["domain"]),
     ("segment-log", &[]),
     ("provider", &["domain"]),
-    ("cloud-api", &["domain", "provider", "segment-log"]),
+    ("cloud-api", &["domain", "provider", "segment-log", "templates"]),
     ("ledger", &["domain", "segment-log", "telemetry"]),
     ("queue", &["domain", "ledger", "telemetry"]),
     ("scheduler", &["domain", "templates", "ledger", "provider", "segment-log"]),

@@ -34,7 +34,7 @@ fn taken_over() -> Install {
     };
     schema(3);
     install.ok(&["ledger", "verify"]);
-    schema(4);
+    schema(5);
     install
 }
 
@@ -90,7 +90,7 @@ async fn a_redis_of_the_version_before_is_taken_over_once_no_run_is_open() {
 
     first.set_phase(&stage.run, Phase::Closed).await.unwrap();
     let second = connect().await.unwrap();
-    assert_eq!(schema(), "4");
+    assert_eq!(schema(), "5");
     let all = second.list(&stage.run, &Filter::default(), None, 10).await.unwrap();
     assert_eq!(all.len(), 3);
     assert!(all.iter().all(|delivery| delivery.state == State::Planned));
@@ -100,7 +100,7 @@ async fn a_redis_of_the_version_before_is_taken_over_once_no_run_is_open() {
     let failed = Filter { states: vec![State::Failed], lane: None };
     assert!(second.list(&stage.run, &failed, None, 10).await.unwrap().is_empty());
     // Whoever reads with another number than the store's is refused, whichever is higher.
-    server.command(&["SET", "before:schema", "5"]);
+    server.command(&["SET", "before:schema", "6"]);
     assert!(matches!(second.check_schema().await, Err(LedgerError::Schema { .. })));
     assert!(matches!(connect().await, Err(LedgerError::Schema { .. })));
 }

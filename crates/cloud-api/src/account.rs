@@ -1,8 +1,11 @@
 //! Reads of our own numbers and templates: what `check` asks before the morning.
 
+mod template;
+
 use domain::NumberId;
 use serde::Deserialize;
 
+pub use self::template::{APPROVED, TemplateInfo};
 use crate::client::{CallError, CloudApi};
 
 /// A business number as Graph describes it. Unknown values are kept as text.
@@ -46,16 +49,8 @@ struct Subscribed {
     data: Vec<serde_json::Value>,
 }
 
-/// A template's translation as Graph lists it.
-#[derive(Clone, Debug, Deserialize)]
-pub struct TemplateInfo {
-    pub name: String,
-    pub language: String,
-    /// Only APPROVED can be sent.
-    pub status: String,
-    #[serde(default)]
-    pub category: String,
-}
+/// What is asked about a template.
+const FIELDS: &str = "name,language,status,category,parameter_format,components";
 
 #[derive(Deserialize)]
 struct TemplatePage {
@@ -85,7 +80,7 @@ impl CloudApi {
     /// # Errors
     /// As [`CloudApi::get`].
     pub async fn templates(&self, waba: &str, name: &str) -> Result<Vec<TemplateInfo>, CallError> {
-        let query = [("name", name), ("fields", "name,language,status,category"), ("limit", "100")];
+        let query = [("name", name), ("fields", FIELDS), ("limit", "100")];
         let page: TemplatePage = self.get(&[waba, "message_templates"], &query).await?;
         Ok(page.data)
     }

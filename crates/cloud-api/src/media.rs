@@ -15,6 +15,7 @@ use std::time::Duration;
 use domain::hash::sha256_hex;
 use domain::outbound::MediaKind;
 use domain::{NumberId, Timestamp};
+use provider::Uploaded;
 use segment_log::{Sync, whole};
 use serde::{Deserialize, Serialize};
 
@@ -80,7 +81,7 @@ pub fn check_file(kind: MediaKind, path: &Path) -> Result<&'static str, CallErro
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Uploaded {
+struct Held {
     id: String,
     uploaded_at: Timestamp,
 }
@@ -95,7 +96,7 @@ struct UploadAnswer {
 pub struct MediaCache {
     path: PathBuf,
     /// `<number>/<sha-256 of the file>` → id.
-    ids: BTreeMap<String, Uploaded>,
+    ids: BTreeMap<String, Held>,
 }
 
 impl MediaCache {
@@ -117,7 +118,7 @@ impl MediaCache {
         kind: MediaKind,
         file: &Path,
         now: Timestamp,
-    ) -> Result<String, CallError> {
+    ) -> Result<Uploaded, CallError> {
         let mime = check_file(kind, file)?;
         let shown = file.display().to_string();
         let bytes = tokio::fs::read(file).await.map_err(|source| CallError::File {
@@ -125,21 +126,22 @@ impl MediaCache {
             path: shown,
             source,
         })?;
-        let key = format!("{number}/{}", sha256_hex(&bytes));
+        let sha256 = sha256_hex(&bytes);
+        let key = format!("{number}/{sha256}");
         if let Some(held) = self.ids.get(&key).filter(|held| now < held.uploaded_at + ID_LIFE) {
             let fresh = now < held.uploaded_at + ID_FRESH;
             // Without an answer the id is as good as it was.
             if fresh || api.knows_media(number, &held.id).await.unwrap_or(true) {
-                return Ok(held.id.clone());
+                return Ok(Uploaded { id: held.id.clone(), sha256 });
             }
             self.ids.remove(&key); // refused: it is forgotten, and uploaded again
         }
         let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let id = api.upload(number, name, mime, bytes).await?;
         self.ids.retain(|_, held| now < held.uploaded_at + ID_LIFE);
-        self.ids.insert(key, Uploaded { id: id.clone(), uploaded_at: now });
+        self.ids.insert(key, Held { id: id.clone(), uploaded_at: now });
         self.save()?;
-        Ok(id)
+        Ok(Uploaded { id, sha256 })
     }
 
     fn save(&self) -> Result<(), CallError> {

@@ -81,7 +81,8 @@ struct MediaObject<'a> {
 }
 
 /// Builds the body. `callback` is at most 512 characters; empty leaves it out.
-/// A [`Media::Path`] must have become an id before (see [`crate::media`]); it is left out.
+/// A [`Media::Path`] or [`Media::Asset`] must have become an id before
+/// (`TemplateCall::through`); it is left out.
 pub fn template_message<'a>(
     to: &'a Address,
     call: &'a TemplateCall,

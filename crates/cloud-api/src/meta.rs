@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use domain::event::Event;
 use domain::outbound::MediaKind;
 use domain::{NumberId, Outbound, Outcome, Timestamp};
-use provider::{BadSignature, Capabilities, Incoming, Outgoing, ProviderError, Unreadable};
+use provider::{
+    BadSignature, Capabilities, Incoming, Outgoing, ProviderError, Unreadable, Uploaded,
+};
 use secrecy::SecretString;
 use tokio::sync::Mutex;
 
@@ -73,7 +75,7 @@ impl Outgoing for Meta {
         kind: MediaKind,
         file: &Path,
         now: Timestamp,
-    ) -> Result<String, ProviderError> {
+    ) -> Result<Uploaded, ProviderError> {
         let _alone = self.uploading.lock().await;
         let mut cache = MediaCache::open(self.media.clone());
         Ok(cache.id(&self.api, number, kind, file, now).await?)

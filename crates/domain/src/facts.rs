@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::failure::{Failure, ReportedFailure};
 use crate::message_id::MessageId;
+use crate::names::TemplateName;
 use crate::suppression::Suppression;
 
 /// Names one attempt: 64 random bits, carried in the callback data. Unlike a counter it
@@ -203,6 +204,10 @@ pub struct Attempt {
     /// the delivery's present lane: the delivery has moved since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lane: Option<u16>,
+    /// The template that went, where that is not the planned one: another version of the same
+    /// words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_as: Option<TemplateName>,
 }
 
 fn is_none(http: &Http) -> bool {
@@ -226,6 +231,7 @@ impl Attempt {
             words: None,
             time_doubted: false,
             lane: None,
+            sent_as: None,
         }
     }
 
@@ -250,6 +256,10 @@ impl Attempt {
         }
         news |= largest(&mut self.time_doubted, other.time_doubted);
         news |= largest(&mut self.lane, other.lane);
+        if other.sent_as > self.sent_as {
+            self.sent_as.clone_from(&other.sent_as);
+            news = true;
+        }
         news
     }
 

@@ -1,8 +1,12 @@
 //! What we want said, and to whom, in no provider's words.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::names::{Language, TemplateName};
+use crate::number::NumberId;
 use crate::recipient::Address;
 
 /// One message on its way out. Personal data.
@@ -85,8 +89,42 @@ pub enum Media {
     /// Uploaded before; lives 30 days and belongs to one number.
     Id(String),
     Link(String),
-    /// A local file; becomes an id per number when the run is planned.
+    /// A local file; becomes an asset when the run is planned.
     Path(String),
+    /// A file that numbers have ids for; becomes one of them when it is sent.
+    Asset(Asset),
+}
+
+/// A file by its content, and the id that each number sends it by: a delivery can change its
+/// number.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Asset {
+    /// Of the content, lower-case hex.
+    pub sha256: String,
+    pub ids: BTreeMap<NumberId, String>,
+}
+
+/// The number has no id for the file of a message: it cannot send the message.
+#[derive(Debug, thiserror::Error)]
+#[error("number {0} has no media id for its file")]
+pub struct NoMediaId(pub NumberId);
+
+impl TemplateCall {
+    /// The call as `number` sends it: with its own id for the file.
+    ///
+    /// # Errors
+    /// When the number has none.
+    pub fn through(&self, number: &NumberId) -> Result<Cow<'_, TemplateCall>, NoMediaId> {
+        let Some(Header::Media { media: Media::Asset(asset), .. }) = &self.header else {
+            return Ok(Cow::Borrowed(self));
+        };
+        let id = asset.ids.get(number).ok_or_else(|| NoMediaId(number.clone()))?;
+        let mut call = self.clone();
+        if let Some(Header::Media { media, .. }) = &mut call.header {
+            *media = Media::Id(id.clone());
+        }
+        Ok(Cow::Owned(call))
+    }
 }
 
 /// A button's parameter. `index` counts the template's buttons from 0.

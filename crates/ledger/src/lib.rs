@@ -25,6 +25,7 @@ pub mod recovery;
 pub mod redis;
 pub mod rehome;
 pub mod sqlite;
+pub mod standing;
 pub mod store_mark;
 mod stored;
 pub mod transition;

@@ -39,7 +39,7 @@ use crate::redis::link::Link;
 use crate::store_mark;
 
 /// Bumped when a key's shape changes.
-const SCHEMA: u32 = 4;
+const SCHEMA: u32 = 5;
 /// Indexes read in one command of a listing.
 const PAGE: u32 = 1_000;
 /// Bodies and records kept in memory.
@@ -164,7 +164,7 @@ impl Redis {
         let () = con.set_nx(keys.schema(), SCHEMA).await.map_err(connect)?;
         let mut found: String = con.get(keys.schema()).await.map_err(connect)?;
         let runs: usize = con.scard(keys.active()).await.map_err(connect)?;
-        if ["1", "2", "3"].contains(&found.as_str()) && runs == 0 {
+        if ["1", "2", "3", "4"].contains(&found.as_str()) && runs == 0 {
             // What later schemas changed stands beside what earlier ones wrote, once no run is
             // open.
             let () = con.set(keys.schema(), SCHEMA).await.map_err(connect)?;

@@ -4,12 +4,13 @@
 //!
 //! | bytes | of a record |
 //! | --- | --- |
-//! | 0 | the form: 2. JSON of earlier versions begins with `{` |
+//! | 0 | the form: 2, or 3 if an attempt names the template that it was sent as. JSON of earlier versions begins with `{` |
 //! | 1 | flags; 1: the store has forgotten its row ([`Record::forgotten`]) |
 //! | 2 | the state's place in [`State::ALL`] |
 //! | 3, 4 | the lane, little endian |
 //! | 5 to 12 | when it was due, microseconds since 1970, little endian |
 //! | … | everything else, in postcard; instants count from the due one |
+//! | … | in form 3, for each attempt the template that it was sent as, if not the planned one |
 //! | last 4 | CRC32C of all before, little endian |
 //!
 //! Lua and whoever finds a damaged record read the head alone. A message is its form, postcard
@@ -22,7 +23,8 @@ use std::borrow::Cow;
 use domain::facts::Ended;
 use domain::failure::ReportedFailure;
 use domain::{
-    Address, Attempt, Facts, Http, Nonce, RecipientId, Resolution, RunId, State, Timestamp,
+    Address, Attempt, Facts, Http, Nonce, RecipientId, Resolution, RunId, State, TemplateName,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -31,8 +33,11 @@ use crate::body_hash::BodyHash;
 use crate::error::{LedgerError, Result};
 use crate::record::Record;
 
-/// The form that this program writes; raised when an older program would misread it.
+/// The form that this program writes …
 const FORM: u8 = 2;
+/// … and that of a record with an attempt that was sent as another template than the planned one:
+/// rare, and an older program would misread it. The highest that this program knows.
+const FORM_SENT_AS: u8 = 3;
 const FORGOTTEN: u8 = 1;
 const HEAD: usize = 13;
 const SUM: usize = 4;
@@ -42,10 +47,20 @@ pub(crate) fn record(record: &Record) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(96);
     let state = State::ALL.iter().position(|state| *state == record.state).unwrap_or_default();
     let flags = if record.is_forgotten() { FORGOTTEN } else { 0 };
-    bytes.extend([FORM, flags, u8::try_from(state).unwrap_or(u8::MAX)]);
+    let attempts = &record.facts.attempts;
+    let sent_as = attempts.iter().any(|attempt| attempt.sent_as.is_some());
+    let form = if sent_as { FORM_SENT_AS } else { FORM };
+    bytes.extend([form, flags, u8::try_from(state).unwrap_or(u8::MAX)]);
     bytes.extend(record.lane.to_le_bytes());
     bytes.extend(record.due_at.micros().to_le_bytes());
-    sealed(bytes, &Rest::of(record))
+    let rest = Rest::of(record);
+    match sent_as {
+        false => sealed(bytes, &rest),
+        true => {
+            let names: Vec<_> = attempts.iter().map(|attempt| &attempt.sent_as).collect();
+            sealed(bytes, &(rest, names))
+        }
+    }
 }
 
 /// Reads what was stored of delivery `index`.
@@ -58,9 +73,16 @@ pub(crate) fn read_record(header: &RunHeader, index: u32, stored: &[u8]) -> Resu
     let record = match earlier::is_json(stored) {
         true => earlier::read(stored).map_err(|why| corrupt(run, what(), why))?,
         false => {
-            let rest: Rest<'_> = unsealed(run, what, stored, HEAD)?;
+            let (rest, names): (Rest<'_>, Vec<Option<TemplateName>>) = match stored.first() {
+                Some(&FORM_SENT_AS) => unsealed(run, what, stored, HEAD)?,
+                _ => (unsealed(run, what, stored, HEAD)?, Vec::new()),
+            };
             let no_state = || corrupt(run, what(), "its head names no state".to_owned());
-            rest.record(Head::read(stored).ok_or_else(no_state)?)
+            let mut record = rest.record(Head::read(stored).ok_or_else(no_state)?);
+            for (attempt, name) in record.facts.attempts.iter_mut().zip(names) {
+                attempt.sent_as = name;
+            }
+            record
         }
     };
     if usize::from(record.lane) >= header.lanes.len() && record.state != State::Suppressed {
@@ -122,7 +144,7 @@ struct Head {
 
 impl Head {
     fn read(stored: &[u8]) -> Option<Head> {
-        let head = stored.get(..HEAD).filter(|head| head[0] == FORM)?;
+        let head = stored.get(..HEAD).filter(|head| (FORM..=FORM_SENT_AS).contains(&head[0]))?;
         let state = *State::ALL.get(usize::from(head[2]))?;
         let lane = u16::from_le_bytes(head[3..5].try_into().ok()?);
         let due_at = i64::from_le_bytes(head[5..].try_into().ok()?);
@@ -266,6 +288,7 @@ impl<'a> Tried<'a> {
             failed: self.failed,
             words: self.words.map(Cow::into_owned),
             time_doubted: self.time_doubted,
+            sent_as: None,
         }
     }
 }
@@ -292,9 +315,9 @@ fn unsealed<'a, T: Deserialize<'a>>(
     if sum != crc32c::crc32c(before).to_le_bytes() {
         return Err(bad("its checksum does not fit".to_owned()));
     }
-    if before[0] != FORM {
+    if !(FORM..=FORM_SENT_AS).contains(&before[0]) {
         let (run, found) = (run.clone(), before[0]);
-        return Err(LedgerError::Newer { run, found, known: FORM });
+        return Err(LedgerError::Newer { run, found, known: FORM_SENT_AS });
     }
     match postcard::take_from_bytes(&before[head..]) {
         Ok((value, [])) => Ok(value),

@@ -11,7 +11,7 @@ mod rolling;
 use std::time::Duration;
 
 use domain::state::{attempts_spent, defers_spent};
-use domain::{Attempt, Facts, Nonce, State, Timestamp};
+use domain::{Attempt, Facts, State, Timestamp};
 
 pub use self::by_hand::amend;
 pub use self::ends::stop_at;
@@ -19,7 +19,9 @@ use self::ends::{doubt_lost_intents, end_if_over, suspect_at_the_end};
 pub use self::evidence::{FORGET, Sighting, Witness, witness};
 use self::evidence::{Weighed, settle, weigh};
 pub use self::rolling::{adopt, appended, stub};
-use crate::api::{Applied, AttemptResult, Phase, Refusal, Release, Run, WebhookFact};
+use crate::api::{
+    Applied, AttemptResult, IntentRequest, Phase, Refusal, Release, Run, WebhookFact,
+};
 use crate::record::Record;
 
 /// What a claim did with a delivery.
@@ -54,10 +56,10 @@ pub fn claim(record: &mut Record, run: &Run, now: Timestamp) -> Taken {
 pub fn intent(
     record: &mut Record,
     run: &Run,
-    lease_token: u32,
-    nonce: Nonce,
+    request: &IntentRequest,
     now: Timestamp,
 ) -> Result<(), Refusal> {
+    let IntentRequest { lease_token, nonce, .. } = *request;
     if record.facts.attempt(nonce).is_some_and(|a| a.intent_at.is_some())
         && record.state == State::Intent
         && record.lease_token == lease_token
@@ -79,7 +81,8 @@ pub fn intent(
     if now >= stop_at(record, run) {
         return Err(Refusal::TooLate);
     }
-    record.facts.merge_attempt(&Attempt { intent_at: Some(now), ..Attempt::new(nonce) });
+    let sent_as = request.sent_as.clone();
+    record.facts.merge_attempt(&Attempt { intent_at: Some(now), sent_as, ..Attempt::new(nonce) });
     record.lease_until = None;
     record.settle(&run.header.policy);
     Ok(())

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use domain::NumberId;
 
 pub use incoming::{BadSignature, Incoming, Unreadable};
-pub use outgoing::{Capabilities, Outgoing, ProviderError};
+pub use outgoing::{Capabilities, Outgoing, ProviderError, Uploaded};
 
 /// Which provider, with which credentials, each number of ours is sent from.
 #[derive(Clone, Default)]

@@ -18,6 +18,15 @@ pub struct Capabilities {
     pub holds: bool,
 }
 
+/// A file that a provider has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uploaded {
+    /// As one number sends it.
+    pub id: String,
+    /// Of the content, lower-case hex.
+    pub sha256: String,
+}
+
 /// Why a call other than a send gave no answer.
 #[derive(Debug, thiserror::Error)]
 #[error("{source}")]
@@ -46,7 +55,7 @@ pub trait Outgoing: Send + Sync {
     /// What a code means, in words for people.
     fn meaning(&self, code: i32) -> &'static str;
 
-    /// The id of a local file for one number; uploads the file when no id is young enough.
+    /// A local file's id for one number; uploads the file when no id is young enough.
     ///
     /// # Errors
     /// When the provider would not take the file, or does not answer.
@@ -56,7 +65,7 @@ pub trait Outgoing: Send + Sync {
         kind: MediaKind,
         file: &Path,
         now: Timestamp,
-    ) -> Result<String, ProviderError>;
+    ) -> Result<Uploaded, ProviderError>;
 
     /// Whether the provider knows this id as one of this number.
     ///

@@ -13,7 +13,8 @@ use std::time::Duration;
 use domain::campaign::Category;
 use domain::facts::Ended;
 use domain::hash::{mix64, stable64, unit};
-use domain::{Recipient, RunId, Suppression, Timestamp, Window};
+use domain::outbound::{Asset, Media};
+use domain::{NumberId, Recipient, RunId, Suppression, Timestamp, Window};
 use ledger::{BodyHash, Envelope, PlanChunk, PlanRow};
 use templates::definition::ButtonFormat;
 use templates::lint::{Lint, Severity};
@@ -104,16 +105,17 @@ impl<'a> Plan<'a> {
     }
 
     /// The deliveries of these rows for the ledger, the first of them numbered `from`;
-    /// `path_ids` turns local files into media ids of a lane.
-    pub fn chunk(&self, from: u32, rows: &[u32], path_ids: &MediaIds) -> PlanChunk {
+    /// `media` says what became of the media that they name.
+    pub fn chunk(&self, from: u32, rows: &[u32], media: &MediaIds) -> PlanChunk {
         let snapshot = self.snapshot.hash.clone();
         let mut chunk = PlanChunk { snapshot, from, ..PlanChunk::default() };
         for &index in rows {
             let recipient = &self.snapshot.rows[index as usize].recipient;
             let planned = self.at(index);
             let lane = planned.lane.unwrap_or(0);
+            let number = &self.snapshot.campaign.numbers[usize::from(lane)].id;
             let suppressed = |reason| (BodyHash::default(), Some(Ended::Suppressed(reason)));
-            let (body, ended) = match planned.call.map(|call| path_ids.resolve(lane, call)) {
+            let (body, ended) = match planned.call.map(|call| media.resolve(lane, number, call)) {
                 Ok(Some(call)) => {
                     let text = serde_json::to_string(&call).expect("a call is plain data");
                     let hash = BodyHash::of(&text);
@@ -252,11 +254,11 @@ fn assemble(campaign: &Campaign, recipient: &Recipient, content: &Content) -> Te
 }
 
 /// Documents are shown with a name; without one of its own, that of the file.
-fn file_name(kind: templates::MediaKind, media: &templates::Media) -> Option<String> {
+fn file_name(kind: templates::MediaKind, media: &Media) -> Option<String> {
     let place = match media {
-        templates::Media::Path(place) => place,
-        templates::Media::Link(link) => link.split(['?', '#']).next().unwrap_or(link),
-        templates::Media::Id(_) => return None,
+        Media::Path(place) => place,
+        Media::Link(link) => link.split(['?', '#']).next().unwrap_or(link),
+        Media::Id(_) | Media::Asset(_) => return None,
     };
     let name = place.rsplit('/').next().filter(|name| name.contains('.'));
     name.filter(|_| kind == templates::MediaKind::Document).map(str::to_owned)
@@ -292,20 +294,35 @@ fn slices(snapshot: &Snapshot, window: &Window) -> Vec<Slice> {
     counts.into_iter().map(slice).collect()
 }
 
-/// Media ids by lane and what the content names, a local path or an id, made before the
-/// plan is written. `None` for what Meta does not take through that number: who was to get
-/// it is left out, the others are not.
+/// What the media that content names have become, made before the plan is written.
 #[derive(Debug, Default)]
-pub struct MediaIds(pub BTreeMap<(u16, String), Option<String>>);
+pub struct MediaIds {
+    /// By path, local files; `None` for one that no number's provider takes.
+    pub files: BTreeMap<String, Option<Asset>>,
+    /// By lane, ids that content names; false where the number has no such id.
+    pub ids: BTreeMap<(u16, String), bool>,
+}
 
 impl MediaIds {
-    /// The call with ids for paths; `None` when its file is unusable.
-    fn resolve(&self, lane: u16, mut call: TemplateCall) -> Option<TemplateCall> {
-        if let Some(Header::Media { media, .. }) = &mut call.header
-            && let templates::Media::Path(place) | templates::Media::Id(place) = media
-        {
-            let id = self.0.get(&(lane, place.clone()))?.clone()?;
-            *media = templates::Media::Id(id);
+    /// The call with an asset for a path; `None` when `number`, of this lane, cannot send its
+    /// medium: who was to get the message is left out, the others are not.
+    fn resolve(
+        &self,
+        lane: u16,
+        number: &NumberId,
+        mut call: TemplateCall,
+    ) -> Option<TemplateCall> {
+        let Some(Header::Media { media, .. }) = &mut call.header else { return Some(call) };
+        match media {
+            Media::Path(path) => {
+                let asset = self.files.get(path)?.as_ref()?;
+                asset.ids.get(number)?;
+                *media = Media::Asset(asset.clone());
+            }
+            Media::Id(id) => {
+                self.ids.get(&(lane, id.clone())).filter(|known| **known)?;
+            }
+            Media::Link(_) | Media::Asset(_) => {}
         }
         Some(call)
     }

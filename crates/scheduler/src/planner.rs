@@ -1,14 +1,15 @@
 //! Writes a plan into the ledger: idempotent, resumable, safe to run twice at once.
 
+mod media;
+
 use std::cmp::Ordering;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{NumberId, Policy, Recipient, RunId, Timestamp, Window};
+use domain::{Policy, RunId, Timestamp, Window};
 use ledger::{Begun, Discarded, Ledger, LedgerError, Phase, Run, RunHeader, WhyKept};
 use provider::{ProviderError, Registry};
-use templates::{Header, Media, MediaKind};
 
 use crate::kept;
 use crate::plan::{MediaIds, Plan};
@@ -56,6 +57,8 @@ pub enum PlanError {
         #[source]
         source: ProviderError,
     },
+    #[error("run {run} is not planned: {path} was replaced while it was uploaded; plan it again")]
+    Replaced { run: RunId, path: String },
     #[error("run {0} has no recipients: import some first")]
     Nobody(RunId),
     #[error("run {0} is not planned: nothing can be sent to anybody; `subah plan` says why")]
@@ -125,7 +128,7 @@ impl Planner {
         let frame = &Frame { window, ..frame.clone() };
         let plan = Plan::new(snapshot, frame.run.clone(), window, now);
         // Before the run is begun: whatever is wrong can still be put right.
-        let media = self.upload(&plan, now).await?;
+        let media = self.media(&plan, now).await?;
         let header = header(snapshot, frame);
         self.keep(snapshot, &header)?;
         let run = match self.ledger.begin_run(&header).await? {
@@ -154,7 +157,7 @@ impl Planner {
         let snapshot = Snapshot::load(&self.snapshots(), &header.snapshot)?;
         let window = header.window;
         let plan = Plan::new(&snapshot, header.id.clone(), window, window.opens);
-        let media = self.upload(&plan, window.opens).await?;
+        let media = self.media(&plan, window.opens).await?;
         if header.planning != PLANNING {
             return Err(PlanError::OtherPlanning(header.id.clone()));
         }
@@ -182,7 +185,7 @@ impl Planner {
             return Err(PlanError::Nobody(frame.run.clone()));
         }
         let plan = Plan::new(snapshot, frame.run.clone(), frame.window, now);
-        self.upload(&plan, now).await?;
+        self.media(&plan, now).await?;
         snapshot.save(&self.snapshots())?;
         if let Discarded::Kept(why) = self.ledger.discard(&frame.run).await? {
             return Err(PlanError::Kept { run: frame.run.clone(), why });
@@ -229,86 +232,6 @@ impl Planner {
             };
         }
         Ok(run.clone())
-    }
-
-    /// Makes media ids of all local files, one per file and number. Also sees that there is
-    /// anything to send at all: an empty plan would stand for the whole day.
-    async fn upload(&self, plan: &Plan<'_>, now: Timestamp) -> Result<MediaIds, PlanError> {
-        let mut ids = MediaIds::default();
-        let mut sendable = false;
-        let has_media = plan.snapshot.campaign.template.header.media_kind().is_some();
-        for index in 0..plan.total() {
-            if sendable && !has_media {
-                break; // nothing to upload, and each row is decided again when it is written
-            }
-            let planned = plan.at(index);
-            let (Some(lane), Ok(call)) = (planned.lane, planned.call) else { continue };
-            let Some(Header::Media { kind, media, .. }) = call.header else {
-                sendable = true;
-                continue;
-            };
-            let place = match &media {
-                Media::Path(place) | Media::Id(place) => place.clone(),
-                Media::Link(_) => {
-                    sendable = true;
-                    continue;
-                }
-            };
-            let key = (lane, place.clone());
-            if let Some(known) = ids.0.get(&key) {
-                sendable |= known.is_some();
-                continue;
-            }
-            let number = &plan.snapshot.campaign.numbers[usize::from(lane)].id;
-            let recipient = &plan.snapshot.rows[index as usize].recipient;
-            let id = self.media_id(plan, number, (kind, media), recipient, now).await?;
-            sendable |= id.is_some();
-            ids.0.insert(key, id);
-        }
-        if sendable { Ok(ids) } else { Err(PlanError::NothingToSend(plan.run.clone())) }
-    }
-
-    /// The id of one file for one number. `None`: nobody who was to get the file from this
-    /// number gets anything; `recipient` is the first of them.
-    async fn media_id(
-        &self,
-        plan: &Plan<'_>,
-        number: &NumberId,
-        (kind, media): (MediaKind, Media),
-        recipient: &Recipient,
-        now: Timestamp,
-    ) -> Result<Option<String>, PlanError> {
-        let Some(provider) = self.providers.of(number) else {
-            tracing::error!(run = %plan.run, number.id = %number, "recipient {recipient} and all others with media from number {number} are left out of run {}: the number has no provider", plan.run);
-            return Ok(None);
-        };
-        let made = match media {
-            Media::Path(path) => {
-                provider.media_id(number, kind, Path::new(&path), now).await.map(Some)
-            }
-            // An id belongs to one number, and lives for 30 days.
-            Media::Id(place) | Media::Link(place) => {
-                let known = provider.knows_media(number, &place).await;
-                let known = known.unwrap_or_else(|error| {
-                        tracing::warn!(run = %plan.run, number.id = %number, "a media id of run {} is not checked: {error}", plan.run);
-                        true
-                    });
-                Ok(known.then(|| place.clone()))
-            }
-        };
-        match made {
-            Ok(Some(id)) => Ok(Some(id)),
-            Ok(None) => {
-                tracing::error!(run = %plan.run, number.id = %number, "recipient {recipient} and all others with the same media id are left out of run {}: number {number} has no such media id", plan.run);
-                Ok(None)
-            }
-            // The file itself is wrong: those who were to get it are left out.
-            Err(bad) if bad.is_about_the_object => {
-                tracing::error!(run = %plan.run, "recipient {recipient} and all others with the same file are left out of run {}: {bad}", plan.run);
-                Ok(None)
-            }
-            Err(source) => Err(PlanError::Media { run: plan.run.clone(), source }),
-        }
     }
 
     fn snapshots(&self) -> PathBuf {

@@ -16,7 +16,7 @@ pub use replay::{Facts, Left, Replay};
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use domain::{DeliveryId, Nonce, Timestamp};
+use domain::{DeliveryId, Nonce, TemplateName, Timestamp};
 use ledger::AttemptResult;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,9 @@ pub enum Entry {
         at: Timestamp,
         #[serde(rename = "boot")]
         machine_boot: String,
+        /// The template that is about to go, where that is not the planned one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent_as: Option<TemplateName>,
     },
     /// The request is about to be written.
     Write { nonce: Nonce },

@@ -50,10 +50,12 @@ impl NumberLane {
     /// What a call depends on beside its recipient, the smallest first.
     pub fn things(&self, call: &TemplateCall) -> Vec<Thing> {
         let asset = match &call.header {
-            Some(Header::Media {
-                media: Media::Id(place) | Media::Link(place) | Media::Path(place),
-                ..
-            }) => Some(Thing::Asset(place.clone())),
+            Some(Header::Media { media, .. }) => match media {
+                Media::Id(place) | Media::Link(place) | Media::Path(place) => {
+                    Some(Thing::Asset(place.clone()))
+                }
+                Media::Asset(asset) => Some(Thing::Asset(asset.sha256.clone())),
+            },
             _ => None,
         };
         let translation = Thing::Translation(call.name.clone(), call.language.clone());

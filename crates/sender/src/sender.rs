@@ -1,13 +1,13 @@
 //! Runs a lane for each business number over one ledger.
 
 use std::sync::atomic::AtomicI64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use domain::callback::CallbackKey;
 use domain::{BusinessNumber, Clock, NumberId};
 use ledger::halts::{self, Thing};
-use ledger::{Ledger, Phase};
+use ledger::{Ledger, Phase, standing};
 use provider::Registry;
 use quality::PairRate;
 use queue::{Lane, LaneOptions, LanesEnded, run_lanes};
@@ -125,6 +125,7 @@ impl Sender {
             streaks: Mutex::default(),
             by_streak: Mutex::default(),
             heeded: Mutex::default(),
+            standing: RwLock::default(),
         });
         let lane = |number: &BusinessNumber| {
             let Some(provider) = self.providers.of(&number.id) else {
@@ -175,6 +176,9 @@ async fn heed_halts(shared: &Shared, lanes: &[Arc<NumberLane>], stop: &Cancellat
                 lanes.iter().for_each(|lane| lane.hurry(now));
                 shared.hurry(now);
             }
+        }
+        if let Ok(found) = standing::read(shared.ledger.as_ref()).await {
+            shared.heed_standing(found);
         }
         // A store that does not answer is noticed where something has to be sent.
         if let Ok(found) = halts::read(shared.ledger.as_ref()).await {

@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
 use domain::callback::CallbackKey;
-use domain::{Clock, Timestamp};
+use domain::{Clock, NumberId, TemplateCall, TemplateName, Timestamp};
 use ledger::halts::{self, Halt, Thing};
+use ledger::standing::{Standing, Substitute};
 use ledger::{Ledger, members};
 use quality::{Breaker, PairRate, Streaks};
 use rand::rngs::StdRng;
@@ -50,6 +51,8 @@ pub struct Shared {
     pub by_streak: Mutex<HashSet<Thing>>,
     /// Halts that others have noted and that are heeded here already.
     pub heeded: Mutex<HashMap<Thing, Timestamp>>,
+    /// As the ledger had it at most a quarter of a second ago.
+    pub standing: RwLock<Standing>,
 }
 
 impl Shared {
@@ -62,6 +65,27 @@ impl Shared {
     pub fn store_now(&self) -> Timestamp {
         let ahead = self.ahead.load(Ordering::Relaxed);
         Timestamp::from_micros(self.clock.now().micros() + ahead)
+    }
+
+    /// The template that goes in place of the planned one now, through this number.
+    pub fn in_place_of(&self, planned: &TemplateCall, number: &NumberId) -> Option<TemplateName> {
+        let standing = self.standing.read().expect("no panic while held");
+        standing.in_place_of(&planned.name, &planned.language, number).cloned()
+    }
+
+    /// Takes over what the ledger says, and says what changed.
+    pub fn heed_standing(&self, found: Standing) {
+        if *self.standing.read().expect("no panic while held") == found {
+            return;
+        }
+        for one in found.substitutes() {
+            let Substitute { planned, language, live, by, why, .. } = one;
+            tracing::warn!("{live} is sent in place of {planned} ({language}), by {by}: {why}");
+        }
+        if found == Standing::default() {
+            tracing::warn!("no template has a substitute any more: what was planned is sent");
+        }
+        *self.standing.write().expect("no panic while held") = found;
     }
 
     pub fn with_rng<T>(&self, f: impl FnOnce(&mut StdRng) -> T) -> T {

@@ -15,7 +15,8 @@ use async_trait::async_trait;
 use domain::callback::Callback;
 use domain::facts::NotSent;
 use domain::hash::stable64;
-use domain::{Http, Nonce, NumberId, Outbound, State, TemplateCall};
+use domain::outbound::NoMediaId;
+use domain::{Http, Nonce, NumberId, Outbound, State, TemplateCall, TemplateName};
 use ledger::halts::Thing;
 use ledger::{AttemptResult, Claim, IntentAnswer, IntentRequest, Refusal, Release};
 use quality::{BreakerState, Pace};
@@ -116,7 +117,7 @@ async fn handle(lane: &NumberLane, claim: Claim) {
     if let Err(wait) = shared.gate.pass(monotonic()) {
         return give_back(lane, &claim, wait).await;
     }
-    if ask(lane, &claim, nonce).await == Permission::Granted {
+    if ask(lane, &claim, nonce, &prepared).await == Permission::Granted {
         failpoint::pass("write");
         attempt(lane, &claim, prepared, nonce).await;
     }
@@ -133,16 +134,16 @@ enum Permission {
 /// Notes the intent here, asks the ledger for leave, and notes that the request is written.
 /// Whatever took too long on the way closes the intent instead: the store's picture of this
 /// attempt is too old by then.
-async fn ask(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> Permission {
+async fn ask(lane: &NumberLane, claim: &Claim, nonce: Nonce, prepared: &Prepared) -> Permission {
     let shared = &lane.shared;
     let intended = since_boot();
-    if !journal_intent(lane, claim, nonce).await {
+    if !journal_intent(lane, claim, nonce, prepared.sent_as.clone()).await {
         give_back(lane, claim, TROUBLE_PAUSE).await;
         return Permission::Denied;
     }
     let journalled = since_boot() - intended;
     failpoint::pass("intent");
-    if !granted(lane, claim, nonce).await {
+    if !granted(lane, claim, nonce, prepared.sent_as.clone()).await {
         return Permission::Denied;
     }
     failpoint::pass("granted");
@@ -163,9 +164,15 @@ async fn ask(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> Permission {
 }
 
 /// Asks the ledger. False: refused, or not answered; the intent is closed then.
-async fn granted(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> bool {
+async fn granted(
+    lane: &NumberLane,
+    claim: &Claim,
+    nonce: Nonce,
+    sent_as: Option<TemplateName>,
+) -> bool {
     let shared = &lane.shared;
-    let request = IntentRequest { id: claim.id.clone(), lease_token: claim.lease_token, nonce };
+    let (id, lease_token) = (claim.id.clone(), claim.lease_token);
+    let request = IntentRequest { id, lease_token, nonce, sent_as };
     match shared.ledger.intent(&[request]).await.as_deref() {
         Ok([IntentAnswer::Granted]) => {
             shared.grants.note(&claim.id, nonce);
@@ -200,6 +207,8 @@ struct Prepared {
     call: TemplateCall,
     things: Vec<Thing>,
     body: Vec<u8>,
+    /// The template, where that is not the planned one.
+    sent_as: Option<TemplateName>,
 }
 
 /// Builds the body. A delivery that may have taken a worker down is built between two
@@ -216,32 +225,55 @@ async fn prepare(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> Option<Prepa
     match prepared {
         Ok(prepared) => Some(prepared),
         Err(error) => {
-            tracing::error!(delivery.id = %id, "content of {id} cannot be read: line {}, column {}", error.line(), error.column());
+            tracing::error!(delivery.id = %id, "delivery {id} cannot be sent and waits: {error}");
             give_back(lane, claim, DEFECT_PAUSE).await;
             None
         }
     }
 }
 
-fn build(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> serde_json::Result<Prepared> {
+/// Why a delivery cannot be sent now.
+#[derive(Debug, thiserror::Error)]
+enum Unbuilt {
+    #[error("its content cannot be read: line {}, column {}", .0.line(), .0.column())]
+    Content(#[from] serde_json::Error),
+    #[error(transparent)]
+    Media(#[from] NoMediaId),
+}
+
+/// Chooses what the number sends now: the version that stands for the planned one, and its own id
+/// of the file.
+fn build(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> Result<Prepared, Unbuilt> {
     failpoint::pass(format_args!("prepare#{}", claim.id.index));
-    let call: TemplateCall = serde_json::from_str(&claim.body)?;
+    let mut planned: TemplateCall = serde_json::from_str(&claim.body)?;
+    let sent_as = lane.shared.in_place_of(&planned, &lane.number);
+    if let Some(live) = &sent_as {
+        planned.name.clone_from(live);
+    }
+    let things = lane.things(&planned);
+    let call = planned.through(&lane.number)?;
     let tag = Callback { delivery: claim.id.clone(), nonce }.encode(&lane.shared.callback_key);
     let outbound = Outbound { to: &claim.message.to, call: &call, tag: &tag };
     let body = lane.provider.render(outbound);
-    Ok(Prepared { things: lane.things(&call), call, body })
+    Ok(Prepared { things, call: call.into_owned(), body, sent_as })
 }
 
 /// Notes that the ledger will be asked. A store that may forget needs the note on the
 /// disk first; one that cannot is its own note. False: the journal cannot be written, so
 /// nothing may be sent.
-async fn journal_intent(lane: &NumberLane, claim: &Claim, nonce: Nonce) -> bool {
+async fn journal_intent(
+    lane: &NumberLane,
+    claim: &Claim,
+    nonce: Nonce,
+    sent_as: Option<TemplateName>,
+) -> bool {
     let shared = &lane.shared;
     let entry = Entry::Intent {
         id: claim.id.clone(),
         nonce,
         at: shared.store_now(),
         machine_boot: shared.journal.machine_boot().to_owned(),
+        sent_as,
     };
     let sync = if shared.options.ledger_forgets { Sync::Yes } else { Sync::No };
     append(lane, &entry, sync).await

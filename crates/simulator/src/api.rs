@@ -1,5 +1,6 @@
 //! The endpoints: `/messages`, `/media`, numbers, templates; `/oracle` for the curious.
 
+mod templates;
 mod validate;
 
 use std::collections::{HashMap, HashSet};
@@ -55,7 +56,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/{version}/{id}", get(read_object))
         .route("/{version}/{id}/messages", post(send))
         .route("/{version}/{id}/media", post(upload))
-        .route("/{version}/{id}/message_templates", get(templates))
+        .route("/{version}/{id}/message_templates", get(templates::list))
         .route("/{version}/{id}/phone_numbers", get(phone_numbers))
         .layer(DefaultBodyLimit::max(110 * 1024 * 1024))
         .with_state(shared)
@@ -119,15 +120,16 @@ impl Shared {
     /// Takes a message: counts it and sets its statuses on their way.
     fn take(&self, message: &Message, held: bool) -> String {
         let wamid = format!("wamid.{:032x}", self.draw(|rng| rng.random::<u128>()));
-        let arrives = self.courier.report(&Taken {
+        let taken = Taken {
             number: message.number.clone(),
             wamid: wamid.clone(),
             to: message.to.clone(),
             callback: message.callback.clone(),
             held,
-            is_template: message.is_template,
-        });
-        self.oracle.accepted(message.callback.as_deref(), &message.to, &wamid, arrives);
+            template: message.template.clone(),
+        };
+        let arrives = self.courier.report(&taken);
+        self.oracle.accepted(&taken, arrives);
         self.messages.lock().expect("no panic while held").insert(wamid.clone());
         wamid
     }
@@ -139,7 +141,7 @@ struct Message {
     number: NumberId,
     to: String,
     callback: Option<String>,
-    is_template: bool,
+    template: Option<String>,
 }
 
 async fn send(
@@ -174,7 +176,7 @@ async fn send(
         number,
         to: text("to").or_else(|| text("recipient")).unwrap_or_default(),
         callback: text("biz_opaque_callback_data"),
-        is_template: body["type"] == "template",
+        template: body["template"]["name"].as_str().map(str::to_owned),
     };
     match shared.numbers.admit(&message.number, &message.to, Instant::now()) {
         Admission::Yes => {}
@@ -193,11 +195,11 @@ async fn send(
 async fn answer(shared: &Arc<Shared>, message: Message, fate: RequestFate) -> Response {
     let status = |held: bool| {
         let status = if held { "held_for_quality_assessment" } else { "accepted" };
-        message.is_template.then_some(status)
+        message.template.is_some().then_some(status)
     };
     match fate {
         RequestFate::Answered | RequestFate::Held => {
-            let held = fate == RequestFate::Held && message.is_template;
+            let held = fate == RequestFate::Held && message.template.is_some();
             let wamid = shared.take(&message, held);
             accepted(&wamid, Some(&message.to), status(held))
         }
@@ -331,35 +333,6 @@ async fn phone_numbers(State(shared): Sim, headers: HeaderMap) -> Response {
     }
     let data: Vec<Value> = shared.options.numbers.iter().map(|(n, _)| described(n)).collect();
     Json(json!({"data": data})).into_response()
-}
-
-/// Without a list of its own every template is approved, so any name that is asked for is.
-async fn templates(
-    State(shared): Sim,
-    Query(query): Query<HashMap<String, String>>,
-    headers: HeaderMap,
-) -> Response {
-    if let Some(refused) = shared.refuse_without_token(&headers) {
-        return refused;
-    }
-    let wanted = query.get("name");
-    let named = shared.options.templates.iter().filter(|t| wanted.is_none_or(|n| t.name == **n));
-    let data: Vec<Value> = named
-        .flat_map(|template| {
-            template.languages.iter().map(|language| {
-                json!({"name": template.name, "language": language, "status": "APPROVED",
-                    "category": "UTILITY", "id": "594425479261596", "components": []})
-            })
-        })
-        .collect();
-    let any = || {
-        vec![json!({"name": wanted, "language": "en", "status": "APPROVED",
-        "category": "UTILITY", "id": "594425479261596", "components": []})]
-    };
-    let open = shared.options.templates.is_empty() && wanted.is_some();
-    let data = if open { any() } else { data };
-    Json(json!({"data": data, "paging": {"cursors": {"before": "MAZDZD", "after": "MjQZD"}}}))
-        .into_response()
 }
 
 async fn oracle(State(shared): Sim) -> Response {

@@ -58,7 +58,8 @@ pub struct Taken {
     pub to: String,
     pub callback: Option<String>,
     pub held: bool,
-    pub is_template: bool,
+    /// Its name; `None` for other messages.
+    pub template: Option<String>,
 }
 
 pub struct Courier {
@@ -194,7 +195,7 @@ impl Courier {
         if code == 0 {
             value["pricing"] = json!({"billable": true, "pricing_model": "PMP",
                 "type": "regular",
-                "category": if taken.is_template { self.category.as_str() } else { "service" }});
+                "category": if taken.template.is_some() { self.category.as_str() } else { "service" }});
         } else {
             let meaning = cloud_api::error_codes::meaning(code);
             value["errors"] = json!([{"code": code, "title": meaning, "message": meaning,

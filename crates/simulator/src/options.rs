@@ -31,6 +31,9 @@ pub struct Options {
     pub numbers: Vec<(NumberId, u32)>,
     /// Approved templates; empty accepts every name.
     pub templates: Vec<TemplateDefinition>,
+    /// A JSON list in place of `templates`, read for each request: objects of a `status`, such as
+    /// `PAUSED`, and a `template`.
+    pub templates_file: Option<PathBuf>,
     /// Translations that every template has; empty accepts every language.
     pub languages: Vec<String>,
     /// Holds the token that is taken, read for each request; any is, without it.
@@ -56,6 +59,7 @@ impl Options {
             throughput: 80,
             numbers: Vec::new(),
             templates: Vec::new(),
+            templates_file: None,
             languages: Vec::new(),
             token_file: None,
             media: Vec::new(),

@@ -8,6 +8,8 @@ use domain::callback::Callback;
 use domain::person::phone_key;
 use serde::Serialize;
 
+use crate::courier::Taken;
+
 /// Counts by nonce and by delivery. A client with callback data of its own is counted by
 /// that text; one without any, by message id.
 #[derive(Debug, Default)]
@@ -25,6 +27,8 @@ struct Seen {
 #[derive(Clone, Debug, Serialize)]
 pub struct Accepted {
     pub nonce: String,
+    /// The template's name; empty for other messages.
+    pub template: String,
     /// False when its story ends in a `failed` status: nobody ever has it, so another
     /// message for the same delivery is no duplicate.
     pub arrives: bool,
@@ -45,20 +49,26 @@ impl Oracle {
         self.0.lock().expect("no panic while held").requests += 1;
     }
 
-    pub(crate) fn accepted(&self, callback: Option<&str>, to: &str, wamid: &str, arrives: bool) {
+    pub(crate) fn accepted(&self, taken: &Taken, arrives: bool) {
+        let Taken { to, wamid, .. } = taken;
+        let callback = taken.callback.as_deref();
         let run = callback.and_then(Callback::peek).map(|ours| ours.delivery.run.to_string());
         let (delivery, nonce) = match callback.map(|text| (text, Callback::peek(text))) {
             Some((_, Some(ours))) => (ours.delivery.to_string(), ours.nonce.to_string()),
-            Some((text, None)) => (text.to_owned(), wamid.to_owned()),
-            None => (wamid.to_owned(), wamid.to_owned()),
+            Some((text, None)) => (text.to_owned(), wamid.clone()),
+            None => (wamid.clone(), wamid.clone()),
         };
         let mut seen = self.0.lock().expect("no panic while held");
         if let Some(run) = run.filter(|_| arrives) {
             let phone = Phone::try_new(format!("+{}", to.trim_start_matches('+')));
-            let person = phone.map_or(to.to_owned(), |phone| phone_key(&phone));
+            let person = phone.map_or(to.clone(), |phone| phone_key(&phone));
             seen.persons.entry((run, person)).or_default().insert(delivery.clone());
         }
-        seen.accepted.entry(delivery).or_default().push(Accepted { nonce, arrives });
+        seen.accepted.entry(delivery).or_default().push(Accepted {
+            nonce,
+            template: taken.template.clone().unwrap_or_default(),
+            arrives,
+        });
     }
 
     pub fn tally(&self) -> Tally {

@@ -5,7 +5,7 @@ mod deliveries;
 
 pub use acts::{
     LedgerCommand, NumbersCommand, RecoverArgs, RestoreArgs, RunAct, Runs, SendTestArgs,
-    SimulateArgs, Webhooks,
+    SimulateArgs, TemplatesCommand, Webhooks,
 };
 pub use deliveries::{ActArgs, Deliveries, ListArgs, Resolved, SendAgainArgs, Which};
 
@@ -150,6 +150,9 @@ pub enum Command {
     /// Act on business numbers
     #[command(subcommand)]
     Numbers(NumbersCommand),
+    /// The campaign's template: its translations, and what goes in its place
+    #[command(subcommand)]
+    Templates(TemplatesCommand),
     /// Look for what is damaged in the ledger, and repair what this host's disk knows
     #[command(subcommand)]
     Ledger(LedgerCommand),

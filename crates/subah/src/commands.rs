@@ -19,6 +19,7 @@ mod select;
 mod send_test;
 mod serve;
 mod simulate;
+mod templates;
 mod verify;
 mod webhooks;
 
@@ -68,6 +69,7 @@ pub async fn run(cli: Cli) -> Result<Answer> {
         Command::Backup { to } => backup::backup(&config()?, &to),
         Command::Restore(args) => backup::restore(&config()?, &args.from, &args).await,
         Command::Numbers(NumbersCommand::Probe) => numbers::probe(&config()?).await,
+        Command::Templates(command) => templates::run(&config()?, &command).await,
         Command::Ledger(command) => verify::run(&config()?, &command).await,
         Command::Recover(args) => recover::run(&config()?, &args).await,
         Command::Status { date, format, watch } => {

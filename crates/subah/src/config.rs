@@ -7,7 +7,7 @@ pub mod numbers;
 mod read;
 pub mod secrets;
 
-pub use read::{BadConfig, parse_duration, parse_time};
+pub use read::{BadConfig, is_template_name, parse_duration, parse_time};
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};

@@ -180,6 +180,18 @@ impl TemplateDefinition {
     }
 }
 
+/// The names in double braces, each once, in the order of a template's text.
+pub fn variables(text: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let opened = text.split("{{").skip(1);
+    for name in opened.filter_map(|rest| rest.split_once("}}")).map(|(name, _)| name.trim()) {
+        if !names.iter().any(|held| held == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
 fn check_button(format: ButtonFormat, call: &ButtonCall) -> Result<(), BadCall> {
     let (fits, text, max) = match call {
         ButtonCall::QuickReply { payload, .. } => {

@@ -9,5 +9,5 @@ pub mod definition;
 pub mod lint;
 
 pub use clean::{CleanError, clean};
-pub use definition::{BadCall, ParameterFormat, TemplateDefinition};
+pub use definition::{BadCall, ParameterFormat, TemplateDefinition, variables};
 pub use domain::outbound::{ButtonCall, Header, Media, MediaKind, Param, TemplateCall};

@@ -1,5 +1,6 @@
 //! Somebody who asks for single messages while the morning goes on: appends them to a rolling run,
-//! takes some back, moves some to a later instant, and moves what waits to another number.
+//! takes some back, moves some to a later instant, moves what waits to another number, and puts
+//! another version of the template in the planned one's place, for some numbers and for a while.
 //!
 //! What it has asked for it keeps, as a caller's own records do, and asks for again every few
 //! seconds: the store may have forgotten.
@@ -9,8 +10,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::outbound::{Param, TemplateCall};
-use domain::{Address, Phone, Policy, RecipientId, RunId, Timestamp, Window};
+use domain::{
+    Address, Language, Phone, Policy, RecipientId, RunId, TemplateName, Timestamp, Window,
+};
 use ledger::rehome::rehome;
+use ledger::standing::{self, Substitute};
 use ledger::{
     Amended, Amendment, Appended, BodyHash, Change, Envelope, Ledger, LedgerError, NewRow,
     NotAppended, RowKey, RunHeader, RunKind,
@@ -25,6 +29,9 @@ use super::{DAWN, World};
 pub const MESSAGES: u32 = 5;
 /// How often it asks again for everything.
 const AGAIN: Duration = Duration::from_secs(5);
+/// The template of every message of the morning, and the version that goes in its place.
+pub const PLANNED: &str = "daily_pack";
+const OTHER: &str = "daily_pack_v2";
 /// How long a message may wait to be sent.
 const LASTS: Duration = Duration::from_secs(30);
 
@@ -79,6 +86,7 @@ pub async fn call(world: Arc<World>, store: Arc<Store>, acknowledged: Acknowledg
         if round.is_ok() && !rehomed && caller.world.now() > rehome_at {
             rehomed = caller.rehome().await.is_ok();
         }
+        let _ = caller.keep_standing().await; // a store that does not answer is asked again
         let pause = if round.is_ok() { AGAIN } else { Duration::from_secs(1) };
         tokio::time::sleep(pause).await;
     }
@@ -100,7 +108,7 @@ impl Asked {
 
     fn row(&self, n: u32, now: Timestamp) -> NewRow {
         let call = TemplateCall {
-            name: "daily_pack".into(),
+            name: PLANNED.into(),
             language: "en".into(),
             header: None,
             body: vec![Param::named("headline", "Your order is on its way")],
@@ -175,6 +183,27 @@ impl Caller {
         let amended = self.ledger.amend(&[Amendment { id, change, note: None }]).await?;
         self.asked[n as usize].wished = amended != [Amended::NoDelivery];
         Ok(())
+    }
+
+    async fn keep_standing(&self) -> Result<(), LedgerError> {
+        let language = Language::from("en");
+        if self.world.chance(0.3) {
+            let planned = TemplateName::from(PLANNED);
+            return standing::restore(&self.ledger, &planned, &language).await.map(drop);
+        }
+        let lanes = &self.header.lanes;
+        let which = self.world.draw(|rng| rng.random_range(0..1_usize << lanes.len()));
+        let chosen = lanes.iter().enumerate().filter(|(at, _)| which >> at & 1 == 1);
+        let one = Substitute {
+            planned: PLANNED.into(),
+            language,
+            live: OTHER.into(),
+            numbers: chosen.map(|(_, number)| number.clone()).collect(),
+            since: self.world.now(),
+            by: "the keeper".into(),
+            why: "it was paused".into(),
+        };
+        standing::substitute(&self.ledger, one).await
     }
 
     /// A number is to send nothing more: what waits there goes to another one.

@@ -189,6 +189,13 @@ fn judge(delivery: &DeliveryView, messages: &[&Taken], verdict: &mut Verdict) {
     // Whoever was left out by their own word did not get it.
     let left_out = delivery.state == State::Suppressed && messages.iter().any(|m| m.arrives);
     verdict.wrong += u64::from(contradicted || left_out);
+    // What went is what the attempt says that went.
+    let other = |message: &&&Taken| {
+        let attempt = delivery.facts.attempt(message.nonce).filter(|a| a.intent_at.is_some());
+        let planned = caller::PLANNED;
+        attempt.is_some_and(|a| a.sent_as.as_deref().unwrap_or(planned) != message.template)
+    };
+    verdict.wrong += messages.iter().filter(other).count() as u64;
     // Whoever may have got two must not be sent a third one.
     let written_off = |attempt: &&domain::Attempt| attempt.written_off_at.is_some();
     let resent_twice = delivery.facts.attempts.iter().filter(written_off).count() > 1;

@@ -14,7 +14,7 @@ use domain::outbound::MediaKind;
 use domain::{
     DeliveryId, FailureClass, MessageId, Nonce, NumberId, Outbound, Outcome, Scope, Timestamp,
 };
-use provider::{Capabilities, Outgoing, ProviderError};
+use provider::{Capabilities, Outgoing, ProviderError, Uploaded};
 use rand::RngExt;
 use serde_json::{Value, json};
 use simulator::faults::{MessageFate, RequestFate};
@@ -36,6 +36,7 @@ pub struct Taken {
     pub nonce: Nonce,
     /// False when its story ends in a `failed` status: nobody ever has it.
     pub arrives: bool,
+    pub template: String,
     /// A `delivered` or `read` status was, or will be, sent.
     pub reported: bool,
     pub at: Timestamp,
@@ -108,7 +109,8 @@ impl Far {
             return;
         }
         let fate = world.draw(|rng| world.setup.chaos.rates().far.request(rng));
-        let named = Named { delivery, nonce, callback: callback.to_owned(), number };
+        let template = text["template"]["name"].as_str().unwrap_or("").to_owned();
+        let named = Named { delivery, nonce, callback: callback.to_owned(), number, template };
         let take = |far: &Arc<Far>| far.take(&named);
         let outcome = match fate {
             RequestFate::Answered => accepted(take(&self), false),
@@ -164,8 +166,8 @@ impl Far {
             let nonce = Nonce::from(self.world.process_seed());
             let other = CallbackKey::derive(b"simulated", "another installation");
             let callback = Callback { delivery: delivery.clone(), nonce }.encode(&other);
-            let named =
-                Named { delivery: delivery.clone(), nonce, callback, number: number.clone() };
+            let (delivery, number) = (delivery.clone(), number.clone());
+            let named = Named { delivery, nonce, callback, number, template: String::new() };
             self.report("wamid.foreign", &named, "delivered", None, self.world.now());
         }
         if self.world.chance(rates.stops) {
@@ -187,8 +189,8 @@ impl Far {
         let fate = world.draw(|rng| world.setup.chaos.rates().far.message(rng));
         let arrives = !matches!(fate, MessageFate::Undeliverable | MessageFate::FailsOnce);
         let reported = matches!(fate, MessageFate::Delivered | MessageFate::Read);
-        let taken =
-            Taken { delivery: named.delivery.clone(), nonce, arrives, reported, at: world.now() };
+        let (delivery, template) = (named.delivery.clone(), named.template.clone());
+        let taken = Taken { delivery, nonce, arrives, template, reported, at: world.now() };
         self.oracle.lock().expect("one thread").taken.push(taken);
         tracing::debug!(at = world.seconds(), "takes {} {nonce}", named.delivery);
         let wamid = format!("wamid.{nonce}");
@@ -294,6 +296,7 @@ struct Named {
     nonce: Nonce,
     callback: String,
     number: NumberId,
+    template: String,
 }
 
 /// One process's way to the far side.
@@ -328,7 +331,7 @@ impl Outgoing for Wire {
         _: MediaKind,
         _: &Path,
         _: Timestamp,
-    ) -> Result<String, ProviderError> {
+    ) -> Result<Uploaded, ProviderError> {
         unreachable!("there is no media in this campaign")
     }
 

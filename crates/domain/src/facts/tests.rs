@@ -46,6 +46,7 @@ fn attempt() -> impl Strategy<Value = Attempt> {
             words: (nonce % 2 == 0).then(|| format!("words {nonce}")),
             time_doubted: false,
             lane: at[0].map(|_| 1),
+            sent_as: at[1].map(|_| TemplateName::from("daily_pack_v3")),
             nonce: nonce.into(),
             intent_at: at[0],
             dispatched_at: at[1],

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Attempt, DeliveryId, Facts, Http, Nonce, NumberId, Resolution, State, Timestamp};
+use domain::{
+    Attempt, DeliveryId, Facts, Http, Nonce, NumberId, Resolution, State, TemplateName, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Envelope, RunHeader};
@@ -47,6 +49,8 @@ pub struct IntentRequest {
     pub id: DeliveryId,
     pub lease_token: u32,
     pub nonce: Nonce,
+    /// The template that is about to go, where that is not the planned one.
+    pub sent_as: Option<TemplateName>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

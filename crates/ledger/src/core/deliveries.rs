@@ -118,7 +118,7 @@ pub fn intent(
             continue;
         }
         let was = record.state;
-        let answer = transition::intent(&mut record, &run, request.lease_token, request.nonce, now);
+        let answer = transition::intent(&mut record, &run, request, now);
         answers.push(match answer {
             Ok(()) => {
                 rows.put(&run, request.id.index, &record, was)?;

@@ -13,7 +13,7 @@ local over = (phase ~= 'open' and phase ~= 'paused') or now >= tonumber(ARGV[3])
 local answer, changed = {now_text, '', fenced and '1' or '0'}, false
 -- By the flag in its head, see stored.rs.
 local function is_forgotten(record)
-  return string.byte(record, 1) == 2 and string.byte(record, 2) % 2 == 1
+  return string.byte(record, 1) ~= 123 and string.byte(record, 2) % 2 == 1
 end
 -- Its own index, or the first one after it that no other row has.
 local function place(index)

@@ -4,7 +4,7 @@
 local counts, records = {}, redis.call('HGETALL', KEYS[1])
 for at = 2, #records, 2 do
   local record, state = records[at], nil
-  if string.byte(record, 1) == 2 then
+  if string.byte(record, 1) ~= 123 then
     state = ARGV[2 + (string.byte(record, 3) or 255)]
   else
     state = string.match(record, '"state":"([a-z_]+)"') -- of an earlier version

@@ -224,7 +224,7 @@ impl Ledger for Redis {
         for request in requests {
             let step = |record: &mut Record, run: &Run, now: Timestamp| {
                 let guards = swap::Guards { not_after: record.lease_until, ..Default::default() };
-                match transition::intent(record, run, request.lease_token, request.nonce, now) {
+                match transition::intent(record, run, request, now) {
                     Ok(()) => swap::Step::Put(IntentAnswer::Granted, guards),
                     Err(refusal) => swap::Step::Keep(IntentAnswer::Refused(refusal)),
                 }

@@ -160,14 +160,30 @@ fn what_earlier_versions_have_written_is_read() {
 }
 
 #[test]
+fn what_an_attempt_was_sent_as_is_kept_and_costs_nothing_where_it_was_planned() {
+    let mut other = full();
+    other.facts.attempts[1].sent_as = Some(TemplateName::from("daily_pack_v3"));
+    let bytes = record(&other);
+    assert_eq!((bytes[0], record(&full())[0]), (FORM_SENT_AS, FORM));
+    assert_eq!(read(&bytes).unwrap(), other);
+    let found = in_place_of(&bytes[..20], None, "cut", &header());
+    assert_eq!((found.lane, found.due_at), (1, at(100)));
+    for bit in 0..bytes.len() * 8 {
+        let mut flipped = bytes.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        assert!(read(&flipped).is_err(), "bit {bit} makes another record");
+    }
+}
+
+#[test]
 fn what_a_newer_version_has_written_is_left_alone() {
     let mut newer = record(&full());
-    newer[0] = FORM + 1;
+    newer[0] = FORM_SENT_AS + 1;
     let end = newer.len() - SUM;
     let sum = crc32c::crc32c(&newer[..end]);
     newer[end..].copy_from_slice(&sum.to_le_bytes());
     let found = read(&newer);
-    assert!(matches!(found, Err(LedgerError::Newer { found: 3, known: 2, .. })), "{found:?}");
+    assert!(matches!(found, Err(LedgerError::Newer { found: 4, known: 3, .. })), "{found:?}");
 }
 
 #[test]

@@ -192,6 +192,7 @@ mod tests {
             nonce: nonce.into(),
             at: Timestamp::from_secs(5),
             machine_boot: "b".to_owned(),
+            sent_as: None,
         }
     }
 

@@ -52,8 +52,8 @@ impl Replay {
     pub fn fold(&mut self, read: Read) -> Option<WebhookFact> {
         let Read { entry, segment, own } = read;
         match entry {
-            Entry::Intent { id, nonce, at, machine_boot } => {
-                let attempt = Attempt { intent_at: Some(at), ..Attempt::new(nonce) };
+            Entry::Intent { id, nonce, at, machine_boot, sent_as } => {
+                let attempt = Attempt { intent_at: Some(at), sent_as, ..Attempt::new(nonce) };
                 let same_boot = machine_boot == self.machine_boot;
                 let open = Open { id, attempt, segment, written: false, same_boot, own };
                 self.open.entry(nonce).or_insert(open);
@@ -179,6 +179,7 @@ mod tests {
             nonce: 1.into(),
             at: Timestamp::from_secs(5),
             machine_boot: machine_boot.to_owned(),
+            sent_as: None,
         }
     }
 
@@ -242,6 +243,7 @@ mod tests {
                 nonce: nonce.into(),
                 at: Timestamp::from_secs(5),
                 machine_boot: "now".to_owned(),
+                sent_as: None,
             };
             let result = Entry::Result(AttemptResult {
                 id: id(),

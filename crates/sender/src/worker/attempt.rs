@@ -22,7 +22,7 @@ pub(super) async fn attempt(lane: &NumberLane, claim: &Claim, prepared: Prepared
     let shared = &lane.shared;
     let dispatched_at = shared.store_now();
     let started = monotonic();
-    let Prepared { call, things, body } = prepared;
+    let Prepared { call, things, body, .. } = prepared;
     let outcome = lane.provider.send(&lane.number, body).await;
     failpoint::pass("answered");
     match outcome {

@@ -3,7 +3,7 @@
 use domain::NumberId;
 use serde_json::Value;
 
-use super::Shared;
+use super::{Shared, templates};
 
 mod free_form;
 
@@ -91,12 +91,18 @@ fn template(shared: &Shared, number: &NumberId, template: &Value) -> Result<(), 
     if !languages.is_empty() && !languages.iter().any(|known| known == language) {
         return refuse(404, 132_001, "template name does not exist in the translation");
     }
-    if shared.options.templates.is_empty() {
-        return Ok(());
-    }
-    let known = shared.options.templates.iter().find(|t| t.name == name);
-    let Some(known) = known.filter(|t| t.languages.iter().any(|l| *l == language)) else {
-        return refuse(404, 132_001, "template name does not exist in the translation");
+    let Some(all) = templates::known(&shared.options) else { return Ok(()) };
+    let named = all.into_iter().find(|listed| listed.template.name == name);
+    let named = named.filter(|it| it.template.languages.iter().any(|l| *l == language));
+    let known = match named {
+        Some(listed) if listed.status == templates::APPROVED => listed.template,
+        Some(listed) if listed.status == "PAUSED" => {
+            return refuse(400, 132_015, "template is paused due to low quality");
+        }
+        Some(listed) if listed.status == "DISABLED" => {
+            return refuse(400, 132_016, "template is disabled");
+        }
+        _ => return refuse(404, 132_001, "template name does not exist in the translation"),
     };
     let body = components.iter().find(|c| is(c, "body"));
     let given = body.and_then(|c| c["parameters"].as_array()).map_or(0, Vec::len);

@@ -126,6 +126,7 @@ impl Stage {
             id: claim.id.clone(),
             lease_token: claim.lease_token,
             nonce: Nonce::from(nonce),
+            sent_as: None,
         };
         self.ledger.intent(&[request]).await.unwrap();
         let result = AttemptResult {

@@ -84,6 +84,36 @@ pub enum NumbersCommand {
 }
 
 #[derive(Subcommand)]
+pub enum TemplatesCommand {
+    /// Each translation of the campaign's template: its status at Meta, and what goes in its place
+    List {
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// Send another approved version in place of the campaign's template, from the next message
+    /// on; also in the middle of a run
+    Substitute {
+        /// The version that is to go: its calls must take the same parameters
+        live: String,
+        /// Only these translations [default: all of the campaign]
+        #[arg(long, value_delimiter = ',')]
+        language: Vec<String>,
+        /// Why, for those who read it later
+        #[arg(long)]
+        reason: String,
+        /// Do it; without it only what would be done is said
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Send the campaign's template itself again
+    Restore {
+        /// Only these translations [default: all that have a substitute]
+        #[arg(long, value_delimiter = ',')]
+        language: Vec<String>,
+    },
+}
+
+#[derive(Subcommand)]
 pub enum LedgerCommand {
     /// Read every run, delivery, message and body, and recount; exit 1 names what is damaged
     Verify,
@@ -170,6 +200,10 @@ pub struct SimulateArgs {
     /// Translations that templates have, e.g. en,hi; others are refused [default: all]
     #[arg(long, value_delimiter = ',')]
     pub languages: Vec<String>,
+    /// File with a JSON list of the account's templates, read at each request; each has a status
+    /// and a template [default: every name is approved]
+    #[arg(long, value_name = "FILE")]
+    pub templates: Option<PathBuf>,
     /// Messages a second that each number takes
     #[arg(long, default_value_t = 80)]
     pub throughput: u32,

@@ -58,7 +58,7 @@ pub async fn run(config: &Config, command: &cli::Content) -> Result<Answer> {
                     None => "",
                     Some(Media::Id(_)) => "id",
                     Some(Media::Link(_)) => "link",
-                    Some(Media::Path(_)) => "file",
+                    Some(Media::Path(_) | Media::Asset(_)) => "file",
                 };
                 let id = content.recipient_id.as_str().to_owned();
                 vec![id, names.join(" "), media.to_owned(), approved]

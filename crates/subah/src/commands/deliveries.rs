@@ -117,6 +117,7 @@ pub fn shown(delivery: &DeliveryView, zone: Tz, reveal: bool) -> serde_json::Val
             "read_at": at(attempt.read_at),
             "http": http(attempt),
             "words": attempt.words,
+            "sent_as": attempt.sent_as,
             "time_doubted": attempt.time_doubted,
             "failed": attempt.failed.map(|f| json!({
                 "at": f.at.rfc3339(zone), "code": f.failure.code,

@@ -25,6 +25,7 @@ pub async fn run(args: &SimulateArgs) -> Result<Answer> {
     options.throughput = args.throughput;
     options.latency = args.latency;
     options.languages = args.languages.clone();
+    options.templates_file = args.templates.clone();
     options.token_file = args.token_file.clone();
     options.compress = args.compress;
     let simulator = Simulator::start(options, Arc::new(SystemClock)).await?;

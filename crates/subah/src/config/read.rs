@@ -432,7 +432,8 @@ fn read_header_parameter(section: &mut Section, header: &str, format: &str) -> O
     header_parameter
 }
 
-fn is_template_name(name: &str) -> bool {
+/// What Meta takes as a template's name.
+pub fn is_template_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     (1..=512).contains(&name.len()) && name.chars().all(plain)
 }

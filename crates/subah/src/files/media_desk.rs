@@ -58,7 +58,7 @@ impl MediaDesk {
             {
                 return Err("a document needs a filename: it is shown on the phone".to_owned());
             }
-            Some(Media::Id(_)) | None => {}
+            Some(Media::Id(_) | Media::Asset(_)) | None => {}
         }
         Ok(())
     }

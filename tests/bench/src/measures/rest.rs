@@ -58,7 +58,8 @@ fn write_journal(dir: &Path, attempts: u64) -> Result<()> {
                 retry_in: None,
                 words: None,
             };
-            let intent = Entry::Intent { id, nonce, at, machine_boot: "boot".to_owned() };
+            let intent =
+                Entry::Intent { id, nonce, at, machine_boot: "boot".to_owned(), sent_as: None };
             for entry in [intent, Entry::Write { nonce }, Entry::Result(result)] {
                 journal.append(&entry, Sync::No).await?;
             }

@@ -1,0 +1,115 @@
+//! Goal: a template that is paused in the middle of a run does not end it: another approved version
+//! goes in its place within a second, and each attempt says what went.
+//! Method: the real process; the simulator's list of templates is changed under it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::install::{Install, Times};
+use tests::until;
+
+const PEOPLE: u64 = 90;
+const TIMES: Times = Times { opens_in: Duration::from_secs(4), length: Duration::from_secs(50) };
+
+/// The account's templates: status and body variables of each.
+fn list(install: &Install, all: &[(&str, &str, &[&str])]) {
+    let listed = all.iter().map(|(name, status, variables)| {
+        let template = json!({"name": name, "languages": ["en"], "body_parameters": variables});
+        json!({"status": status, "template": template})
+    });
+    let text = Value::from_iter(listed).to_string();
+    std::fs::write(install.path("templates.json"), text).unwrap();
+}
+
+fn install() -> Install {
+    let install = Install::with_templates(PEOPLE as u32, TIMES);
+    let config = install.path("subah.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("[cloud_api]", "[cloud_api]\nwaba_id = \"1022\""))
+        .unwrap();
+    install
+}
+
+/// Which template each accepted message had.
+fn went(install: &Install, name: &str) -> u64 {
+    let deliveries = tests::install::get_json(&format!("{}/oracle/deliveries", install.simulator));
+    let all = deliveries.as_object().unwrap().values().flat_map(|all| all.as_array().unwrap());
+    all.filter(|message| message["template"] == name).count() as u64
+}
+
+const BOTH: &[&str] = &["first_name", "headline"];
+
+#[test]
+fn a_version_goes_in_place_of_one_that_is_paused_in_the_middle_of_a_run() {
+    let install = install();
+    list(&install, &[("daily_pack", "APPROVED", BOTH), ("daily_pack_v2", "APPROVED", BOTH)]);
+    let _daemon = install.start(&["serve"]);
+    until("some messages", || (went(&install, "daily_pack") > 5).then_some(()));
+    list(&install, &[("daily_pack", "PAUSED", BOTH), ("daily_pack_v2", "APPROVED", BOTH)]);
+    let stopped = || {
+        let status = install.output(&["status"]);
+        String::from_utf8_lossy(&status.stdout).contains("template daily_pack (en)").then_some(())
+    };
+    until("the stop to be said", stopped);
+    let shown = install.output(&["templates", "list"]);
+    assert_eq!(shown.status.code(), Some(1), "nothing is in its place");
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("PAUSED"));
+    let substitute =
+        ["templates", "substitute", "daily_pack_v2", "--reason", "paused at Meta", "--yes"];
+    let said = install.ok(&substitute);
+    assert!(said.contains("daily_pack_v2 (en) can go in place of daily_pack"), "{said}");
+    let all =
+        || (went(&install, "daily_pack") + went(&install, "daily_pack_v2") == PEOPLE).then_some(());
+    until("everybody", all);
+    let shown = install.ok(&["templates", "list", "--format", "json"]);
+    assert!(shown.contains("paused at Meta, by "), "{shown}");
+    assert_eq!(install.oracle()["oracle"]["duplicates"], 0);
+    let delivered = || {
+        let states = install.report()?["states"].clone();
+        (states["delivered"].as_u64()? + states["read"].as_u64()? == PEOPLE).then_some(())
+    };
+    until("every arrival", delivered);
+    let second = went(&install, "daily_pack_v2");
+    let listed = install.ok(&["deliveries", "list", "--limit", "1000", "--format", "json"]);
+    let all: Value = serde_json::from_str(&listed).unwrap();
+    let named = all.as_array().unwrap().iter().filter(|delivery| {
+        let id = delivery["delivery"].as_str().or(delivery["id"].as_str()).unwrap();
+        install.ok(&["deliveries", "show", id]).contains("daily_pack_v2")
+    });
+    assert_eq!(named.count() as u64, second, "each attempt says what went");
+}
+
+#[test]
+fn what_would_be_refused_does_not_go_in_anybodys_place() {
+    let install = install();
+    let other: &[&str] = &["first_name", "mood"];
+    list(
+        &install,
+        &[
+            ("daily_pack", "APPROVED", BOTH),
+            ("daily_pack_v2", "PENDING", BOTH),
+            ("daily_pack_v3", "APPROVED", other),
+        ],
+    );
+    let cases = [
+        (vec!["daily_pack_v2"], "it is PENDING at Meta"),
+        (vec!["daily_pack_v3"], "body variables: first_name, mood at Meta"),
+        (vec!["daily_pack_v"], "Meta has no such translation"),
+        (vec!["daily_pack"], "is the campaign's own template"),
+        (vec!["Daily Pack"], "is not a template's name"),
+        (vec!["daily_pack_v2", "--language", "hi"], "has no translation \"hi\""),
+    ];
+    for (args, want) in cases {
+        let mut command = vec!["templates", "substitute"];
+        command.extend(&args);
+        command.extend(["--reason", "a trial", "--yes"]);
+        let output = install.output(&command);
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(!output.status.success() && said.contains(want), "{args:?}: {said}");
+    }
+    let shown = install.ok(&["templates", "list", "--format", "csv"]);
+    assert!(shown.contains("en,APPROVED,,daily_pack,"), "nothing was changed: {shown}");
+    let dry = install.ok(&["templates", "restore"]);
+    assert!(dry.contains("no ledger yet") || dry.contains("had a substitute"), "{dry}");
+}
