@@ -103,7 +103,7 @@ async fn lost_scripts_and_other_schemas() {
     conformance::run(&ledger).await;
     server.command(&["SET", "scripts:schema", "99"]);
     let Err(error) = Redis::connect(&options).await else { panic!("another schema was taken") };
-    assert!(error.to_string().contains("has schema 99, this program reads schema 4"), "{error}");
+    assert!(error.to_string().contains("has schema 99, this program reads schema 5"), "{error}");
 }
 
 #[tokio::test]

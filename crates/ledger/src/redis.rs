@@ -38,7 +38,7 @@ use crate::redis::keys::Keys;
 use crate::redis::link::Link;
 use crate::store_mark;
 
-/// Bumped when a key's shape changes.
+/// Bumped when a key changes its shape, or what stands in it would be misread by the version before.
 const SCHEMA: u32 = 5;
 /// Indexes read in one command of a listing.
 const PAGE: u32 = 1_000;

@@ -31,7 +31,7 @@ use crate::error::{LedgerError, Result};
 use crate::sqlite::rows::SqlRows;
 use crate::sqlite::writer::Writer;
 
-/// Bumped when a table's shape changes.
+/// Bumped when a table changes its shape, or what stands in it would be misread by the version before.
 const SCHEMA: u32 = 5;
 /// How long a second process on the same file waits for the first one's commit.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
