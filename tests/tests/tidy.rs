@@ -18,6 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("templates", &["domain"]),
     ("segment-log", &[]),
     ("provider", &["domain"]),
+    ("records", &["domain"]),
     ("cloud-api", &["domain", "provider", "segment-log", "templates"]),
     ("ledger", &["domain", "segment-log", "telemetry"]),
     ("queue", &["domain", "ledger", "telemetry"]),

@@ -59,3 +59,14 @@ pub enum Category {
     Utility,
     Marketing,
 }
+
+impl Category {
+    pub const ALL: [Category; 2] = [Category::Utility, Category::Marketing];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Category::Utility => "utility",
+            Category::Marketing => "marketing",
+        }
+    }
+}
