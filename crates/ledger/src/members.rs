@@ -61,6 +61,11 @@ impl Members {
         self.excused.iter().any(|excused| host(name) == excused.host)
     }
 
+    /// Whether the store holds the member's report that it has merged into `incarnation`.
+    pub fn has_merged(&self, name: &str, incarnation: &str) -> bool {
+        self.members.get(name).is_some_and(|m| m.merged.as_deref() == Some(incarnation))
+    }
+
     /// Members that have not merged into `incarnation`.
     pub fn missing(&self, incarnation: &str) -> Vec<String> {
         let behind = self.members.iter().filter(|(_, m)| m.merged.as_deref() != Some(incarnation));
@@ -90,19 +95,29 @@ pub async fn join(ledger: &dyn Ledger, name: &str, now: Timestamp) -> Result<Tim
     cell::update(ledger, CELL, join).await
 }
 
-/// Notes that the member's knowledge is in the ledger of `incarnation`. Members that are
-/// `known` to it and that the store has forgotten are members again: what they know is waited
-/// for too. Returns everyone as they stand then.
+/// What a member says of itself and of the others.
+pub struct Report<'a> {
+    pub incarnation: &'a str,
+    /// It has just merged all that it knows; else a report from before is left as it is, which the
+    /// store may have lost meanwhile with all that was merged.
+    pub has_merged: bool,
+    /// Other members that it has met.
+    pub known: &'a BTreeSet<String>,
+}
+
+/// Notes that the member's knowledge is in the ledger. Members that are known to it and that the
+/// store has forgotten are members again: what they know is waited for too. Returns everyone as
+/// they stand then.
 ///
 /// # Errors
 /// When the ledger does not answer.
 pub async fn report(
     ledger: &dyn Ledger,
     name: &str,
-    incarnation: &str,
-    known: &BTreeSet<String>,
+    report: &Report<'_>,
     now: Timestamp,
 ) -> Result<Members> {
+    let Report { incarnation, has_merged, known } = *report;
     let report = |members: &mut Members| {
         let fresh = Member { joined_at: now, ..Member::default() };
         let hearsay = Member { hearsay: true, ..fresh.clone() };
@@ -112,7 +127,9 @@ pub async fn report(
             }
         }
         let member = members.members.entry(name.to_owned()).or_insert(fresh);
-        member.merged = Some(incarnation.to_owned());
+        if has_merged {
+            member.merged = Some(incarnation.to_owned());
+        }
         member.hearsay = false;
         if members.recovering.as_ref().is_none_or(|(name, _)| name != incarnation) {
             members.recovering = Some((incarnation.to_owned(), now));

@@ -28,8 +28,6 @@ const PAGE: usize = 500;
 /// One member's part in recoveries.
 pub struct Recoverer {
     member: String,
-    /// The incarnation that has all we know.
-    merged: Option<String>,
     /// The incarnation under which everything is done: there is no work until the store has
     /// another one.
     clear: Option<String>,
@@ -74,7 +72,6 @@ impl Recoverer {
     pub fn new(member: &str) -> Self {
         Recoverer {
             member: member.to_owned(),
-            merged: None,
             clear: None,
             seen: Seen::default(),
             note: None,
@@ -105,14 +102,11 @@ impl Recoverer {
             if !asked || ledger.fenced_runs().await?.is_empty() {
                 return Ok(None);
             }
-            // The store was put back to before our report: what it says of us counts.
-            (self.clear, self.merged) = (None, None);
+            self.clear = None; // the store was put back to before our report
         }
-        if self.merged.as_ref() != Some(&incarnation) {
-            let members = members::read(ledger).await?;
-            self.merged = members.members.get(&self.member).and_then(|m| m.merged.clone());
-        }
-        let must_merge = self.merged.as_ref() != Some(&incarnation);
+        // What the store says of us counts, not what we remember: one that was put back while
+        // the others still merge has lost our report, and what we had merged before it.
+        let must_merge = !members::read(ledger).await?.has_merged(&self.member, &incarnation);
         let fenced = ledger.fenced_runs().await?;
         if !must_merge && fenced.is_empty() {
             self.clear = Some(incarnation);
@@ -189,9 +183,9 @@ impl Recoverer {
             // What was merged may be forgotten again.
             return Ok(Progress::WaitingFor(vec![self.member.clone()]));
         }
-        let known = &self.seen.members;
-        let members = members::report(ledger, &self.member, &job.incarnation, known, now).await?;
-        self.merged = Some(job.incarnation.clone());
+        let (known, has_merged) = (&self.seen.members, job.merge.is_some());
+        let report = members::Report { incarnation: &job.incarnation, has_merged, known };
+        let members = members::report(ledger, &self.member, &report, now).await?;
         if job.fenced.is_empty() {
             return Ok(Progress::Open);
         }

@@ -265,6 +265,10 @@ async fn cells_and_lanes_are_changed_by_one_at_a_time(ledger: &dyn Ledger) {
 
     let joined_at = members::join(ledger, "h1/sender", now).await.unwrap();
     assert_eq!(members::join(ledger, "h1/sender", now + HOUR).await.unwrap(), joined_at);
-    let after = members::report(ledger, "h2/sender", "inc-2", &BTreeSet::new(), now).await.unwrap();
+    let known = BTreeSet::new();
+    let report = |has_merged| members::Report { incarnation: "inc-2", has_merged, known: &known };
+    let before = members::report(ledger, "h2/sender", &report(false), now).await.unwrap();
+    assert!(before.missing("inc-2").contains(&"h2/sender".to_owned()), "it has merged nothing yet");
+    let after = members::report(ledger, "h2/sender", &report(true), now).await.unwrap();
     assert_eq!(after.missing("inc-2"), ["h1/sender"]);
 }
