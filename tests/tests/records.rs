@@ -9,7 +9,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use records::{MIGRATIONS, Place, Records, RecordsError, people};
 use tests::postgres::Postgres;
-use tests::records::{conforms, phone};
+use tests::records::{conforms, phone, transact};
 
 async fn sqlite(dir: &Path) -> Records {
     Records::open(&Place::Sqlite(dir.join("records.db"))).await.unwrap()
@@ -104,7 +104,7 @@ async fn a_database_of_a_newer_version_is_left_alone() {
                 FROM _sqlx_migrations WHERE version = $1";
             tx.execute("go ahead", sql, vec![(next - 1).into()]).await
         };
-        assert_eq!(records.transact("go ahead", change).await.unwrap(), 1);
+        assert_eq!(transact(&records, change).await.unwrap(), 1);
         records.close().await;
         let refused = Records::open(&place).await;
         let Err(RecordsError::Newer { found, known }) = refused else {
@@ -125,7 +125,7 @@ async fn a_postgresql_that_is_killed_is_said_to_be_away_and_keeps_what_it_answer
         let change = async |tx: &mut records::Tx| {
             people::ensure(tx, &ours, &[&phone(n)], now, &mut rng()).await
         };
-        records.transact("add", change).await
+        transact(&records, change).await
     };
     let person = add(1).await.unwrap().remove(0);
     server.kill();

@@ -26,6 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sender", &["domain", "ledger", "provider", "quality", "queue", "segment-log", "telemetry"]),
     ("inbox", &["domain", "ledger", "provider", "segment-log", "telemetry"]),
     ("status", &["domain", "inbox", "ledger", "segment-log", "telemetry"]),
+    ("desk", &["domain", "inbox", "ledger", "records", "status", "telemetry"]),
     ("simulator", &["domain", "templates", "cloud-api"]),
     (
         "subah",
@@ -33,7 +34,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "domain",
             "templates",
             "cloud-api",
+            "desk",
             "provider",
+            "records",
             "ledger",
             "segment-log",
             "telemetry",

@@ -20,15 +20,24 @@ pub enum Consumer {
     Status,
     /// What people say of themselves: STOPs, preferences.
     People,
+    /// The same, for the records: they may be away for days, and hold up nobody.
+    Records,
 }
 
 impl Consumer {
-    pub const ALL: [Consumer; 2] = [Consumer::Status, Consumer::People];
+    pub const ALL: [Consumer; 3] = [Consumer::Status, Consumer::People, Consumer::Records];
+
+    /// Whether segments stay until it has read them, however long that takes; else it has
+    /// [`domain::retention::NEWS`], so that a database that is gone does not fill the disk.
+    pub const fn is_waited_for(self) -> bool {
+        !matches!(self, Consumer::Records)
+    }
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Consumer::Status => "status",
             Consumer::People => "people",
+            Consumer::Records => "records",
         }
     }
 
@@ -38,6 +47,7 @@ impl Consumer {
         match self {
             Consumer::Status => "applied",
             Consumer::People => "applied-people",
+            Consumer::Records => "applied-records",
         }
     }
 }

@@ -161,9 +161,11 @@ impl Source for Tail {
 
     fn applied(&mut self) -> Result<(), LogError> {
         self.note_place()?;
-        // What a slower consumer has not read stays.
-        let places = Consumer::ALL.map(|consumer| place_of(self.reader.dir(), consumer));
-        let behind = places.into_iter().flatten().min().unwrap_or_default();
+        // What a slower consumer has not read stays; one that may be away for days has as many as
+        // everything is kept.
+        let waited_for = Consumer::ALL.into_iter().filter(|consumer| consumer.is_waited_for());
+        let places = waited_for.filter_map(|consumer| place_of(self.reader.dir(), consumer));
+        let behind = places.min().unwrap_or_default();
         self.reader.forget_before(behind, retention::NEWS)
     }
 

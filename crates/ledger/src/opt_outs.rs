@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::campaign::Category;
 use domain::hash::sha256_hex;
 use domain::{Address, Recipient, Timestamp, person};
 use serde::{Deserialize, Serialize};
@@ -22,15 +23,58 @@ pub enum Wish {
     Resume,
 }
 
+/// Which messages somebody speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    All,
+    Only(Category),
+}
+
+impl Of {
+    pub fn concerns(self, category: Category) -> bool {
+        matches!(self, Of::All) || self == Of::Only(category)
+    }
+}
+
 /// One STOP, or its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Stored", into = "Stored")]
 pub struct Said {
     /// Hash of one key of the person, see [`hashes`].
     pub person: String,
-    /// Of marketing alone, or of everything.
-    pub marketing_only: bool,
+    pub of: Of,
     pub wish: Wish,
     pub at: Timestamp,
+}
+
+/// As it is stored: earlier versions knew a STOP of everything and one of marketing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Stored {
+    person: String,
+    marketing_only: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    utility_only: bool,
+    wish: Wish,
+    at: Timestamp,
+}
+
+impl From<Stored> for Said {
+    fn from(Stored { person, marketing_only, utility_only, wish, at }: Stored) -> Self {
+        let of = match (marketing_only, utility_only) {
+            (true, _) => Of::Only(Category::Marketing),
+            (false, true) => Of::Only(Category::Utility),
+            (false, false) => Of::All,
+        };
+        Said { person, of, wish, at }
+    }
+}
+
+impl From<Said> for Stored {
+    fn from(Said { person, of, wish, at }: Said) -> Self {
+        let marketing_only = of == Of::Only(Category::Marketing);
+        let utility_only = of == Of::Only(Category::Utility);
+        Stored { person, marketing_only, utility_only, wish, at }
+    }
 }
 
 /// The latest STOP of a person, by category.
@@ -43,6 +87,16 @@ struct Stops {
     /// When the ledger was told of the latest change: a webhook may come days after its event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     told_at: Option<Timestamp>,
+}
+
+impl Stops {
+    fn of(&self) -> Of {
+        match (self.utility, self.marketing) {
+            (None, _) => Of::Only(Category::Marketing),
+            (_, None) => Of::Only(Category::Utility),
+            _ => Of::All,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -81,8 +135,9 @@ impl Cell {
     fn hear(&mut self, said: &Said, now: Timestamp) {
         let stops = self.0.entry(said.person.clone()).or_default();
         let before = *stops;
-        let of_all = (!said.marketing_only).then_some(&mut stops.utility);
-        for stopped in of_all.into_iter().chain([&mut stops.marketing]) {
+        let utility = said.of.concerns(Category::Utility).then_some(&mut stops.utility);
+        let marketing = said.of.concerns(Category::Marketing).then_some(&mut stops.marketing);
+        for stopped in utility.into_iter().chain(marketing) {
             match said.wish {
                 Wish::Stop => *stopped = (*stopped).max(Some(said.at)),
                 Wish::Resume if stopped.is_some_and(|at| at <= said.at) => *stopped = None,
@@ -113,12 +168,11 @@ impl OptOuts {
         Ok(OptOuts(all))
     }
 
-    /// People whose STOP the ledger was told of since that instant, and whether it is of
-    /// marketing alone.
-    pub fn since(&self, begin: Timestamp) -> Vec<(String, bool)> {
+    /// People whose STOP the ledger was told of since that instant, and what it is of.
+    pub fn since(&self, begin: Timestamp) -> Vec<(String, Of)> {
         let told = |stops: &Stops| stops.told_at.max(stops.utility).max(stops.marketing);
         let recent = self.0.iter().filter(|(_, stops)| told(stops).is_some_and(|at| at >= begin));
-        recent.map(|(person, stops)| (person.clone(), stops.utility.is_none())).collect()
+        recent.map(|(person, stops)| (person.clone(), stops.of())).collect()
     }
 
     /// Takes the consents away that were given before their STOP.
@@ -162,7 +216,7 @@ mod tests {
         let person = hashes(&recipient(None).address).next().unwrap();
         let said = |wish, marketing_only, at| Said {
             person: person.clone(),
-            marketing_only,
+            of: if marketing_only { Of::Only(Category::Marketing) } else { Of::All },
             wish,
             at: Timestamp::from_secs(at),
         };
@@ -179,18 +233,26 @@ mod tests {
         assert_eq!(after(std::slice::from_ref(&stop), Some(101)), (true, true));
         assert_eq!(after(&[said(Wish::Stop, true, 100)], None), (true, false));
         assert_eq!(after(&[stop.clone(), said(Wish::Resume, false, 101)], None), (true, true));
-        assert_eq!(after(&[said(Wish::Resume, false, 99), stop], None), (false, false));
+        assert_eq!(after(&[said(Wish::Resume, false, 99), stop.clone()], None), (false, false));
+        let utility = |wish| Said { of: Of::Only(Category::Utility), ..said(wish, false, 101) };
+        assert_eq!(after(&[utility(Wish::Stop)], None), (false, true));
+        assert_eq!(after(&[stop, utility(Wish::Resume)], None), (true, false));
+        let text = serde_json::to_string(&utility(Wish::Stop)).unwrap();
+        assert_eq!(serde_json::from_str::<Said>(&text).unwrap(), utility(Wish::Stop));
+        let earlier = r#"{"person":"a","marketing_only":true,"wish":"stop","at":5}"#;
+        let earlier: Said = serde_json::from_str(earlier).unwrap();
+        assert_eq!(earlier.of, Of::Only(Category::Marketing));
     }
 
     #[test]
     fn a_stop_that_is_told_days_after_its_event_is_new_to_whoever_plans() {
         let person = hashes(&recipient(None).address).next().unwrap();
         let at = Timestamp::from_secs(100);
-        let stop = Said { person: person.clone(), marketing_only: false, wish: Wish::Stop, at };
+        let stop = Said { person: person.clone(), of: Of::All, wish: Wish::Stop, at };
         let mut cell = Cell::default();
         cell.hear(&stop, Timestamp::from_secs(500_000));
         let since = |cell: &Cell, secs| OptOuts(cell.0.clone()).since(Timestamp::from_secs(secs));
-        assert_eq!(since(&cell, 499_999), [(person, false)]);
+        assert_eq!(since(&cell, 499_999), [(person, Of::All)]);
         cell.hear(&stop, Timestamp::from_secs(900_000));
         assert_eq!(since(&cell, 500_001), [], "told again: nothing is new");
     }

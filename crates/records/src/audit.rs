@@ -108,6 +108,16 @@ pub async fn list(
     rows.iter().map(read).collect()
 }
 
+/// The number of the latest entry; 0: there is none.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn last(records: &Records, tenant: &TenantId) -> Result<i64> {
+    let sql = "SELECT COALESCE(MAX(seq), 0) FROM audit WHERE tenant = $1";
+    let rows = records.fetch("read the audit's end", sql, vec![tenant.as_str().into()]).await?;
+    rows.first().map_or(Ok(0), |row| row.int(0))
+}
+
 /// Reads all entries and holds each against the one before it. Returns how many there are, or the
 /// number of the first that is missing or was changed.
 ///

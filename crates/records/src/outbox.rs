@@ -47,13 +47,21 @@ pub async fn put(
     tx.insert_new("put into the outbox", into, 5, rows).await.map(drop)
 }
 
-/// The oldest that are still to be told, at most `limit`.
+/// The oldest of a tenant and a kind that are still to be told, at most `limit`. Letters of kinds
+/// that nobody asks for wait for the version that does.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn waiting(records: &Records, limit: u32) -> Result<Vec<Letter>> {
-    let sql = "SELECT id, tenant, kind, payload FROM outbox ORDER BY id LIMIT $1";
-    let rows = records.fetch("read the outbox", sql, vec![i64::from(limit).into()]).await?;
+pub async fn waiting(
+    records: &Records,
+    tenant: &TenantId,
+    kind: &'static str,
+    limit: u32,
+) -> Result<Vec<Letter>> {
+    let sql = "SELECT id, tenant, kind, payload FROM outbox WHERE tenant = $1 AND kind = $2 \
+        ORDER BY id LIMIT $3";
+    let values: Vec<Value> = vec![tenant.as_str().into(), kind.into(), i64::from(limit).into()];
+    let rows = records.fetch("read the outbox", sql, values).await?;
     rows.iter().map(read).collect()
 }
 
@@ -62,16 +70,16 @@ pub async fn waiting(records: &Records, limit: u32) -> Result<Vec<Letter>> {
 /// # Errors
 /// When the database does not answer: it is told once more.
 pub async fn told(records: &Records, letters: &[Letter]) -> Result<()> {
+    if letters.is_empty() {
+        return Ok(());
+    }
     let doing = "take from the outbox";
-    records
-        .transact(doing, async |tx| {
-            for letter in letters {
-                let id: Vec<Value> = vec![letter.id.as_str().into()];
-                tx.execute(doing, "DELETE FROM outbox WHERE id = $1", id).await?;
-            }
-            Ok(())
-        })
-        .await
+    let mut tx = records.begin(doing).await?;
+    for letter in letters {
+        let id: Vec<Value> = vec![letter.id.as_str().into()];
+        tx.execute(doing, "DELETE FROM outbox WHERE id = $1", id).await?;
+    }
+    tx.commit(doing).await
 }
 
 /// How many wait, and since when the oldest does.

@@ -1,43 +1,25 @@
 //! One API over both databases.
 //!
 //! The dialect: `$1` placeholders by number, instants as BIGINT milliseconds, ids and JSON as TEXT,
-//! no types, arrays or functions of one database alone. Whatever has to differ is here and in
-//! [`crate::migrate`], nowhere else. sqlite has one writer, so its writes queue here and not in
-//! busy loops; PostgreSQL's conflicts are tried again by [`Records::transact`].
+//! no types, arrays or functions of one database alone. Whatever has to differ is here, in
+//! `open.rs` and in `migrate.rs`, nowhere else. sqlite has one writer, so its writes queue here and not in
+//! busy loops; over PostgreSQL a writer may be told of a conflict and does it all again ([`Tries`]).
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::Path;
 
-use secrecy::{ExposeSecret, SecretString};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
-};
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{
     AssertSqlSafe, Database, Encode, PgPool, Postgres, Row as _, SqlSafeStr, SqlStr, Sqlite,
     SqlitePool, Transaction, Type,
 };
 
 use crate::error::{RecordsError, Result};
-use crate::migrate;
 
-/// Before a connection, or a place in the queue for one, counts as not to be had.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Connections of one process to PostgreSQL.
-const CONNECTIONS_MAX: u32 = 8;
 /// How often a transaction is tried again that another writer was faster than.
 const TRIES: u32 = 30;
 /// Most parameters of one statement: PostgreSQL counts them in 16 bits, sqlite takes 32,766.
 pub const PARAMETERS_MAX: usize = 30_000;
-
-/// Where the records are.
-#[derive(Clone, Debug)]
-pub enum Place {
-    /// A file of this host's; made when it is missing.
-    Sqlite(PathBuf),
-    /// A URL, which may hold a password: `postgres://user:password@host/database`.
-    Postgres(SecretString),
-}
 
 /// What is bound to a placeholder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,42 +55,10 @@ pub(crate) enum Pool {
 /// The records; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Records {
-    pool: Pool,
+    pub(crate) pool: Pool,
 }
 
 impl Records {
-    /// Connects, and brings the schema up to date.
-    ///
-    /// # Errors
-    /// When the database cannot be reached, or a newer version has changed its schema.
-    pub async fn open(place: &Place) -> Result<Self> {
-        let open = |error| RecordsError::of("open them", error);
-        let pool = match place {
-            Place::Sqlite(path) => {
-                let options = SqliteConnectOptions::new()
-                    .filename(path)
-                    .create_if_missing(true)
-                    .journal_mode(SqliteJournalMode::Wal)
-                    .synchronous(SqliteSynchronous::Full)
-                    .foreign_keys(true)
-                    .busy_timeout(PATIENCE);
-                let pool = |most| SqlitePoolOptions::new().max_connections(most);
-                let write = pool(1).acquire_timeout(PATIENCE).connect_with(options.clone()).await;
-                let read = pool(4).acquire_timeout(PATIENCE).connect_lazy_with(options);
-                Pool::Sqlite { write: write.map_err(open)?, read }
-            }
-            Place::Postgres(url) => {
-                let options: PgConnectOptions = url.expose_secret().parse().map_err(open)?;
-                let options = options.options([("statement_timeout", "60000")]);
-                let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX);
-                let pool = pool.acquire_timeout(PATIENCE).connect_with(options).await;
-                Pool::Postgres(pool.map_err(open)?)
-            }
-        };
-        migrate::run(&pool).await?;
-        Ok(Records { pool })
-    }
-
     pub fn engine(&self) -> &'static str {
         match self.pool {
             Pool::Sqlite { .. } => "sqlite",
@@ -139,42 +89,37 @@ impl Records {
         })
     }
 
-    /// One transaction: all of `change`, or nothing. `change` is made anew when another writer was
-    /// faster, so it may be called several times.
+    /// Begins a transaction: what is done in it is there once [`Tx::commit`] has answered, and else
+    /// not. Dropped, it is undone.
     ///
     /// # Errors
-    /// Those of `change`; when the database does not answer, nothing is known to have changed.
-    pub async fn transact<T>(
-        &self,
-        doing: &'static str,
-        change: impl AsyncFn(&mut Tx) -> Result<T>,
-    ) -> Result<T> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match self.once(doing, &change).await {
-                Err(error) if error.is_conflict() && tries < TRIES => {
-                    tokio::task::yield_now().await
-                }
-                done => return done,
-            }
-        }
-    }
-
-    async fn once<T>(
-        &self,
-        doing: &'static str,
-        change: &impl AsyncFn(&mut Tx) -> Result<T>,
-    ) -> Result<T> {
+    /// When the database does not answer.
+    pub async fn begin(&self, doing: &'static str) -> Result<Tx> {
         let begun = match &self.pool {
             // At once, not at the first write: else two that have read cannot both write.
             Pool::Sqlite { write, .. } => write.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite),
             Pool::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
         };
-        let mut tx = begun.map_err(|error| RecordsError::of(doing, error))?;
-        let answer = change(&mut tx).await?; // an error drops the transaction, which undoes it
-        tx.commit(doing).await?;
-        Ok(answer)
+        begun.map_err(|error| RecordsError::of(doing, error))
+    }
+
+    /// Copies an embedded database into a new file, as one consistent state, while it is written to.
+    ///
+    /// # Errors
+    /// When the file is there, or cannot be written; over PostgreSQL, which has means of its own.
+    pub async fn copy_to(&self, to: &Path) -> Result<()> {
+        let doing = "copy them";
+        let failed = |error| RecordsError::of(doing, error);
+        match &self.pool {
+            Pool::Sqlite { read, .. } => {
+                let to = vec![Value::from(to.to_string_lossy().into_owned())];
+                let copied = bound::<Sqlite>(SqlStr::from_static("VACUUM INTO $1"), to);
+                copied.execute(read).await.map(drop).map_err(failed)
+            }
+            Pool::Postgres(_) => {
+                Err(failed(sqlx::Error::Configuration("pg_dump copies them".into())))
+            }
+        }
     }
 
     /// Closes all connections.
@@ -186,6 +131,18 @@ impl Records {
             }
             Pool::Postgres(pool) => pool.close().await,
         }
+    }
+}
+
+/// Counts how often a whole transaction is made anew because another writer was faster.
+#[derive(Debug, Default)]
+pub struct Tries(u32);
+
+impl Tries {
+    /// Whether it is worth another try.
+    pub fn again(&mut self, error: &RecordsError) -> bool {
+        self.0 += 1;
+        error.is_conflict() && self.0 < TRIES
     }
 }
 
@@ -262,7 +219,11 @@ impl Tx {
         Ok(new)
     }
 
-    async fn commit(self, doing: &'static str) -> Result<()> {
+    /// Makes it last.
+    ///
+    /// # Errors
+    /// When the database does not answer: it may have changed or not.
+    pub async fn commit(self, doing: &'static str) -> Result<()> {
         let done = match self {
             Tx::Sqlite(tx) => tx.commit().await,
             Tx::Postgres(tx) => tx.commit().await,

@@ -15,8 +15,7 @@ use telemetry::labels::Loop;
 use telemetry::{Fault, Metrics};
 use tokio_util::sync::CancellationToken;
 
-use self::opt_out::Heard;
-pub use self::opt_out::OptOutDesk;
+pub use self::opt_out::{Heard, OptOutDesk};
 use crate::place::{Due, Place};
 use crate::store_time::StoreTime;
 
@@ -134,18 +133,22 @@ impl People {
         }
     }
 
-    /// What cannot be read is kept and counted by the one who reads for deliveries.
     fn hear(&self, record: &Record) -> Vec<Heard> {
-        if !self.endpoints.may_hold_words(record) {
-            return Vec::new();
-        }
-        let Ok(said) = self.endpoints.read(record) else { return Vec::new() };
-        let received_at = self.time.by_the_store(record.received_at);
-        let heard = |event: Event| match event {
-            Event::Inbound(message) => opt_out::in_reply(&message, received_at),
-            Event::Preference(preference) => opt_out::in_preference(&preference, received_at),
-            _ => None,
-        };
-        said.events.into_iter().filter_map(heard).collect()
+        hear(&self.endpoints, record, self.time.by_the_store(record.received_at))
     }
+}
+
+/// What people say of themselves in one body. One that cannot be read is kept and counted by the
+/// reader of statuses.
+pub fn hear(endpoints: &Endpoints, record: &Record, received_at: Timestamp) -> Vec<Heard> {
+    if !endpoints.may_hold_words(record) {
+        return Vec::new();
+    }
+    let Ok(said) = endpoints.read(record) else { return Vec::new() };
+    let heard = |event: Event| match event {
+        Event::Inbound(message) => opt_out::in_reply(&message, received_at),
+        Event::Preference(preference) => opt_out::in_preference(&preference, received_at),
+        _ => None,
+    };
+    said.events.into_iter().filter_map(heard).collect()
 }

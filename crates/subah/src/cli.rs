@@ -4,8 +4,8 @@ mod acts;
 mod deliveries;
 
 pub use acts::{
-    LedgerCommand, NumbersCommand, RecoverArgs, RestoreArgs, RunAct, Runs, SendTestArgs,
-    SimulateArgs, TemplatesCommand, Webhooks,
+    AuditCommand, ConsentsCommand, LedgerCommand, NumbersCommand, RecoverArgs, RestoreArgs, RunAct,
+    Runs, SaidArg, SendTestArgs, SimulateArgs, TemplatesCommand, Webhooks,
 };
 pub use deliveries::{ActArgs, Deliveries, ListArgs, Resolved, SendAgainArgs, Which};
 
@@ -138,6 +138,12 @@ pub enum Command {
     /// Single deliveries
     #[command(subcommand)]
     Deliveries(Deliveries),
+    /// What people agreed to, and took back
+    #[command(subcommand)]
+    Consents(ConsentsCommand),
+    /// What operators did, entry by entry
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Webhook bodies
     #[command(subcommand)]
     Webhooks(Webhooks),

@@ -1,8 +1,10 @@
 //! One file per command.
 
 mod amend;
+mod audit;
 mod backup;
 mod check;
+mod consents;
 mod content;
 mod deliveries;
 mod demo;
@@ -66,9 +68,11 @@ pub async fn run(cli: Cli) -> Result<Answer> {
         Command::Plan(args) => plan::run(&config()?, &args).await,
         Command::Run(args) => run::run(&config()?, &args).await,
         Command::Serve { role } => serve::run(&config()?, &role).await,
-        Command::Backup { to } => backup::backup(&config()?, &to),
+        Command::Backup { to } => backup::backup(&config()?, &to).await,
         Command::Restore(args) => backup::restore(&config()?, &args.from, &args).await,
         Command::Numbers(NumbersCommand::Probe) => numbers::probe(&config()?).await,
+        Command::Consents(command) => consents::run(&config()?, &command).await,
+        Command::Audit(command) => audit::run(&config()?, &command).await,
         Command::Templates(command) => templates::run(&config()?, &command).await,
         Command::Ledger(command) => verify::run(&config()?, &command).await,
         Command::Recover(args) => recover::run(&config()?, &args).await,

@@ -82,6 +82,8 @@ pub struct Config {
     /// Names this machine among those that share the ledger.
     pub host: String,
     pub store: Store,
+    /// Where people, consents and what operators did are kept.
+    pub records: records::Place,
     pub cloud_api: CloudApi,
     pub waba_id: Option<String>,
     pub credentials: CredentialFiles,
@@ -133,6 +135,7 @@ impl Config {
         let state_dir = home.join(root.path("state_dir").unwrap_or(default_state));
         let host = read_host(root);
         let store = read_store(&mut root.section("store"), &state_dir);
+        let records = read_records(&mut root.section("records"), &home, &state_dir);
         let mut section = root.section("cloud_api");
         let cloud_api = read_cloud_api(&mut section);
         let waba_id = section.text("waba_id");
@@ -165,6 +168,7 @@ impl Config {
             state_dir,
             host,
             store,
+            records,
             cloud_api,
             waba_id,
             credentials,
@@ -229,6 +233,33 @@ fn read_store(section: &mut Section, state_dir: &Path) -> Store {
         "redis" => Store::Redis { url, prefix, accept_risk, ca_file, replicas },
         _ => Store::Sqlite { path: state_dir.join(path) },
     }
+}
+
+/// A file of this host's, or a PostgreSQL whose URL may hold a password and so a file of its own.
+fn read_records(section: &mut Section, home: &Path, state_dir: &Path) -> records::Place {
+    let engine = section.one_of("engine", &["sqlite", "postgresql"], "sqlite");
+    let path = section.path("path").unwrap_or("records.db".into());
+    let url = section.text("postgresql_url");
+    let url_file = section.path("postgresql_url_file");
+    if engine == "sqlite" {
+        return records::Place::Sqlite(state_dir.join(path));
+    }
+    let expected = "one of postgresql_url and postgresql_url_file: postgres://user@host/database";
+    let url = match (url, url_file) {
+        (Some(url), None) => url.into(),
+        (None, Some(file)) => match secrets::read_file("records", &home.join(file)) {
+            Ok(url) => url,
+            Err(error) => {
+                section.problem("postgresql_url_file", &error.to_string(), expected);
+                String::new().into()
+            }
+        },
+        (both, _) => {
+            section.problem("engine", if both.is_some() { "both" } else { "none" }, expected);
+            String::new().into()
+        }
+    };
+    records::Place::Postgres(url)
 }
 
 fn read_cloud_api(section: &mut Section) -> CloudApi {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ledger::LedgerError;
+use records::RecordsError;
 use scheduler::snapshot::SnapshotError;
 
 use crate::config::BadConfig;
@@ -104,7 +105,9 @@ fn code(error: &anyhow::Error) -> u8 {
             return UNAVAILABLE;
         }
         let network = cause.is::<simulator::SimulatorError>() || cause.is::<cloud_api::CallError>();
-        if store || network || cause.is::<Unavailable>() || cause.is::<inbox::LogError>() {
+        let records = cause.downcast_ref::<RecordsError>();
+        let away = records.is_some_and(|error| !matches!(error, RecordsError::Corrupt { .. }));
+        if store || network || away || cause.is::<Unavailable>() || cause.is::<inbox::LogError>() {
             return UNAVAILABLE;
         }
     }

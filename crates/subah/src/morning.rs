@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(200);
 const QUIET: Duration = Duration::from_secs(60);
 
 /// Begins a loop from the parts.
-type Make = fn(&Parts, CancellationToken) -> Running;
+type Make = fn(&Arc<Parts>, CancellationToken) -> Running;
 
 /// The loops of a process that sends and listens.
 pub struct Loops {
@@ -75,6 +75,8 @@ impl Loops {
         if parts.inbox.is_some() {
             watch(Loop::Applier, apply_statuses);
             watch(Loop::People, hear_people);
+            watch(Loop::Relay, tell_the_ledger);
+            watch(Loop::Recorder, record_what_people_say);
             watch(Loop::Merger, |parts, stop| {
                 let merger = parts.inbox.as_ref().map(|inbox| parts.merger(inbox));
                 Box::pin(async move {
@@ -105,7 +107,7 @@ impl Loops {
 }
 
 /// Reads the inbox for what became of deliveries.
-fn apply_statuses(parts: &Parts, stop: CancellationToken) -> Running {
+fn apply_statuses(parts: &Arc<Parts>, stop: CancellationToken) -> Running {
     let tail = parts.inbox.as_ref().map(|inbox| Tail::resume(inbox, Consumer::Status));
     let applier = parts.applier();
     Box::pin(async move {
@@ -116,7 +118,7 @@ fn apply_statuses(parts: &Parts, stop: CancellationToken) -> Running {
 }
 
 /// Reads the inbox for what people say of themselves.
-fn hear_people(parts: &Parts, stop: CancellationToken) -> Running {
+fn hear_people(parts: &Arc<Parts>, stop: CancellationToken) -> Running {
     let inbox = parts.inbox.clone();
     let (people, ledger) = (parts.people(), Arc::clone(&parts.ledger));
     Box::pin(async move {
@@ -126,6 +128,31 @@ fn hear_people(parts: &Parts, stop: CancellationToken) -> Running {
         let [own, before] = [Consumer::People, Consumer::Status].map(|c| place_name(&inbox, c));
         places::begin_like(ledger.as_ref(), &own, &before).await?;
         people.run(&mut Tail::resume(&inbox, Consumer::People), stop).await;
+        Ok(())
+    })
+}
+
+/// Tells the ledger what the records have decided.
+fn tell_the_ledger(parts: &Arc<Parts>, stop: CancellationToken) -> Running {
+    let parts = Arc::clone(parts);
+    Box::pin(async move {
+        if let Some(relay) = parts.relay(&stop).await {
+            relay.run(stop).await;
+            relay.records.close().await;
+        }
+        Ok(())
+    })
+}
+
+/// Reads the inbox for what people say of themselves, for the records.
+fn record_what_people_say(parts: &Arc<Parts>, stop: CancellationToken) -> Running {
+    let parts = Arc::clone(parts);
+    Box::pin(async move {
+        let inbox = parts.inbox.clone().context("there is no inbox")?;
+        if let Some(recorder) = parts.recorder(&stop).await? {
+            recorder.run(&mut Tail::resume(&inbox, Consumer::Records), stop).await;
+            recorder.records.close().await;
+        }
         Ok(())
     })
 }

@@ -41,7 +41,8 @@ enum OnEnd {
 /// Without these a morning is not done: the process ends in order when one of them cannot be
 /// brought up again.
 const fn is_vital(which: Loop) -> bool {
-    !matches!(which, Loop::Sampler | Loop::TokenKeeper | Loop::Watchdog | Loop::Retention)
+    use Loop::{Recorder, Relay, Retention, Sampler, TokenKeeper, Watchdog};
+    !matches!(which, Sampler | TokenKeeper | Watchdog | Retention | Relay | Recorder)
 }
 
 /// Those that hold what cannot be had twice (lanes with deliveries under way, a listener)
@@ -58,7 +59,9 @@ const fn on_end(which: Loop) -> OnEnd {
         | Loop::Sampler
         | Loop::TokenKeeper
         | Loop::Watchdog
-        | Loop::Retention => OnEnd::Restart,
+        | Loop::Retention
+        | Loop::Relay
+        | Loop::Recorder => OnEnd::Restart,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Puts the parts together: who gets which ledger, client, key and options.
 
+mod of_records;
+
 use std::path::PathBuf;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
@@ -54,6 +56,8 @@ pub struct Parts {
     pub inbox: Option<Inbox>,
     /// `None` without the role, or while another process sends from here.
     pub journal: Option<Arc<FileJournal>>,
+    /// Where people, consents and what operators did are kept; opened by whoever needs them.
+    records: records::Place,
     host: String,
     pub progress: Arc<AtomicI64>,
     /// Of the receiver.
@@ -119,6 +123,7 @@ impl Parts {
                 ..config.sender.clone()
             },
             journal: journal.map(Arc::new),
+            records: config.records.clone(),
             host: config.host.clone(),
             sweep_every: Duration::from_secs(1),
             supervisor: Supervisor::new(Arc::clone(&metrics)),

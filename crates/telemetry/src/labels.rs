@@ -152,4 +152,6 @@ pub enum Loop {
     Watch,
     Watchdog,
     Retention,
+    Relay,
+    Recorder,
 }

@@ -169,7 +169,9 @@ impl InboxDisk {
 
     pub fn is_applied(&self) -> bool {
         let all = self.records.len();
-        self.applied.iter().all(|(applied, _)| *applied == all) && self.parked.is_empty()
+        let waited_for = Consumer::ALL.into_iter().filter(|consumer| consumer.is_waited_for());
+        let mut places = waited_for.map(|consumer| self.applied[consumer as usize].0);
+        places.all(|place| place == all) && self.parked.is_empty()
     }
 }
 

@@ -10,15 +10,19 @@ use domain::campaign::{CampaignId, Category};
 use domain::event::{Inbound, Preference};
 use domain::{Address, DeliveryId, RunId, Timestamp, consent};
 use ledger::api::for_each;
-use ledger::opt_outs::{self, OptOuts, Said, Wish};
+use ledger::opt_outs::{self, Of, OptOuts, Said, Wish};
 use ledger::{Amendment, Change, DeliveryView, Filter, Ledger, LedgerError, Phase, RunKind};
 
 /// What somebody said. Personal data.
 pub struct Heard {
-    who: Address,
-    marketing_only: bool,
-    wish: Wish,
-    at: Timestamp,
+    pub who: Address,
+    pub of: Of,
+    pub wish: Wish,
+    pub at: Timestamp,
+    /// `reply` or `preference`.
+    pub source: &'static str,
+    /// The message's id, or what else names the saying.
+    pub proof: String,
 }
 
 impl Heard {
@@ -26,10 +30,11 @@ impl Heard {
         self.wish == Wish::Stop
     }
 
+    /// As the ledger hears it: under each of the person's keys.
     fn said(&self) -> impl Iterator<Item = Said> + '_ {
         opt_outs::hashes(&self.who).map(|person| Said {
             person,
-            marketing_only: self.marketing_only,
+            of: self.of,
             wish: self.wish,
             at: self.at,
         })
@@ -47,7 +52,11 @@ pub fn in_reply(message: &Inbound, received_at: Timestamp) -> Option<Heard> {
         return None;
     };
     let at = message.at.filter(|at| *at <= received_at).unwrap_or(received_at);
-    Some(Heard { who, marketing_only: false, wish, at })
+    let proof = match message.id.as_str() {
+        "" => at.micros().to_string(),
+        id => id.to_owned(),
+    };
+    Some(Heard { who, of: Of::All, wish, at, source: "reply", proof })
 }
 
 /// A choice in the app: it speaks of marketing messages.
@@ -58,8 +67,12 @@ pub fn in_preference(preference: &Preference, received_at: Timestamp) -> Option<
         _ => return None,
     };
     let at = preference.at.filter(|at| *at <= received_at).unwrap_or(received_at);
-    let marketing_only = preference.category.contains("marketing");
-    Some(Heard { who: preference.who.clone()?, marketing_only, wish, at })
+    let of = match preference.category.contains("marketing") {
+        true => Of::Only(Category::Marketing),
+        false => Of::All,
+    };
+    let (who, proof) = (preference.who.clone()?, at.micros().to_string());
+    Some(Heard { who, of, wish, at, source: "preference", proof })
 }
 
 /// Deliveries of a planned run by person.
@@ -104,13 +117,18 @@ impl OptOutDesk {
         }
         let said: Vec<Said> = heard.iter().flat_map(Heard::said).collect();
         self.keep(&said);
-        opt_outs::hear(ledger, &said).await?;
-        let stops = heard.iter().filter(|heard| heard.is_stop());
-        let people: Vec<(String, bool)> = stops
-            .flat_map(|stop| {
-                opt_outs::hashes(&stop.who).map(|person| (person, stop.marketing_only))
-            })
-            .collect();
+        self.tell(ledger, &said).await
+    }
+
+    /// Tells the ledger what people said, and ends what is still to be sent to whoever said STOP;
+    /// once more does no harm.
+    ///
+    /// # Errors
+    /// When the ledger does not answer.
+    pub async fn tell(&self, ledger: &dyn Ledger, said: &[Said]) -> Result<(), LedgerError> {
+        opt_outs::hear(ledger, said).await?;
+        let stops = said.iter().filter(|said| said.wish == Wish::Stop);
+        let people: Vec<(String, Of)> = stops.map(|stop| (stop.person.clone(), stop.of)).collect();
         self.end_open(ledger, &people).await
     }
 
@@ -142,7 +160,7 @@ impl OptOutDesk {
     async fn end_open(
         &self,
         ledger: &dyn Ledger,
-        people: &[(String, bool)],
+        people: &[(String, Of)],
     ) -> Result<(), LedgerError> {
         if people.is_empty() {
             return Ok(());
@@ -152,10 +170,9 @@ impl OptOutDesk {
             if run.phase == Phase::Planning || run.phase == Phase::Closed {
                 continue; // the planner asks once more when it has planned
             }
-            // A campaign that we do not know may be marketing.
-            let is_utility =
-                id.campaign() == self.campaign.as_str() && self.category == Category::Utility;
-            let concerned = people.iter().filter(|(_, marketing)| !(*marketing && is_utility));
+            // A campaign that we do not know may be of any category.
+            let category = (id.campaign() == self.campaign.as_str()).then_some(self.category);
+            let concerned = people.iter().filter(|(_, of)| category.is_none_or(|c| of.concerns(c)));
             let concerned: Vec<String> = concerned.map(|(person, _)| person.clone()).collect();
             let found = match run.header.kind {
                 RunKind::Rolling => ledger.to_people(id, &concerned).await?,

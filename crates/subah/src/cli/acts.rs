@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use url::Url;
 
 use super::{Faults, FormatArg, span};
@@ -81,6 +81,67 @@ pub struct RestoreArgs {
 pub enum NumbersCommand {
     /// Try what is stopped again at once: numbers, translations, the account
     Probe,
+}
+
+/// What somebody said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SaidArg {
+    Given,
+    Withdrawn,
+}
+
+#[derive(Subcommand)]
+pub enum ConsentsCommand {
+    /// Keep what somebody said; whoever took a consent back gets nothing more, from this second on
+    Record {
+        /// Recipient id of the list, or a phone number
+        who: String,
+        #[arg(value_enum)]
+        said: SaidArg,
+        /// utility, marketing or both
+        #[arg(long, value_delimiter = ',', default_value = "utility,marketing")]
+        category: Vec<String>,
+        /// How it came, one word: form, call, letter
+        #[arg(long)]
+        source: String,
+        /// What shows it: a form's or ticket's number; with the source it names the saying
+        #[arg(long)]
+        proof: String,
+        /// When it was said, as 2026-11-21T18:00:00+05:30 [default: now]
+        #[arg(long)]
+        at: Option<String>,
+        /// Do it; without it only what would be done is said
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Keep many: CSV with phone, category, said, source, proof and at
+    Import {
+        file: PathBuf,
+        /// Do it; without it only what would be done is said
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Everything that somebody said
+    Show {
+        /// Recipient id of the list, or a phone number
+        who: String,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum AuditCommand {
+    /// Entries, the latest last
+    List {
+        /// At most so many, the latest
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// Read every entry, and say which one is missing or was changed
+    Verify,
 }
 
 #[derive(Subcommand)]

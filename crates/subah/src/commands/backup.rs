@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use domain::hash::HashWriter;
 use domain::{Clock, SystemClock, Timestamp};
 use ledger::{Change, Ledger, Note, Phase, Sqlite, cell, recovery};
+use records::{Place, Records};
 use segment_log::{Sync, whole};
 use sender::{FileJournal, failpoint};
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,7 @@ const ALONE: &str = "without a journal";
 /// Names what a backup holds.
 const MANIFEST: &str = "backup.json";
 const LEDGER: &str = "ledger.db";
+const RECORDS: &str = "records.db";
 
 /// Path below the state folder → SHA-256 of the file.
 #[derive(Serialize, Deserialize)]
@@ -49,7 +51,7 @@ fn ledger_path(config: &Config) -> Result<&Path> {
 }
 
 /// Copies everything into a new folder.
-pub fn backup(config: &Config, to: &Path) -> Result<Answer> {
+pub async fn backup(config: &Config, to: &Path) -> Result<Answer> {
     let ledger = ledger_path(config)?;
     ensure!(ledger.exists(), "there is no ledger at {} yet", ledger.display());
     let inside = std::path::absolute(to)?.starts_with(std::path::absolute(&config.state_dir)?);
@@ -65,11 +67,13 @@ pub fn backup(config: &Config, to: &Path) -> Result<Answer> {
     })?;
     let made_at = SystemClock.now();
     Sqlite::open(ledger, Arc::new(SystemClock))?.copy_to(&partial.join(LEDGER))?;
-    let mut paths = listed(&config.state_dir, Path::new(""), ledger)?;
+    let databases = databases(config, ledger);
+    let mut paths = listed(&config.state_dir, Path::new(""), &databases)?;
     for path in &paths {
         copy(&config.state_dir.join(path), &partial.join(path))?;
     }
     paths.push(PathBuf::from(LEDGER));
+    paths.extend(copy_records(config, &partial).await?);
     let mut files = BTreeMap::new();
     for path in paths {
         if let Some(hash) = hash(&partial.join(&path))? {
@@ -88,9 +92,37 @@ pub fn backup(config: &Config, to: &Path) -> Result<Answer> {
     Ok(Answer::Yes)
 }
 
-/// Files below the state folder that are worth keeping, by their path below it. The ledger was
+/// Files that are written to all the time, with what lies beside them: copied by their own means.
+fn databases<'a>(config: &'a Config, ledger: &'a Path) -> Vec<&'a Path> {
+    match &config.records {
+        Place::Sqlite(records) => vec![ledger, records],
+        Place::Postgres(_) => vec![ledger],
+    }
+}
+
+/// Copies embedded records; returns where they are below the folder. PostgreSQL has its own means.
+async fn copy_records(config: &Config, to: &Path) -> Result<Option<PathBuf>> {
+    let Place::Sqlite(path) = &config.records else {
+        output::hint("the records are in PostgreSQL: back them up by pg_dump or its archive");
+        return Ok(None);
+    };
+    if !path.exists() {
+        return Ok(None);
+    }
+    let below = path.strip_prefix(&config.state_dir).unwrap_or(Path::new(RECORDS)).to_owned();
+    let copied = async {
+        let records = Records::open(&config.records).await?;
+        records.copy_to(&to.join(&below)).await?;
+        records.close().await;
+        records::Result::Ok(())
+    };
+    copied.await.with_context(|| format!("copy {}", path.display()))?;
+    Ok(Some(below))
+}
+
+/// Files below the state folder that are worth keeping, by their path below it. Databases are
 /// copied as a whole; locks, notes of processes and half-written files are not worth it.
-fn listed(root: &Path, below: &Path, ledger: &Path) -> Result<Vec<PathBuf>> {
+fn listed(root: &Path, below: &Path, databases: &[&Path]) -> Result<Vec<PathBuf>> {
     let dir = root.join(below);
     let mut found = Vec::new();
     for entry in std::fs::read_dir(&dir).with_context(|| format!("read {}", dir.display()))? {
@@ -100,10 +132,13 @@ fn listed(root: &Path, below: &Path, ledger: &Path) -> Result<Vec<PathBuf>> {
         let text = name.to_string_lossy();
         let passing = text.ends_with(".lock") || text == "lock" || text.ends_with(".tmp");
         let of_process = text == "holder" || text == "clock.json" || text == RESTORING;
-        let of_ledger = root.join(&path).to_string_lossy().starts_with(&*ledger.to_string_lossy());
+        let whole = root.join(&path);
+        let of =
+            |database: &&Path| whole.to_string_lossy().starts_with(&*database.to_string_lossy());
+        let of_database = databases.iter().any(of);
         if kind.is_dir() {
-            found.extend(listed(root, &path, ledger)?);
-        } else if kind.is_file() && !passing && !of_process && !of_ledger {
+            found.extend(listed(root, &path, databases)?);
+        } else if kind.is_file() && !passing && !of_process && !of_database {
             found.push(path);
         }
     }

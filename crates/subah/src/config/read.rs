@@ -147,7 +147,8 @@ impl Section {
     /// A value as it may stand in an error: secrets are pasted into all kinds of keys.
     fn shown(&self, key: &str, value: &Value) -> String {
         let dotted = self.dotted(key).to_lowercase();
-        let names = ["credential", "token", "secret", "password", "redis_url", "key"];
+        let names =
+            ["credential", "token", "secret", "password", "redis_url", "postgresql_url", "key"];
         let text = value.as_str().unwrap_or("");
         let hidden = names.iter().any(|name| dotted.contains(name))
             || text.starts_with("EAA")

@@ -1,0 +1,97 @@
+//! Tells the ledger what the records have decided: letter by letter, until the ledger has it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{Clock, TenantId};
+use ledger::opt_outs::Said;
+use ledger::{Ledger, LedgerError};
+use records::outbox::{self, Letter};
+use records::{Records, RecordsError};
+use status::people::OptOutDesk;
+use telemetry::labels::Loop;
+use telemetry::{Fault, Metrics};
+use tokio_util::sync::CancellationToken;
+
+use crate::consents::LETTER;
+
+/// How often the outbox is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// Letters in one turn.
+const PAGE: u32 = 200;
+
+pub struct Relay {
+    pub records: Records,
+    pub ledger: Arc<dyn Ledger>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    pub opt_outs: OptOutDesk,
+    /// Whose letters this ledger hears.
+    pub tenant: TenantId,
+}
+
+/// Why a turn stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    #[error(transparent)]
+    Records(#[from] RecordsError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl Relay {
+    /// Tells until `stop`. What cannot be told now waits.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut fault = Fault::default();
+        loop {
+            match self.turn().await {
+                Ok(told) => {
+                    if let Some(met) = fault.over() {
+                        tracing::info!("consents reach the ledger again; {met} tries had failed");
+                    }
+                    let now = self.clock.now().secs_f64();
+                    self.metrics.process.loop_success.of(Loop::Relay).set(now);
+                    if told > 0 {
+                        continue;
+                    }
+                }
+                Err(error) => {
+                    if fault.met(&error.to_string()) {
+                        tracing::error!(error = %error, "consents wait in the outbox: {error}");
+                    }
+                }
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    /// Tells what waits, the oldest first; returns how many letters there were.
+    ///
+    /// # Errors
+    /// When records or ledger do not answer: the letters wait, and are told again.
+    pub async fn turn(&self) -> Result<usize, RelayError> {
+        let waiting = outbox::waiting(&self.records, &self.tenant, LETTER, PAGE).await?;
+        let said: Vec<Said> = waiting.iter().flat_map(read).collect();
+        if !said.is_empty() {
+            self.opt_outs.tell(self.ledger.as_ref(), &said).await?;
+        }
+        outbox::told(&self.records, &waiting).await?;
+        Ok(waiting.len())
+    }
+}
+
+/// A letter that cannot be read is said, and holds up no other.
+fn read(letter: &Letter) -> Vec<Said> {
+    serde_json::from_str(&letter.payload).unwrap_or_else(|error| {
+        tracing::error!(
+            "letter {} to the ledger cannot be read at column {} and is dropped; its consents are in the records",
+            letter.id,
+            error.column()
+        );
+        Vec::new()
+    })
+}

@@ -1,0 +1,64 @@
+//! From a place to records that can be asked: connections, and the present schema.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use crate::error::{RecordsError, Result};
+use crate::migrate;
+use crate::pool::{Pool, Records};
+
+/// Before a connection, or a place in the queue for one, counts as not to be had.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Connections of one process to PostgreSQL.
+const CONNECTIONS_MAX: u32 = 8;
+
+/// Where the records are.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// A file of this host's; made when it is missing.
+    Sqlite(PathBuf),
+    /// A URL, which may hold a password: `postgres://user:password@host/database`.
+    Postgres(SecretString),
+}
+
+impl Records {
+    /// Connects, and brings the schema up to date.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, or a newer version has changed its schema.
+    pub async fn open(place: &Place) -> Result<Self> {
+        let open = |error| RecordsError::of("open them", error);
+        let pool = match place {
+            Place::Sqlite(path) => {
+                let options = SqliteConnectOptions::new()
+                    .filename(path)
+                    .create_if_missing(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full)
+                    .foreign_keys(true)
+                    .busy_timeout(PATIENCE);
+                let pool = |most| SqlitePoolOptions::new().max_connections(most);
+                let write = pool(1).acquire_timeout(PATIENCE).connect_with(options.clone()).await;
+                let read = pool(4).acquire_timeout(PATIENCE).connect_lazy_with(options);
+                Pool::Sqlite { write: write.map_err(open)?, read }
+            }
+            Place::Postgres(url) => {
+                let options: PgConnectOptions = url.expose_secret().parse().map_err(open)?;
+                let options = options.options([("statement_timeout", "60000")]);
+                let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX);
+                let pool = pool.acquire_timeout(PATIENCE).connect_with(options).await;
+                Pool::Postgres(pool.map_err(open)?)
+            }
+        };
+        let lock = match place {
+            Place::Sqlite(path) => Some(path.with_extension("lock")),
+            Place::Postgres(_) => None,
+        };
+        migrate::run(&pool, lock.as_deref()).await?;
+        Ok(Records { pool })
+    }
+}
