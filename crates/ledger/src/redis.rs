@@ -110,6 +110,8 @@ struct Cache {
     headers: HashMap<RunId, HeldHeader>,
     /// As last heard; claims refresh it.
     until: HashMap<RunId, Option<Timestamp>>,
+    /// As last read: only what may be told too early rests on it.
+    phases: HashMap<RunId, Phase>,
     bodies: HashMap<(RunId, BodyHash), Arc<str>>,
     records: HashMap<(RunId, u32), Vec<u8>>,
     /// When a header was last asked whether it has more lanes by now.
@@ -131,6 +133,7 @@ impl Cache {
     fn forget(&mut self, run: &RunId) {
         self.headers.remove(run);
         self.until.remove(run);
+        self.phases.remove(run);
         self.records.retain(|(of, _), _| of != run);
     }
 
@@ -308,7 +311,10 @@ impl Redis {
             resends: lost.as_ref().and_then(|n| n.parse().ok()).unwrap_or(0),
             rows_doubted_at: instant(rows_doubted_at),
         };
-        self.with_cache(|cache| cache.until.insert(id.clone(), run.reopened_until));
+        self.with_cache(|cache| {
+            cache.until.insert(id.clone(), run.reopened_until);
+            cache.phases.insert(id.clone(), run.phase);
+        });
         let yes = |flag: &Option<String>| flag.as_deref() == Some("1");
         Ok(Some(Found { created: yes(created), fenced: yes(fenced), run }))
     }

@@ -27,6 +27,11 @@ impl Redis {
         let Some(mut run) = readable_run(self.remembered(id).await)? else { return Ok(()) };
         let Some(at) = run.header.lane_of(lane) else { return self.ask_for_lanes(id).await };
         if is_of_a_later_day(&run, claimed.now) {
+            // Told too early costs a look; a claim of its day asks the store.
+            let read = self.with_cache(|cache| cache.phases.get(id).copied());
+            if read.is_some_and(|phase| phase != Phase::Open) {
+                return Ok(());
+            }
             let opens = Some(run.header.window.opens);
             claimed.next_due = sooner(claimed.next_due, opens, &run, claimed.now);
             return Ok(());
