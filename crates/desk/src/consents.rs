@@ -23,6 +23,8 @@ const SOURCE_MAX: usize = 64;
 const PROOF_MAX: usize = 256;
 /// 2009-01-01: nobody agreed to anything on WhatsApp before.
 const WHATSAPP_BEGAN: Timestamp = Timestamp::from_secs(1_230_768_000);
+/// Of a source: it stands in the audit, where no phone number may be.
+const DIGITS_MAX: usize = 4;
 /// Words in one transaction.
 const CHUNK: usize = 2_000;
 /// Sayings in one letter.
@@ -133,21 +135,28 @@ impl Desk {
     }
 }
 
-fn check(word: &Word, now: Timestamp) -> std::result::Result<(), String> {
+/// Whether a word makes sense, for who reads many of them line by line.
+///
+/// # Errors
+/// Why not, and what would; without what stood there, which may be a person's.
+pub fn check(word: &Word, now: Timestamp) -> std::result::Result<(), String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
     if word.categories.is_empty() {
         return Err("it names no category: expected utility, marketing or both".to_owned());
     }
-    if word.source.is_empty() || word.source.len() > SOURCE_MAX || !word.source.chars().all(plain) {
+    let number = word.source.chars().filter(char::is_ascii_digit).count() > DIGITS_MAX;
+    let fits = (1..=SOURCE_MAX).contains(&word.source.len()) && word.source.chars().all(plain);
+    if !fits || number {
         return Err(format!(
-            "source {:?}: expected 1 to {SOURCE_MAX} letters, digits, - _ . or /",
-            word.source
+            "source: expected how it came, such as form or call: 1 to {SOURCE_MAX} letters, - _ . or /, and at most {DIGITS_MAX} digits"
         ));
     }
     let proof = word.proof.trim();
     if proof.is_empty() || proof.chars().count() > PROOF_MAX || proof.chars().any(char::is_control)
     {
-        return Err(format!("the proof is missing, or longer than {PROOF_MAX} characters"));
+        return Err(format!(
+            "proof: expected 1 to {PROOF_MAX} characters without control characters"
+        ));
     }
     match word.said_at {
         Some(at) if at > now + AHEAD_MAX => Err("it was said in the future".to_owned()),

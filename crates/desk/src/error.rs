@@ -1,5 +1,6 @@
 //! Why an act is not done.
 
+use ledger::LedgerError;
 use records::RecordsError;
 
 pub type Result<T> = std::result::Result<T, DeskError>;
@@ -11,4 +12,13 @@ pub enum DeskError {
     Refused(String),
     #[error(transparent)]
     Records(#[from] RecordsError),
+}
+
+/// Why the ledger was not told.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    #[error(transparent)]
+    Records(#[from] RecordsError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
 }

@@ -8,6 +8,7 @@ pub mod consents;
 mod error;
 pub mod recorder;
 pub mod relay;
+pub mod witness;
 
 use std::sync::{Arc, Mutex};
 

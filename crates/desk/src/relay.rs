@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{Clock, TenantId};
+use ledger::Ledger;
 use ledger::opt_outs::Said;
-use ledger::{Ledger, LedgerError};
+use records::Records;
 use records::outbox::{self, Letter};
-use records::{Records, RecordsError};
 use status::people::OptOutDesk;
 use telemetry::labels::Loop;
 use telemetry::{Fault, Metrics};
 use tokio_util::sync::CancellationToken;
 
 use crate::consents::LETTER;
+use crate::error::RelayError;
+use crate::witness;
 
 /// How often the outbox is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -28,15 +30,6 @@ pub struct Relay {
     pub opt_outs: OptOutDesk,
     /// Whose letters this ledger hears.
     pub tenant: TenantId,
-}
-
-/// Why a turn stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum RelayError {
-    #[error(transparent)]
-    Records(#[from] RecordsError),
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
 }
 
 impl Relay {
@@ -67,6 +60,22 @@ impl Relay {
                 () = tokio::time::sleep(LOOK) => {}
             }
         }
+    }
+
+    /// Tells all that waits; for who does not leave it to the daemon.
+    ///
+    /// # Errors
+    /// As [`Relay::turn`].
+    pub async fn drain(&self) -> Result<usize, RelayError> {
+        let mut told = 0;
+        loop {
+            match self.turn().await? {
+                0 => break,
+                n => told += n,
+            }
+        }
+        witness::note(&self.records, self.ledger.as_ref(), &self.tenant).await?;
+        Ok(told)
     }
 
     /// Tells what waits, the oldest first; returns how many letters there were.

@@ -75,11 +75,12 @@ pub fn intent(
     if attempts_spent(&record.facts) >= run.header.policy.attempts_max {
         return Err(Refusal::Spent);
     }
-    if run.phase != Phase::Open {
-        return Err(Refusal::RunNotOpen);
-    }
     if now >= stop_at(record, run) {
         return Err(Refusal::TooLate);
+    }
+    // Last: over Redis the phase is known only where the step is taken.
+    if run.phase != Phase::Open {
+        return Err(Refusal::RunNotOpen);
     }
     let sent_as = request.sent_as.clone();
     record.facts.merge_attempt(&Attempt { intent_at: Some(now), sent_as, ..Attempt::new(nonce) });

@@ -54,8 +54,8 @@ impl RecordsError {
     }
 }
 
-/// PostgreSQL: serialization failure, deadlock; sqlite: busy, and busy while upgrading a snapshot.
-const CONFLICTS: [&str; 4] = ["40001", "40P01", "5", "517"];
+/// PostgreSQL: serialization failure, deadlock. sqlite waits for its lock by itself, and is away then.
+const CONFLICTS: [&str; 2] = ["40001", "40P01"];
 
 /// Classes of PostgreSQL (08 connection, 53 resources, 57 operator's hand, 58 system) and codes of
 /// sqlite (5 busy, 6 locked, 10 input/output, 13 full, 14 cannot be opened). Source: their manuals.

@@ -1,8 +1,5 @@
 //! Brings the schema up to date: forward only, one file a step, the same steps for both databases.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
-
 use futures::future::BoxFuture;
 use sqlx::SqlStr;
 use sqlx::error::BoxDynError;
@@ -30,13 +27,9 @@ impl MigrationSource<'static> for Embedded {
     }
 }
 
-/// Several processes may do it at once: over PostgreSQL the migrator locks, over sqlite `lock` does,
-/// a file beside the database.
-pub(crate) async fn run(pool: &Pool, lock: Option<&Path>) -> Result<()> {
-    let _held = match lock {
-        Some(path) => Some(held(path.to_owned()).await?),
-        None => None,
-    };
+/// Several processes may do it at once: over PostgreSQL the migrator locks, over sqlite whoever opens
+/// it does.
+pub(crate) async fn run(pool: &Pool) -> Result<()> {
     let migrator = Migrator::new(Embedded).await.map_err(|e| refused(&e))?;
     let done = match pool {
         Pool::Sqlite { write, .. } => migrator.run(write).await,
@@ -50,14 +43,6 @@ pub(crate) async fn run(pool: &Pool, lock: Option<&Path>) -> Result<()> {
         MigrateError::Execute(source) => RecordsError::of("bring the schema up to date", source),
         other => refused(&other),
     })
-}
-
-/// Until the file is dropped. Waits on a thread of its own: whoever holds the lock may need this one.
-async fn held(path: PathBuf) -> Result<File> {
-    let lock = move || File::create(path).and_then(|file| file.lock().map(|()| file));
-    let taken = tokio::task::spawn_blocking(lock).await.map_err(std::io::Error::other);
-    let failed = |error| RecordsError::of("lock the schema", sqlx::Error::Io(error));
-    taken.and_then(|taken| taken).map_err(failed)
 }
 
 fn refused(error: &MigrateError) -> RecordsError {

@@ -1,5 +1,6 @@
 //! From a place to records that can be asked: connections, and the present schema.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +33,11 @@ impl Records {
     /// When the database cannot be reached, or a newer version has changed its schema.
     pub async fn open(place: &Place) -> Result<Self> {
         let open = |error| RecordsError::of("open them", error);
+        // A new file is no WAL yet: of two that make it one at once, one is told that it is locked.
+        let _held = match place {
+            Place::Sqlite(path) => Some(held(path.with_extension("lock")).await?),
+            Place::Postgres(_) => None,
+        };
         let pool = match place {
             Place::Sqlite(path) => {
                 let options = SqliteConnectOptions::new()
@@ -54,11 +60,15 @@ impl Records {
                 Pool::Postgres(pool.map_err(open)?)
             }
         };
-        let lock = match place {
-            Place::Sqlite(path) => Some(path.with_extension("lock")),
-            Place::Postgres(_) => None,
-        };
-        migrate::run(&pool, lock.as_deref()).await?;
+        migrate::run(&pool).await?;
         Ok(Records { pool })
     }
+}
+
+/// Until the file is dropped. Waits on a thread of its own: whoever holds the lock may need this one.
+async fn held(path: PathBuf) -> Result<File> {
+    let lock = move || File::create(path).and_then(|file| file.lock().map(|()| file));
+    let taken = tokio::task::spawn_blocking(lock).await.map_err(std::io::Error::other);
+    let failed = |error| RecordsError::of("open them", sqlx::Error::Io(error));
+    taken.and_then(|taken| taken).map_err(failed)
 }

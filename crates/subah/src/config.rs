@@ -20,6 +20,7 @@ use domain::{BusinessNumber, Evidence, OnAmbiguous, Policy, WindowSpec};
 use scheduler::Campaign;
 use scheduler::daily::Daily;
 use scheduler::intake::Country;
+use secrecy::{ExposeSecret, SecretString};
 use sender::Options as Sender;
 use templates::lint::{Lint, RULES};
 
@@ -245,9 +246,15 @@ fn read_records(section: &mut Section, home: &Path, state_dir: &Path) -> records
         return records::Place::Sqlite(state_dir.join(path));
     }
     let expected = "one of postgresql_url and postgresql_url_file: postgres://user@host/database";
-    let url = match (url, url_file) {
-        (Some(url), None) => url.into(),
-        (None, Some(file)) => match secrets::read_file("records", &home.join(file)) {
+    let url: SecretString = match (url, url_file) {
+        (Some(url), None) => {
+            if url::Url::parse(&url).is_ok_and(|url| url.password().is_some()) {
+                let instead = "no password: one stands in the file of postgresql_url_file";
+                section.problem("postgresql_url", "a URL with a password", instead);
+            }
+            url.into()
+        }
+        (None, Some(file)) => match secrets::named("records", &home.join(file)) {
             Ok(url) => url,
             Err(error) => {
                 section.problem("postgresql_url_file", &error.to_string(), expected);
@@ -259,6 +266,11 @@ fn read_records(section: &mut Section, home: &Path, state_dir: &Path) -> records
             String::new().into()
         }
     };
+    let parsed = url::Url::parse(url.expose_secret());
+    let is_ours = |url: url::Url| ["postgres", "postgresql"].contains(&url.scheme());
+    if !url.expose_secret().is_empty() && !parsed.is_ok_and(is_ours) {
+        section.problem("postgresql_url", "another URL", expected);
+    }
     records::Place::Postgres(url)
 }
 

@@ -186,6 +186,7 @@ impl Parts {
         if !sealed && window.opens < restored {
             return Err(PlanError::Restored(run.clone()));
         }
+        self.hear_the_records().await;
         let frame = frame(config, run, window, stop_at);
         let planner = self.planner(config);
         let planned = planner.plan(snapshot, &frame, self.clock.now(), progress).await?;

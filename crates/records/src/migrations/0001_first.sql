@@ -18,8 +18,8 @@ CREATE TABLE person_keys (
 );
 CREATE INDEX person_keys_by_person ON person_keys (tenant, person_id);
 
--- What a person agreed to, or took back. Only ever added to. `source` and `proof` name one saying:
--- told again, the same saying is no second row.
+-- What a person agreed to, or took back. Only ever added to. Person, category, source, proof and
+-- wish name one saying: told again, the same saying is no second row.
 CREATE TABLE consents (
   tenant TEXT NOT NULL,
   id TEXT NOT NULL,
@@ -33,7 +33,7 @@ CREATE TABLE consents (
   actor TEXT NOT NULL,
   PRIMARY KEY (tenant, id)
 );
-CREATE UNIQUE INDEX consents_once ON consents (tenant, person_id, category, source, proof);
+CREATE UNIQUE INDEX consents_once ON consents (tenant, person_id, category, source, proof, wish);
 CREATE INDEX consents_by_person ON consents (tenant, person_id, category, said_at);
 CREATE INDEX consents_by_time ON consents (tenant, recorded_at, id);
 

@@ -1,19 +1,24 @@
 //! `audit list|verify`: what operators did.
 
 use anyhow::{Context, Result};
+use desk::witness;
 use domain::TenantId;
 use records::{Records, audit};
 
 use crate::cli::AuditCommand;
 use crate::config::Config;
 use crate::exit::Answer;
-use crate::output;
+use crate::{output, store};
 
 pub async fn run(config: &Config, command: &AuditCommand) -> Result<Answer> {
     let records = Records::open(&config.records).await.context("open the records")?;
     let tenant = TenantId::default();
     match command {
         AuditCommand::Verify => match audit::verify(&records, &tenant).await? {
+            Ok(n) if n < seen(config, &tenant).await? => {
+                println!("entries after {n} are missing: the ledger has heard of more");
+                Ok(Answer::No)
+            }
             Ok(n) => {
                 println!("{n} entries, each holding the hash of the one before it");
                 Ok(Answer::Yes)
@@ -45,4 +50,12 @@ pub async fn run(config: &Config, command: &AuditCommand) -> Result<Answer> {
             Ok(Answer::Yes)
         }
     }
+}
+
+/// How many entries the ledger has heard of.
+async fn seen(config: &Config, tenant: &TenantId) -> Result<i64> {
+    if !store::exists(config) {
+        return Ok(0);
+    }
+    Ok(witness::seen(store::open(config).await?.as_ref(), tenant).await?)
 }

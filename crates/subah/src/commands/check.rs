@@ -6,6 +6,7 @@ use cloud_api::account::NumberInfo;
 use domain::{BusinessNumber, Clock, RunId, SystemClock};
 use ledger::api::for_each;
 use ledger::{DeliveryView, Filter, Ledger};
+use records::{Place, Records};
 use scheduler::Plan;
 use scheduler::capacity::Capacity;
 
@@ -48,6 +49,7 @@ pub async fn run(config: &Config, offline: bool, date: Option<&str>) -> Result<A
         Err(error) => findings.note(false, error.to_string()),
     }
     let store = check_store(config, &mut findings).await;
+    check_records(config, &mut findings).await;
     if let Err(error) = &store {
         findings.note(false, format!("store: {error:#}"));
     }
@@ -66,6 +68,20 @@ pub async fn run(config: &Config, offline: bool, date: Option<&str>) -> Result<A
     }
     store?; // what is missing decides the exit code
     Ok(Answer::from_bool(findings.0.iter().all(|(found, _)| *found != Found::Bad)))
+}
+
+/// A morning does without them, consents by hand do not.
+async fn check_records(config: &Config, findings: &mut Findings) {
+    if matches!(&config.records, Place::Sqlite(path) if !path.exists()) {
+        return findings.not_checked("records: there are none yet, the first start makes them");
+    }
+    match Records::open(&config.records).await {
+        Ok(records) => {
+            findings.note(true, format!("records {}: there, schema up to date", records.engine()));
+            records.close().await;
+        }
+        Err(error) => findings.note(false, format!("records: {:#}", anyhow::Error::from(error))),
+    }
 }
 
 /// Every delivery of the runs that are not over.

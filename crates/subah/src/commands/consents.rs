@@ -5,23 +5,26 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use chrono::DateTime;
-use desk::consents::Word;
+use desk::consents::{Word, check};
+use desk::relay::Relay;
 use desk::{Desk, DeskError, Mode};
 use domain::campaign::Category;
-use domain::{Address, SystemClock, TenantId, Timestamp};
+use domain::{Address, Clock, SystemClock, TenantId, Timestamp};
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 use records::Records;
 use records::consents::{Consent, Wish};
 use scheduler::intake::phone;
+use status::people::OptOutDesk;
+use telemetry::Metrics;
 
 use super::select::Person;
 use crate::cli::{ConsentsCommand, Format, SaidArg};
 use crate::config::Config;
 use crate::exit::{Answer, WrongUse};
 use crate::files::Files;
-use crate::output;
 use crate::owner::who;
+use crate::{output, store};
 
 /// Columns of an import; `at` may be left out.
 const COLUMNS: [&str; 6] = ["phone", "category", "said", "source", "proof", "at"];
@@ -51,7 +54,8 @@ pub async fn run(config: &Config, command: &ConsentsCommand) -> Result<Answer> {
 
 async fn record(config: &Config, words: &[Word], yes: bool) -> Result<Answer> {
     let mode = if yes { Mode::Do } else { Mode::DryRun };
-    let recorded = match desk(config).await?.record_consents(words, mode).await {
+    let desk = desk(config).await?;
+    let recorded = match desk.record_consents(words, mode).await {
         Err(DeskError::Refused(why)) => return Err(WrongUse(why).into()),
         answer => answer?,
     };
@@ -60,12 +64,29 @@ async fn record(config: &Config, words: &[Word], yes: bool) -> Result<Answer> {
         Mode::DryRun => {
             println!("{sayings} sayings would be kept; nothing was changed, --yes does it")
         }
-        Mode::Do => println!(
-            "{} of {sayings} sayings are new and kept; `subah serve` tells the ledger within a second",
-            recorded.new
-        ),
+        Mode::Do => {
+            println!("{} of {sayings} sayings are new and kept", recorded.new);
+            if let Err(error) = tell(config, &desk).await {
+                println!("the ledger has not heard of them yet, `subah serve` tells it: {error:#}");
+            }
+        }
     }
     Ok(Answer::Yes)
+}
+
+/// The daemon would do it within a second, if there is one: a run may begin without it.
+async fn tell(config: &Config, desk: &Desk) -> Result<()> {
+    let campaign = &config.campaign;
+    let relay = Relay {
+        records: desk.records.clone(),
+        ledger: store::open(config).await?,
+        clock: Arc::clone(&desk.clock),
+        metrics: Arc::new(Metrics::new()),
+        opt_outs: OptOutDesk::new(None, campaign.id.clone(), campaign.category),
+        tenant: desk.tenant.clone(),
+    };
+    relay.drain().await?;
+    Ok(())
 }
 
 /// Lines that cannot be read are said and left out; the others are kept.
@@ -74,15 +95,25 @@ async fn import(config: &Config, file: &Path, yes: bool) -> Result<Answer> {
     let mut csv = csv::Reader::from_path(file).with_context(doing)?;
     let header = csv.headers().with_context(doing)?.clone();
     if let Some(unknown) = header.iter().find(|name| !COLUMNS.contains(&name.trim())) {
-        let what = format!("column {unknown:?}: expected {}", COLUMNS.join(", "));
+        let at = header.iter().position(|name| name == unknown).unwrap_or(0) + 1;
+        let what = format!("column {at} has another name: expected {}", COLUMNS.join(", "));
         return Err(WrongUse(what).into());
     }
+    let times = |name: &str| header.iter().filter(|column| column.trim() == name).count();
+    if let Some(twice) = COLUMNS.into_iter().find(|name| times(name) > 1) {
+        return Err(WrongUse(format!("column {twice} is there twice: which one counts?")).into());
+    }
     let (mut words, mut refused) = (Vec::new(), 0);
+    let now = SystemClock.now();
     for row in csv.records() {
         let read = match &row {
             Ok(row) => {
                 let line = row.position().map_or(0, csv::Position::line);
-                word(config, &header, row).map_err(|why| format!("line {line}: {why}"))
+                let read = word(config, &header, row).and_then(|word| {
+                    check(&word, now)?;
+                    Ok(word)
+                });
+                read.map_err(|why| format!("line {line}: {why}"))
             }
             Err(error) => Err(error.to_string()),
         };
@@ -106,6 +137,10 @@ fn word(
     header: &csv::StringRecord,
     row: &csv::StringRecord,
 ) -> std::result::Result<Word, String> {
+    if row.iter().any(|cell| cell.contains('\n')) {
+        let lines = row.iter().map(|cell| cell.matches('\n').count()).sum::<usize>() + 1;
+        return Err(format!("{lines} lines are one row: is a quote left open?"));
+    }
     let cell = |name: &str| {
         let at = header.iter().position(|column| column.trim() == name);
         at.and_then(|at| row.get(at)).map(str::trim).unwrap_or("")
@@ -115,7 +150,7 @@ fn word(
     let wish = match cell("said").to_lowercase().as_str() {
         "given" => Wish::Given,
         "withdrawn" => Wish::Withdrawn,
-        other => return Err(format!("said {other:?}: expected given or withdrawn")),
+        _ => return Err("said: expected given or withdrawn".to_owned()),
     };
     Ok(Word {
         who: Address::Phone(phone),
@@ -179,18 +214,23 @@ fn categories<'a>(
     names: impl Iterator<Item = &'a str>,
 ) -> std::result::Result<Vec<Category>, String> {
     let named = names.map(str::trim).filter(|name| !name.is_empty());
-    let known = |name: &str| {
-        let found = Category::ALL.into_iter().find(|known| known.as_str() == name);
-        found.ok_or_else(|| format!("category {name:?}: expected utility or marketing"))
-    };
-    let mut all = named.map(known).collect::<std::result::Result<Vec<_>, _>>()?;
+    let mut all = Vec::new();
+    for name in named.map(str::to_lowercase) {
+        let meant = |category: &Category| category.as_str() == name || name == "both";
+        let found: Vec<Category> = Category::ALL.into_iter().filter(meant).collect();
+        if found.is_empty() {
+            return Err("category: expected utility, marketing or both".to_owned());
+        }
+        all.extend(found);
+    }
+    all.sort_by_key(|category: &Category| category.as_str());
     all.dedup();
     Ok(all)
 }
 
 fn instant(text: &str) -> std::result::Result<Timestamp, String> {
     let at = DateTime::parse_from_rfc3339(text.trim());
-    let at =
-        at.map_err(|_| format!("{text:?}: expected an instant as 2026-11-21T18:00:00+05:30"))?;
+    let expected = "at: expected an instant as 2026-11-21T18:00:00+05:30";
+    let at = at.map_err(|_| expected.to_owned())?;
     Ok(Timestamp::from_micros(at.timestamp_micros()))
 }

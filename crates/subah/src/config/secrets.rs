@@ -128,7 +128,10 @@ fn rotated(file: &Path) -> Result<Option<SecretString>, NoCredential> {
 }
 
 /// A file that the configuration names; systemd may have loaded it under its own name.
-fn named(name: &'static str, file: &Path) -> Result<SecretString, NoCredential> {
+///
+/// # Errors
+/// When it cannot be read, is empty, or every user can read it.
+pub fn named(name: &'static str, file: &Path) -> Result<SecretString, NoCredential> {
     let own = file.file_name().map(|own| own.to_string_lossy()).unwrap_or_default();
     closed(name, place(&own, None).unwrap_or_else(|| file.to_owned()))
 }

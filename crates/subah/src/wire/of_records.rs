@@ -15,6 +15,8 @@ use super::Parts;
 
 /// Before records that are away are looked for again.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long a plan waits for the records.
+const HEARD_WITHIN: Duration = Duration::from_secs(3);
 
 impl Parts {
     /// Tells the ledger what the records decide; `None`: asked to stop before they answered.
@@ -40,6 +42,30 @@ impl Parts {
             endpoints: self.believed(),
             tenant: TenantId::default(),
         }))
+    }
+
+    /// Tells the ledger what still waits in the records, before a run is planned: whoever took a
+    /// consent back is left out. Records that are away hold a plan up for no longer than a moment.
+    pub(super) async fn hear_the_records(&self) {
+        let heard = tokio::time::timeout(HEARD_WITHIN, async {
+            let relay = Relay {
+                records: Records::open(&self.records).await?,
+                ledger: Arc::clone(&self.ledger),
+                clock: Arc::clone(&self.clock),
+                metrics: Arc::clone(&self.metrics),
+                opt_outs: self.opt_outs(),
+                tenant: TenantId::default(),
+            };
+            relay.drain().await?;
+            relay.records.close().await;
+            Ok::<(), anyhow::Error>(())
+        });
+        let why = match heard.await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => format!("{error:#}"),
+            Err(_) => format!("no answer in {HEARD_WITHIN:?}"),
+        };
+        tracing::error!("the run is planned without what the records may still have to say: {why}");
     }
 
     /// Waits for the records as long as it takes: nothing of a morning waits for whoever waits here.
