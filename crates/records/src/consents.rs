@@ -60,8 +60,6 @@ pub struct Consent {
     pub saying: Saying,
 }
 
-const COLUMNS: &str = "id, person_id, category, wish, said_at, recorded_at, source, proof, actor";
-
 /// Adds sayings; returns how many are new.
 ///
 /// # Errors
@@ -119,7 +117,6 @@ pub async fn list(
     after: Option<&Id>,
     limit: u32,
 ) -> Result<Vec<Consent>> {
-    debug_assert_eq!(COLUMNS.split(',').count(), 9);
     let sql = "SELECT id, person_id, category, wish, said_at, recorded_at, source, proof, actor FROM consents \
         WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3";
     let after = after.map_or("", Id::as_str);

@@ -21,14 +21,7 @@ const HEARD_WITHIN: Duration = Duration::from_secs(3);
 impl Parts {
     /// Tells the ledger what the records decide; `None`: asked to stop before they answered.
     pub async fn relay(self: &Arc<Self>, stop: &CancellationToken) -> Option<Relay> {
-        Some(Relay {
-            records: self.records(stop).await?,
-            ledger: Arc::clone(&self.ledger),
-            clock: Arc::clone(&self.clock),
-            metrics: Arc::clone(&self.metrics),
-            opt_outs: self.opt_outs(),
-            tenant: TenantId::default(),
-        })
+        Some(self.relay_of(self.records(stop).await?))
     }
 
     /// Brings what people say into the records; `None`: asked to stop before they answered.
@@ -48,14 +41,7 @@ impl Parts {
     /// consent back is left out. Records that are away hold a plan up for no longer than a moment.
     pub(super) async fn hear_the_records(&self) {
         let heard = tokio::time::timeout(HEARD_WITHIN, async {
-            let relay = Relay {
-                records: Records::open(&self.records).await?,
-                ledger: Arc::clone(&self.ledger),
-                clock: Arc::clone(&self.clock),
-                metrics: Arc::clone(&self.metrics),
-                opt_outs: self.opt_outs(),
-                tenant: TenantId::default(),
-            };
+            let relay = self.relay_of(Records::open(&self.records).await?);
             relay.drain().await?;
             relay.records.close().await;
             Ok::<(), anyhow::Error>(())
@@ -66,6 +52,17 @@ impl Parts {
             Err(_) => format!("no answer in {HEARD_WITHIN:?}"),
         };
         tracing::error!("the run is planned without what the records may still have to say: {why}");
+    }
+
+    fn relay_of(&self, records: Records) -> Relay {
+        Relay {
+            records,
+            ledger: Arc::clone(&self.ledger),
+            clock: Arc::clone(&self.clock),
+            metrics: Arc::clone(&self.metrics),
+            opt_outs: self.opt_outs(),
+            tenant: TenantId::default(),
+        }
     }
 
     /// Waits for the records as long as it takes: nothing of a morning waits for whoever waits here.
