@@ -1,5 +1,7 @@
 //! What every database of records must do: one suite over sqlite and PostgreSQL.
 
+mod imports;
+
 use std::time::Duration;
 
 use domain::campaign::Category;
@@ -61,6 +63,7 @@ pub async fn conforms(records: &Records) {
     what_failed_half_way_left_nothing(records).await;
     letters_wait_until_they_are_told(records).await;
     many_rows_are_more_than_one_statement(records).await;
+    imports::conform(records).await;
 }
 
 async fn persons(records: &Records, of: &TenantId, all: &[&Address], seed: u64) -> Vec<PersonId> {

@@ -23,6 +23,8 @@ pub enum RecordsError {
         "the records have migration {found}, this program knows {known}: a newer version wrote them; use that one"
     )]
     Newer { found: i64, known: i64 },
+    #[error("somebody else has imported meanwhile: look at what is there now, and import again")]
+    Overtaken,
     #[error("{what} of the records cannot be read: {why}")]
     Corrupt { what: &'static str, why: String },
 }

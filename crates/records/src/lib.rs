@@ -6,9 +6,11 @@
 //! transaction, and told to the ledger until the ledger has it.
 
 pub mod audit;
+pub mod blobs;
 pub mod consents;
 mod error;
 mod id;
+pub mod imports;
 mod migrate;
 mod open;
 pub mod outbox;

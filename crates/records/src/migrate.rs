@@ -9,8 +9,10 @@ use crate::error::{RecordsError, Result};
 use crate::pool::Pool;
 
 /// Number, name, text. A number is never used again, and a text that landed is never edited.
-pub const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "first", include_str!("migrations/0001_first.sql"))];
+pub const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("migrations/0001_first.sql")),
+    (2, "imports", include_str!("migrations/0002_imports.sql")),
+];
 
 /// The embedded steps, as the migrator asks for them.
 #[derive(Debug)]

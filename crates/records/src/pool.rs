@@ -1,7 +1,7 @@
 //! One API over both databases.
 //!
 //! The dialect: `$1` placeholders by number, instants as BIGINT milliseconds, ids and JSON as TEXT,
-//! no types, arrays or functions of one database alone. Whatever has to differ is here, in
+//! bytes as BYTEA (which sqlite takes for a name), no types, arrays or functions of one database alone. Whatever has to differ is here, in
 //! `open.rs` and in `migrate.rs`, nowhere else. sqlite has one writer, so its writes queue here and not in
 //! busy loops; over PostgreSQL a writer may be told of a conflict and does it all again ([`Tries`]).
 
@@ -26,6 +26,7 @@ pub const PARAMETERS_MAX: usize = 30_000;
 pub enum Value {
     Text(String),
     Int(i64),
+    Bytes(Vec<u8>),
 }
 
 impl From<&str> for Value {
@@ -43,6 +44,12 @@ impl From<String> for Value {
 impl From<i64> for Value {
     fn from(n: i64) -> Self {
         Value::Int(n)
+    }
+}
+
+impl From<Vec<u8>> for Value {
+    fn from(bytes: Vec<u8>) -> Self {
+        Value::Bytes(bytes)
     }
 }
 
@@ -269,6 +276,16 @@ impl Row {
         };
         found.map_err(|error| RecordsError::Corrupt { what: "a number", why: error.to_string() })
     }
+
+    /// # Errors
+    /// [`RecordsError::Corrupt`] when the column is missing, null or no bytes.
+    pub fn bytes(&self, at: usize) -> Result<Vec<u8>> {
+        let found = match self {
+            Row::Sqlite(row) => row.try_get::<Vec<u8>, _>(at),
+            Row::Postgres(row) => row.try_get::<Vec<u8>, _>(at),
+        };
+        found.map_err(|error| RecordsError::Corrupt { what: "bytes", why: error.to_string() })
+    }
 }
 
 fn bound<DB>(
@@ -279,12 +296,14 @@ where
     DB: Database,
     String: Encode<'static, DB> + Type<DB>,
     i64: Encode<'static, DB> + Type<DB>,
+    Vec<u8>: Encode<'static, DB> + Type<DB>,
 {
     let mut query = sqlx::query::<DB>(sql);
     for value in values {
         query = match value {
             Value::Text(text) => query.bind(text),
             Value::Int(n) => query.bind(n),
+            Value::Bytes(bytes) => query.bind(bytes),
         };
     }
     query
