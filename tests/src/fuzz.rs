@@ -98,7 +98,7 @@ fn rules() -> Rules {
 /// A wrong file is refused in words.
 pub fn config(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    if let Err(bad) = subah::config::Config::parse(Path::new("fuzz/subah.toml"), &text) {
+    if let Err(bad) = config::Config::parse(Path::new("fuzz/subah.toml"), &text) {
         assert!(!bad.to_string().is_empty());
     }
 }

@@ -233,6 +233,7 @@ pub fn campaign(id: &str, body_parameters: &[&str], numbers: Vec<BusinessNumber>
         numbers,
         defaults: Defaults::default(),
         lint: Lint::default(),
+        families: vec![],
     }
 }
 

@@ -26,7 +26,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sender", &["domain", "ledger", "provider", "quality", "queue", "segment-log", "telemetry"]),
     ("inbox", &["domain", "ledger", "provider", "segment-log", "telemetry"]),
     ("status", &["domain", "inbox", "ledger", "segment-log", "telemetry"]),
-    ("desk", &["domain", "inbox", "ledger", "records", "status", "telemetry"]),
+    ("desk", &["domain", "inbox", "ledger", "records", "segment-log", "status", "telemetry"]),
+    ("config", &["domain", "templates", "cloud-api", "records", "inbox", "scheduler", "sender"]),
     ("simulator", &["domain", "templates", "cloud-api"]),
     (
         "subah",
@@ -34,6 +35,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "domain",
             "templates",
             "cloud-api",
+            "config",
             "desk",
             "provider",
             "records",

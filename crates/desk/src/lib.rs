@@ -5,9 +5,15 @@
 //! [`relay`] tells the ledger. [`recorder`] brings what people say over webhooks into the records.
 
 pub mod consents;
+pub mod draft;
 mod error;
+pub mod imports;
 pub mod recorder;
+mod refresh;
 pub mod relay;
+mod replacement;
+pub mod sets;
+pub mod snapshots;
 pub mod witness;
 
 use std::sync::{Arc, Mutex};
@@ -18,6 +24,7 @@ use rand::rngs::StdRng;
 use records::Records;
 
 pub use error::{DeskError, Result};
+pub use replacement::Replacement;
 
 /// Somebody's seat: whose rows they act on, and under which name.
 pub struct Desk {

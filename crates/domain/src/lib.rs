@@ -33,7 +33,7 @@ pub use clock::{Clock, StepWatch, SystemClock, Timestamp};
 pub use facts::{Attempt, Facts, Http, Nonce, Resolution};
 pub use failure::{Failure, FailureClass, Scope};
 pub use message_id::MessageId;
-pub use names::{Language, TemplateName, Tier};
+pub use names::{Language, ListName, TemplateName, Tier};
 pub use number::{BusinessNumber, NumberId};
 pub use outbound::{Outbound, TemplateCall};
 pub use outcome::Outcome;

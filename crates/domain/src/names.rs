@@ -136,3 +136,68 @@ impl fmt::Display for Tier {
         f.write_str(self)
     }
 }
+
+/// A list of recipients: 1 to 64 lower-case letters, digits, `-` or `_`. Safe in paths and keys.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ListName(String);
+
+#[derive(Debug, thiserror::Error)]
+#[error("list {0:?}: expected 1 to 64 lower-case letters, digits, '-' or '_', e.g. trial-users")]
+pub struct BadListName(String);
+
+impl ListName {
+    /// The list that is meant when none is named.
+    const DEFAULT: &str = "default";
+
+    /// # Errors
+    /// When a character would break a path or a key.
+    pub fn try_new(name: impl Into<String>) -> Result<Self, BadListName> {
+        let name = name.into();
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+        match (1..=64).contains(&name.len()) && name.chars().all(plain) {
+            true => Ok(ListName(name)),
+            false => Err(BadListName(name)),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn is_default(&self) -> bool {
+        self.0 == Self::DEFAULT
+    }
+}
+
+impl Default for ListName {
+    fn default() -> Self {
+        ListName(Self::DEFAULT.to_owned())
+    }
+}
+
+impl std::str::FromStr for ListName {
+    type Err = BadListName;
+    fn from_str(name: &str) -> Result<Self, BadListName> {
+        ListName::try_new(name)
+    }
+}
+
+impl TryFrom<String> for ListName {
+    type Error = BadListName;
+    fn try_from(name: String) -> Result<Self, BadListName> {
+        ListName::try_new(name)
+    }
+}
+
+impl From<ListName> for String {
+    fn from(name: ListName) -> String {
+        name.0
+    }
+}
+
+impl fmt::Display for ListName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,18 +1,55 @@
 //! When the daily run is due. Pure: the loop around it sleeps and asks again.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chrono::{Days, NaiveDate, NaiveTime};
+use chrono::{Datelike, NaiveDate, NaiveTime, Weekday};
 use domain::{Timestamp, Window, WindowSpec};
 
 /// The daily schedule of one campaign.
 #[derive(Clone, Debug)]
 pub struct Daily {
     pub window: WindowSpec,
+    pub days: Days,
     /// How long before the opening the run is planned.
     pub plan_lead: Duration,
     /// A run that was missed may still be begun until then, local time.
     pub catch_up_until: NaiveTime,
+}
+
+/// On which civil dates a campaign runs: on all of them, by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Days {
+    /// On this one alone: a broadcast.
+    pub only: Option<NaiveDate>,
+    /// None: on all.
+    pub weekdays: Vec<Weekday>,
+    /// Not on these, and why not.
+    pub skip: BTreeMap<NaiveDate, String>,
+    /// On these in any case.
+    pub extra: BTreeSet<NaiveDate>,
+}
+
+impl Days {
+    pub fn has(&self, date: NaiveDate) -> bool {
+        self.why_not(date).is_none()
+    }
+
+    /// Why there is no run on a date; `None`: there is one.
+    pub fn why_not(&self, date: NaiveDate) -> Option<String> {
+        if let Some(only) = self.only {
+            return (date != only).then(|| format!("it runs on {only} alone"));
+        }
+        if self.extra.contains(&date) {
+            return None;
+        }
+        if let Some(why) = self.skip.get(&date) {
+            return Some(format!("{date} is skipped: {why}"));
+        }
+        let day = date.weekday();
+        let without = !self.weekdays.is_empty() && !self.weekdays.contains(&day);
+        without.then(|| format!("it does not run on a {day}"))
+    }
 }
 
 /// What to do about the run of a date.
@@ -23,28 +60,30 @@ pub enum Due {
     Now { date: NaiveDate, window: Window, stop_at: Timestamp },
     /// Nothing until then; that date is next.
     Wait { until: Timestamp, date: NaiveDate },
+    /// There is no further date.
+    Over,
 }
+
+/// How far ahead the next date is looked for: whoever leaves out more has no next date.
+const AHEAD: usize = 800;
 
 impl Daily {
     /// What is due at `now`. `is_done` tells whether a date's run needs nothing any more.
     pub fn due(&self, now: Timestamp, is_done: impl Fn(NaiveDate) -> bool) -> Due {
         let today = self.window.date_at(now);
-        let mut date = today;
-        loop {
-            if let Some(window) = self.window.on(date)
-                && !is_done(date)
-            {
-                let begin = window.opens - self.plan_lead;
-                if now < begin {
-                    return Due::Wait { until: begin, date };
-                }
-                if now < self.latest_start(&window) {
-                    return Due::Now { date, window, stop_at: self.stop_at(&window, now) };
-                }
+        let (first, most) = self.days.only.map_or((today, AHEAD), |only| (only, 1));
+        let dates = first.iter_days().take(most);
+        for date in dates.filter(|date| self.days.has(*date) && !is_done(*date)) {
+            let Some(window) = self.window.on(date) else { continue };
+            let begin = window.opens - self.plan_lead;
+            if now < begin {
+                return Due::Wait { until: begin, date };
             }
-            // A civil calendar has no last day in our lifetime.
-            date = date.checked_add_days(Days::new(1)).expect("the calendar goes on");
+            if now < self.latest_start(&window) {
+                return Due::Now { date, window, stop_at: self.stop_at(&window, now) };
+            }
         }
+        Due::Over
     }
 
     /// A run begun in time stops at its deadline; one begun after the opening may catch up.
@@ -77,6 +116,7 @@ mod tests {
                 closes: plus(300),
                 deadline: plus(330),
             },
+            days: Days::default(),
             plan_lead: Duration::from_secs(1_800),
             catch_up_until: plus(1_830),
         }
@@ -134,6 +174,7 @@ mod tests {
                         *runs.borrow_mut().entry(date).or_default() += 1;
                     }
                     Due::Wait { until, .. } => assert!(until > now, "{zone}"),
+                    Due::Over => panic!("{zone}: the calendar goes on"),
                 }
                 now = now + Duration::from_secs(900);
             }
@@ -143,6 +184,32 @@ mod tests {
                 date = date.succ_opt().unwrap();
             }
         }
+    }
+
+    #[test]
+    fn a_campaign_runs_on_its_days_alone() {
+        let mut daily = daily(chrono_tz::Asia::Kolkata, "05:59:30");
+        let date = |text: &str| -> NaiveDate { text.parse().unwrap() };
+        daily.days.weekdays = vec![Weekday::Mon, Weekday::Fri];
+        daily.days.skip.insert(date("2026-12-25"), "Christmas".into());
+        daily.days.extra.insert(date("2026-12-26"));
+        let next = |daily: &Daily, at: &str| match daily.due(utc(at), |_| false) {
+            Due::Wait { date, .. } | Due::Now { date, .. } => Some(date),
+            Due::Over => None,
+        };
+        // Thursday → Friday; Tuesday → Friday is skipped → the extra Saturday; → Monday.
+        assert_eq!(next(&daily, "2026-12-17T12:00:00+05:30"), Some(date("2026-12-18")));
+        assert_eq!(next(&daily, "2026-12-22T12:00:00+05:30"), Some(date("2026-12-26")));
+        assert_eq!(next(&daily, "2026-12-26T12:00:00+05:30"), Some(date("2026-12-28")));
+        let why = daily.days.why_not(date("2026-12-25"));
+        assert_eq!(why.as_deref(), Some("2026-12-25 is skipped: Christmas"));
+        assert!(daily.days.why_not(date("2026-12-23")).is_some_and(|why| why.contains("Wed")));
+        daily.days = Days { only: Some(date("2026-12-01")), ..Days::default() };
+        assert_eq!(next(&daily, "2026-11-30T12:00:00+05:30"), Some(date("2026-12-01")));
+        assert_eq!(next(&daily, "2026-12-01T06:10:00+05:30"), Some(date("2026-12-01")));
+        assert_eq!(next(&daily, "2026-12-01T07:10:00+05:30"), None, "a broadcast is not repeated");
+        let done = daily.due(utc("2026-12-01T06:00:00+05:30"), |_| true);
+        assert_eq!(done, Due::Over);
     }
 
     /// Every IANA zone, every date of ten years, and an opening that falls into most gaps

@@ -20,7 +20,7 @@ use templates::definition::ButtonFormat;
 use templates::lint::{Lint, Severity};
 use templates::{ButtonCall, Header, Param, TemplateCall, TemplateDefinition};
 
-use crate::campaign::Campaign;
+use crate::campaign::{Campaign, Choice};
 use crate::intake::Content;
 use crate::intake::language::translation;
 use crate::intake::names::first_name;
@@ -64,6 +64,7 @@ pub struct Planned {
     pub call: Result<TemplateCall, LeftOut>,
     /// Nothing serves the recipient's own language, so the default does.
     pub fell_back: bool,
+    pub choice: Choice,
 }
 
 impl<'a> Plan<'a> {
@@ -85,15 +86,16 @@ impl<'a> Plan<'a> {
     pub fn at(&self, index: u32) -> Planned {
         let row = &self.snapshot.rows[index as usize];
         let lane = self.lane(row);
+        let mut choice = Choice::Own;
         let call = match lane {
             None => Err((Suppression::NoNumber, "no number takes new recipients".to_owned())),
-            Some(_) => self.call(row),
+            Some(_) => self.call(row, &mut choice),
         };
         let call = call.map_err(|(reason, detail)| LeftOut { index, reason, detail });
-        let translations = &self.snapshot.campaign.template.languages;
+        let translations = &self.snapshot.campaign.template_of(choice).languages;
         let language = &row.recipient.language;
         let fell_back = !language.is_empty() && translation(language, translations).is_none();
-        Planned { due_at: self.due_at(row), lane, call, fell_back }
+        Planned { due_at: self.due_at(row), lane, call, fell_back, choice }
     }
 
     /// Rows of the snapshot in the order of their deliveries: by when they are due, so that
@@ -155,7 +157,7 @@ impl<'a> Plan<'a> {
         best.and_then(|(at, _)| u16::try_from(at).ok())
     }
 
-    fn call(&self, row: &Row) -> Result<TemplateCall, (Suppression, String)> {
+    fn call(&self, row: &Row, choice: &mut Choice) -> Result<TemplateCall, (Suppression, String)> {
         let campaign = &self.snapshot.campaign;
         let recipient = &row.recipient;
         let consent = match campaign.category {
@@ -182,9 +184,11 @@ impl<'a> Plan<'a> {
             let detail = "approved_by or approved_at is missing, or lies in the future".to_owned();
             return Err((Suppression::NotApproved, detail));
         }
-        let call = assemble(campaign, recipient, &content);
+        *choice = campaign.choose(recipient, content.media.is_some());
+        let template = campaign.template_of(*choice);
+        let call = assemble(campaign, template, recipient, &content);
         let bad = |bad: String| (Suppression::BadParameters, bad);
-        let call = campaign.template.fit(call).map_err(|error| bad(error.to_string()))?;
+        let call = template.fit(call).map_err(|error| bad(error.to_string()))?;
         shameful(&campaign.lint, &call).map_or(Ok(call), |text| Err(bad(text)))
     }
 }
@@ -212,8 +216,12 @@ fn shameful(lint: &Lint, call: &TemplateCall) -> Option<String> {
 }
 
 /// Content fills the template; what it lacks comes from the recipient's own columns.
-fn assemble(campaign: &Campaign, recipient: &Recipient, content: &Content) -> TemplateCall {
-    let template = &campaign.template;
+fn assemble(
+    campaign: &Campaign,
+    template: &TemplateDefinition,
+    recipient: &Recipient,
+    content: &Content,
+) -> TemplateCall {
     let mut params: BTreeMap<&str, &str> =
         content.params.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     let language = translation(&recipient.language, &template.languages);
@@ -230,7 +238,10 @@ fn assemble(campaign: &Campaign, recipient: &Recipient, content: &Content) -> Te
             params.entry(name).or_insert(own);
         }
     }
-    let header = match (&content.header, &content.media, template.header.media_kind()) {
+    // Where families have pictures, content has them too, and who gets text goes without.
+    let is_for_others = !campaign.families.is_empty() && template.header.media_kind().is_none();
+    let media = content.media.as_ref().filter(|_| !is_for_others);
+    let header = match (&content.header, media, template.header.media_kind()) {
         (_, Some(media), Some(kind)) => {
             let filename = content.filename.clone().or_else(|| file_name(kind, media));
             Some(Header::Media { kind, media: media.clone(), filename })

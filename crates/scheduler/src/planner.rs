@@ -234,7 +234,8 @@ impl Planner {
         Ok(run.clone())
     }
 
-    fn snapshots(&self) -> PathBuf {
+    /// Where snapshots are kept.
+    pub fn snapshots(&self) -> PathBuf {
         self.state_dir.join("snapshots")
     }
 }

@@ -5,6 +5,7 @@
 //! continues from the same rows even when the files it was made from have changed.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use segment_log::{Sync, whole};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::campaign::Campaign;
+use crate::campaign::{Audience, Campaign};
 use crate::intake::Content;
 use crate::intake::content::{EVERYONE, KeptContent};
 use crate::intake::persons::{Denied, Persons, Said};
@@ -78,6 +79,8 @@ pub struct Taken {
     pub for_nobody: Vec<KeptContent>,
     /// Rows of persons who have a row already: one person, one message.
     pub twice: Vec<RecipientId>,
+    /// Rows that the campaign is not for.
+    pub outside: usize,
 }
 
 impl Snapshot {
@@ -88,18 +91,36 @@ impl Snapshot {
         recipients: impl IntoIterator<Item: Into<Row>>,
         content: impl IntoIterator<Item: Into<KeptContent>>,
     ) -> Taken {
-        let rows = recipients.into_iter().map(Into::into).collect();
-        let (mut rows, twice) = one_row_each(rows);
+        Self::take_of(campaign, &Audience::default(), recipients, content)
+    }
+
+    /// The same for the recipients of an audience. A *no* counts whatever row has it.
+    pub fn take_of(
+        campaign: Campaign,
+        audience: &Audience,
+        recipients: impl IntoIterator<Item: Into<Row>>,
+        content: impl IntoIterator<Item: Into<KeptContent>>,
+    ) -> Taken {
+        let rows = recipients.into_iter().map(Into::into);
+        let (rows, outside): (Vec<Row>, Vec<Row>) =
+            rows.partition(|row: &Row| audience.has(&row.recipient));
+        let (mut rows, twice) = one_row_each(rows, &outside);
         let mut content: Vec<KeptContent> = content.into_iter().map(Into::into).collect();
         let to_all = content.extract_if(.., |row| row.recipient_id.as_str() == EVERYONE).last();
         let everyone = to_all.map(|row| {
             serde_json::from_str(row.text.get()).expect("content is checked when it is kept")
         });
         content.sort_by(|a, b| a.recipient_id.cmp(&b.recipient_id));
-        let for_nobody = join(&mut rows, content);
+        let mut for_nobody = join(&mut rows, content);
+        if !outside.is_empty() {
+            let outside: HashSet<&RecipientId> =
+                outside.iter().map(|row| &row.recipient.id).collect();
+            for_nobody.retain(|content| !outside.contains(&content.recipient_id));
+        }
+        let outside = outside.len();
         let mut snapshot = Snapshot { campaign, everyone, rows, hash: String::new() };
         snapshot.hash = snapshot.computed_hash();
-        Taken { snapshot, for_nobody, twice }
+        Taken { snapshot, for_nobody, twice, outside }
     }
 
     /// The same for one recipient alone.
@@ -200,19 +221,19 @@ fn join(rows: &mut [Row], content: Vec<KeptContent>) -> Vec<KeptContent> {
     for_nobody
 }
 
-/// Sorted by id, one row a person; and the ids of the others.
-fn one_row_each(mut rows: Vec<Row>) -> (Vec<Row>, Vec<RecipientId>) {
+/// Sorted by id, one row a person; and the ids of the others. What rows outside deny is heard.
+fn one_row_each(mut rows: Vec<Row>, outside: &[Row]) -> (Vec<Row>, Vec<RecipientId>) {
     rows.sort_by(|a, b| a.recipient.id.cmp(&b.recipient.id));
     let mut persons = Persons::default();
     let is_second = |row: &mut Row| persons.enter(&row.recipient, 0).is_err();
     let twice: Vec<Row> = rows.extract_if(.., is_second).collect();
-    for Row { recipient: second, .. } in &twice {
+    for Row { recipient: second, .. } in twice.iter().chain(outside) {
         let denied =
             Denied { utility: !second.consent_utility, marketing: !second.consent_marketing };
         let said = Said { denied, told: denied };
         persons.deny(Some(second.id.as_str()), Some(&second.address), said);
     }
-    if !twice.is_empty() {
+    if !twice.is_empty() || !outside.is_empty() {
         for row in &mut rows {
             persons.denied(&row.recipient).from(&mut row.recipient);
         }
@@ -220,6 +241,7 @@ fn one_row_each(mut rows: Vec<Row>) -> (Vec<Row>, Vec<RecipientId>) {
     (rows, twice.into_iter().map(|second| second.recipient.id).collect())
 }
 
-fn path(dir: &Path, hash: &str) -> PathBuf {
+/// Where a snapshot of this hash is kept.
+pub fn path(dir: &Path, hash: &str) -> PathBuf {
     dir.join(format!("{hash}.ndjson"))
 }

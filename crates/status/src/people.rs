@@ -15,7 +15,7 @@ use telemetry::labels::Loop;
 use telemetry::{Fault, Metrics};
 use tokio_util::sync::CancellationToken;
 
-pub use self::opt_out::{Heard, OptOutDesk};
+pub use self::opt_out::{Categories, Heard, OptOutDesk};
 use crate::place::{Due, Place};
 use crate::store_time::StoreTime;
 

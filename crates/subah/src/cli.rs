@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use desk::draft::Guard;
+use domain::ListName;
 use scheduler::intake::Country;
 
 /// Gets every recipient's WhatsApp message out at 06:00 and proves it by 06:05.
@@ -27,6 +29,9 @@ pub struct Cli {
     /// Configuration file [default: ./subah.toml, else /etc/subah/subah.toml]
     #[arg(long, short, global = true, env = "SUBAH_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Which campaign is meant, where several are configured
+    #[arg(long, global = true, env = "SUBAH_CAMPAIGN", value_name = "ID")]
+    pub campaign: Option<String>,
     /// No log and no hints on standard error: only answers, and errors that end the command
     #[arg(long, short, global = true)]
     pub quiet: bool,
@@ -237,7 +242,7 @@ impl From<Faults> for simulator::Profile {
 
 /// A span such as 20s, 5m or 500ms.
 fn span(text: &str) -> Result<Duration, String> {
-    crate::config::parse_duration(text)
+    config::parse_duration(text)
         .ok_or_else(|| "expected a span above zero such as 20s or 5m".to_owned())
 }
 
@@ -303,19 +308,17 @@ pub struct ImportArgs {
     pub sheet: Option<String>,
 }
 
-/// What must hold before a smaller file replaces a larger one.
-#[derive(Clone, Copy, Debug)]
-pub struct Guard {
-    /// Share of the rows that may go without being asked about, 0 to 1.
-    pub shrink_max: f64,
-    pub yes: bool,
-    pub dry_run: bool,
-}
-
 impl ImportArgs {
     pub fn guard(&self, shrink_max: f64) -> Guard {
         Guard { shrink_max, yes: self.yes, dry_run: self.dry_run }
     }
+}
+
+#[derive(Args)]
+pub struct ListArg {
+    /// Which list of recipients; a campaign's audience names its lists
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub list: ListName,
 }
 
 #[derive(Subcommand)]
@@ -328,9 +331,21 @@ pub enum Recipients {
         /// Country of numbers without a country code, e.g. IN [default: as configured]
         #[arg(long, value_name = "CC")]
         default_country: Option<Country>,
+        #[command(flatten)]
+        list: ListArg,
     },
     /// Bring back the list before the last import
-    Undo,
+    Undo {
+        #[command(flatten)]
+        list: ListArg,
+    },
+    /// The latest imports: when, by whom, and what each changed
+    History {
+        #[command(flatten)]
+        list: ListArg,
+        #[command(flatten)]
+        format: FormatArg,
+    },
     /// One recipient: what the list says, and what was sent to them on the last days
     Show {
         /// Recipient id or phone number
@@ -344,6 +359,8 @@ pub enum Recipients {
     },
     /// Show the list; phone numbers are masked
     List {
+        #[command(flatten)]
+        list: ListArg,
         #[command(flatten)]
         format: FormatArg,
         /// Show numbers and names in full

@@ -4,11 +4,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use config::Config;
 use domain::{Clock, Timestamp};
 use segment_log::{Sync, whole};
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
 use crate::wire::Parts;
 
 /// How far the clocks may be apart when a run is planned.

@@ -27,16 +27,17 @@ mod webhooks;
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use chrono::NaiveDate;
 use clap::CommandFactory;
-use domain::{Clock, SystemClock, Timestamp};
+use config::{CampaignConfig, Config};
+use domain::{BusinessNumber, Clock, SystemClock, Timestamp};
 use ledger::{Ledger, Phase, Run};
 use sender::FileJournal;
 
 use crate::cli::{Cli, Command, NumbersCommand, RehearseArgs, Webhooks};
-use crate::config::Config;
 use crate::exit::{Answer, WrongUse};
 use crate::files::{self, Files};
 use crate::{output, rehearsal, store, wire};
@@ -45,7 +46,7 @@ use crate::{output, rehearsal, store, wire};
 const FORMATS: &str = include_str!("../../../deploy/formats.md");
 
 pub async fn run(cli: Cli) -> Result<Answer> {
-    let config = || Config::load(&Config::find(cli.config.as_deref()));
+    let config = || load(cli.config.as_deref(), cli.campaign.as_deref());
     match cli.command {
         Command::Demo(args) => demo::run(&args).await,
         Command::Init { dir } => init::run(&dir),
@@ -104,23 +105,64 @@ pub async fn run(cli: Cli) -> Result<Answer> {
     }
 }
 
-fn is_page(path: &std::path::Path) -> bool {
+/// The configuration, and which of its campaigns is meant.
+fn load(file: Option<&Path>, campaign: Option<&str>) -> Result<Config> {
+    let mut config = Config::load(&Config::find(file))?;
+    config.named = campaign.map(str::to_owned);
+    if config.named.is_some() {
+        one(&config)?; // a name that nobody knows is said before anything is done
+    }
+    Ok(config)
+}
+
+fn is_page(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     name.starts_with("subah") && name.ends_with(".1")
 }
 
+/// Which campaign a command is about.
+fn one(config: &Config) -> Result<&CampaignConfig> {
+    config.campaign().map_err(|bad| WrongUse(bad.to_string()).into())
+}
+
+/// The campaign that is named, or all that have a run on that date.
 async fn rehearse(config: Config, args: &RehearseArgs) -> Result<Answer> {
     let date = files::date(&args.date, &config)?;
-    // A window that is twenty times shorter needs numbers that are twenty times faster: what
-    // fits in earnest fits in a rehearsal.
-    let real = config.daily.window.deadline - config.daily.window.opens;
-    let by = real.to_std().unwrap_or_default().as_secs_f64() / args.rehearsal.window.as_secs_f64();
     let mut config = config;
-    for number in &mut config.campaign.numbers {
-        number.throughput = (f64::from(number.throughput) * by.max(1.0)).ceil() as u32;
+    if config.named.is_some() {
+        config.campaigns = vec![one(&config)?.clone()];
     }
-    let taken = Files::of(&config).snapshot(&config, date).await?;
-    rehearsal::rehearse(config, taken.snapshot, date, args.engine, &args.rehearsal).await
+    let mut wanted = Vec::new();
+    for at in 0..config.campaigns.len() {
+        let one = &mut config.campaigns[at];
+        if let Some(why) = one.daily.days.why_not(date) {
+            output::hint(&format!("{}: no run, {why}", one.campaign.id));
+            continue;
+        }
+        // A window that is twenty times shorter needs numbers that are twenty times faster: what
+        // fits in earnest fits in a rehearsal.
+        let real = one.daily.window.deadline - one.daily.window.opens;
+        let real = real.to_std().unwrap_or_default().as_secs_f64();
+        let by = (real / args.rehearsal.window.as_secs_f64()).max(1.0);
+        let faster = |number: &mut BusinessNumber| {
+            number.throughput = (f64::from(number.throughput) * by).ceil() as u32;
+        };
+        one.campaign.numbers.iter_mut().for_each(faster);
+        let one = config.campaigns[at].clone();
+        let taken = Files::of(&config).snapshot(&config, &one, date).await?;
+        wanted.push((one, taken.snapshot));
+    }
+    if wanted.is_empty() {
+        println!("no campaign has a run on {date}");
+        return Ok(Answer::No);
+    }
+    for number in &mut config.numbers {
+        let of =
+            |one: &CampaignConfig| one.campaign.numbers.iter().find(|n| n.id == number.id).cloned();
+        let fastest = config.campaigns.iter().filter_map(of).map(|n| n.throughput).max();
+        number.throughput = fastest.unwrap_or(number.throughput);
+    }
+    rehearsal::rehearse(config, wanted, date, args.engine, &args.rehearsal).await
 }
 
 /// After a change of what runs are made from: a sealed one does not take it up.
@@ -132,7 +174,8 @@ async fn say_if_sealed(config: &Config, date: Option<NaiveDate>) -> Result<()> {
     let Ok(ledger) = store::open(config).await else { return Ok(()) };
     for run in ledger.active_runs().await.unwrap_or_default() {
         let id = &run.header.id;
-        let ours = id.campaign() == config.campaign.id.as_str() && id.date() >= today;
+        let named = config.named.as_deref().is_none_or(|name| name == id.campaign());
+        let ours = named && config.campaign_of(id).is_some() && id.date() >= today;
         let sealed = ours && date.is_none_or(|date| date == id.date());
         if sealed && run.phase != Phase::Planning {
             output::hint(&sealed_hint(config, &run, SystemClock.now()));
@@ -145,7 +188,7 @@ async fn say_if_sealed(config: &Config, date: Option<NaiveDate>) -> Result<()> {
 fn sealed_hint(config: &Config, run: &Run, now: Timestamp) -> String {
     let (id, opens) = (&run.header.id, run.header.window.opens);
     if now < opens {
-        let until = opens.to_utc().with_timezone(&config.daily.window.zone).format("%H:%M:%S");
+        let until = opens.to_utc().with_timezone(&config.zone()).format("%H:%M:%S");
         format!(
             "too late for {id}: its plan is sealed; until {until} `subah runs replan {id} --reason …` makes it from the present files"
         )
@@ -166,7 +209,7 @@ fn run_id(config: &Config, text: &str) -> Result<domain::RunId> {
             .parse()
             .map_err(|bad: domain::run::BadRunId| anyhow::Error::new(WrongUse(bad.to_string())));
     }
-    Ok(domain::RunId::new(&config.campaign.id, files::date(text, config)?))
+    Ok(domain::RunId::new(&one(config)?.campaign.id, files::date(text, config)?))
 }
 
 /// A day without a run: fine before its window opens, a *no* afterwards.
@@ -179,8 +222,13 @@ fn not_started(config: &Config, text: &str) -> Result<Answer> {
         ));
         return Ok(Answer::No);
     }
-    let window = config.daily.window.on(id.date()).context("the zone has no such date")?;
-    let zone = config.daily.window.zone;
+    let one = config.campaign_of(&id).unwrap_or(&config.campaigns[0]);
+    if let Some(why) = one.daily.days.why_not(id.date()) {
+        output::hint(&format!("{id}: there is no run, {why}"));
+        return Ok(Answer::Yes);
+    }
+    let window = one.daily.window.on(id.date()).context("the zone has no such date")?;
+    let zone = one.daily.window.zone;
     let opens = window.opens.rfc3339(zone);
     let late = SystemClock.now() >= window.opens;
     let today = id.date() == files::date("today", config)?;

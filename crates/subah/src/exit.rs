@@ -5,12 +5,11 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use config::BadConfig;
+use config::secrets::NoCredential;
 use ledger::LedgerError;
 use records::RecordsError;
 use scheduler::snapshot::SnapshotError;
-
-use crate::config::BadConfig;
-use crate::config::secrets::NoCredential;
 
 const WRONG_USE: u8 = 2;
 const BAD_CONFIG: u8 = 64;

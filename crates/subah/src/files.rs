@@ -1,130 +1,185 @@
-//! The recipient list and the day's content as they are kept between import and plan:
-//! NDJSON below the state folder, replaced as a whole, the one before kept for `undo`.
+//! Lists of recipients and the content of dates, as this host has them: copies of what the records
+//! have, which are brought up to date before they are read.
 
 mod findings;
 mod media_desk;
-mod replace;
 
 pub use findings::judge;
 pub use media_desk::MediaDesk;
-pub use replace::{Draft, each_line, undo};
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use chrono::{Days, NaiveDate};
-use domain::{Clock, Recipient, SystemClock};
+use config::{CampaignConfig, Config};
+use desk::draft::{Draft, Guard};
+use desk::sets::{Copies, Lock, Set};
+use desk::{Desk, DeskError};
+use domain::{Clock, ListName, Recipient, SystemClock};
 use ledger::opt_outs::OptOuts;
+use records::Place;
 use scheduler::Snapshot;
 use scheduler::intake::Content;
 use scheduler::intake::content::KeptContent;
 use scheduler::snapshot::{Row, Taken};
 use serde::de::DeserializeOwned;
 
-use crate::config::Config;
 use crate::{owner, store};
 
-pub struct Files {
-    state_dir: PathBuf,
-}
+/// How long a plan waits for records that may have something newer.
+const HEARD_WITHIN: Duration = Duration::from_secs(3);
+/// How long a newer version may take to come.
+const FETCHED_WITHIN: Duration = Duration::from_secs(60);
 
-/// Held while files are read or replaced together.
-pub struct Lock(Option<File>);
+pub struct Files {
+    copies: Copies,
+}
 
 impl Files {
     pub fn of(config: &Config) -> Self {
-        Files { state_dir: config.state_dir.clone() }
+        let first = config.campaigns[0].campaign.id.clone();
+        Files { copies: Copies::below(&config.state_dir, first) }
     }
 
-    pub fn recipients_path(&self) -> PathBuf {
-        self.state_dir.join("recipients.ndjson")
+    pub fn copies(&self) -> &Copies {
+        &self.copies
     }
 
-    pub fn content_path(&self, date: NaiveDate) -> PathBuf {
-        self.state_dir.join("content").join(format!("{date}.ndjson"))
+    /// Brings copies up to date with the records. Records that are away cost a moment: what this host
+    /// has is used then, and said to be possibly old.
+    /// Returns whether the records answered.
+    pub async fn refresh(&self, config: &Config, sets: &[Set]) -> bool {
+        if matches!(&config.records, Place::Sqlite(path) if !path.exists()) {
+            return true; // nothing was ever imported; looking makes no records
+        }
+        let Err(error) = self.try_refresh(config, sets).await else { return true };
+        let dir = config.state_dir.display();
+        tracing::error!(
+            error = format!("{error:#}"),
+            "the copies of lists and content in {dir} may be old, and are used: {error:#}"
+        );
+        false
     }
 
-    pub fn recipients(&self) -> Result<Vec<Recipient>> {
-        self.recipients_as(|recipient| recipient)
+    async fn try_refresh(&self, config: &Config, sets: &[Set]) -> Result<()> {
+        let desk = tokio::time::timeout(HEARD_WITHIN, store::desk(config)).await;
+        let desk = desk.map_err(|_| anyhow!("the records do not answer in {HEARD_WITHIN:?}"))??;
+        let fetched = tokio::time::timeout(FETCHED_WITHIN, async {
+            let _lock = self.lock().await?;
+            for set in sets {
+                let doing = || format!("bring {} up to date", set.name());
+                desk.refresh(&self.copies, set).await.with_context(doing)?;
+            }
+            Ok::<(), anyhow::Error>(())
+        });
+        let fetched = fetched.await.map_err(|_| anyhow!("no answer in {FETCHED_WITHIN:?}"));
+        desk.records.close().await;
+        fetched?
     }
 
-    fn recipients_as<T>(&self, each: impl Fn(Recipient) -> T) -> Result<Vec<T>> {
-        read(&self.recipients_path(), "recipients import", each)
+    /// A list as this host has it. Sees what the records have when they answer.
+    pub async fn recipients(&self, config: &Config, list: &ListName) -> Result<Vec<Recipient>> {
+        let set = Set::Recipients(list.clone());
+        self.refresh(config, std::slice::from_ref(&set)).await;
+        read(&self.copies.path(&set), "recipients import", |recipient| recipient)
     }
 
-    pub fn content(&self, date: NaiveDate) -> Result<Vec<Content>> {
-        self.content_as(date)
+    /// Everybody whom any campaign may write to.
+    pub async fn everybody(&self, config: &Config) -> Result<Vec<Recipient>> {
+        let mut lists: Vec<ListName> =
+            config.campaigns.iter().flat_map(|one| one.audience.lists()).collect();
+        lists.sort();
+        lists.dedup();
+        let mut all = Vec::new();
+        for list in lists {
+            all.extend(self.recipients(config, &list).await?);
+        }
+        Ok(all)
     }
 
-    fn content_as<T: DeserializeOwned>(&self, date: NaiveDate) -> Result<Vec<T>> {
-        read(&self.content_path(date), "content import", |row| row)
+    pub async fn content(
+        &self,
+        config: &Config,
+        one: &CampaignConfig,
+        date: NaiveDate,
+    ) -> Result<Vec<Content>> {
+        let set = Set::Content(one.campaign.id.clone(), date);
+        self.refresh(config, std::slice::from_ref(&set)).await;
+        read(&self.copies.path(&set), "content import", |row| row)
     }
 
     /// Everything a run of `date` is planned from, as one import left it, less those who
     /// have said STOP since. A ledger that is not there yet has heard of nobody.
-    pub async fn snapshot(&self, config: &Config, date: NaiveDate) -> Result<Taken> {
+    pub async fn snapshot(
+        &self,
+        config: &Config,
+        one: &CampaignConfig,
+        date: NaiveDate,
+    ) -> Result<Taken> {
         let opt_outs = if store::exists(config) {
             OptOuts::read(store::open(config).await?.as_ref()).await?
         } else {
             OptOuts::default()
         };
-        self.snapshot_without(config, date, &opt_outs)
-    }
-
-    /// The same, for who has the ledger at hand.
-    pub fn snapshot_without(
-        &self,
-        config: &Config,
-        date: NaiveDate,
-        opt_outs: &OptOuts,
-    ) -> Result<Taken> {
-        let _lock = self.lock_shared()?;
-        let recipients = self.recipients_as(|mut recipient| {
-            opt_outs.apply(&mut recipient);
-            Row::from(recipient)
-        })?;
-        let content = self.content_as::<KeptContent>(date)?;
-        Ok(Snapshot::take(config.campaign.clone(), recipients, content))
+        let sets = sets(one, date);
+        self.refresh(config, &sets).await;
+        let _lock = self.lock_shared().await?;
+        let mut recipients = Vec::new();
+        for set in &sets[1..] {
+            let rows = read(&self.copies.path(set), "recipients import", |mut recipient| {
+                opt_outs.apply(&mut recipient);
+                Row::from(recipient)
+            });
+            recipients.append(&mut rows?);
+        }
+        let content =
+            read::<KeptContent, _>(&self.copies.path(&sets[0]), "content import", |row| row)?;
+        Ok(Snapshot::take_of(one.campaign.clone(), &one.audience, recipients, content))
     }
 
     /// Nobody else imports or plans meanwhile.
-    pub fn lock(&self) -> Result<Lock> {
-        let path = self.lock_path();
-        std::fs::create_dir_all(&self.state_dir)
-            .with_context(|| format!("make {}", self.state_dir.display()))?;
-        let file = File::options().create(true).append(true).open(&path);
-        let file = file.with_context(|| format!("open {}", path.display()))?;
-        file.lock().with_context(|| format!("lock {}", path.display()))?;
-        Ok(Lock(Some(file)))
+    pub async fn lock(&self) -> Result<Lock> {
+        let copies = self.copies.clone();
+        Ok(tokio::task::spawn_blocking(move || copies.lock()).await??)
     }
 
-    /// Nobody imports meanwhile. Reading makes nothing: without a lock file nobody has
-    /// imported yet.
-    pub fn lock_shared(&self) -> Result<Lock> {
-        let path = self.lock_path();
-        match File::open(&path) {
-            Ok(file) => {
-                file.lock_shared().with_context(|| format!("lock {}", path.display()))?;
-                Ok(Lock(Some(file)))
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Lock(None)),
-            Err(error) => Err(error).with_context(|| format!("open {}", path.display())),
-        }
-    }
-
-    fn lock_path(&self) -> PathBuf {
-        self.state_dir.join("import.lock")
+    /// Nobody imports meanwhile.
+    async fn lock_shared(&self) -> Result<Lock> {
+        let copies = self.copies.clone();
+        Ok(tokio::task::spawn_blocking(move || copies.lock_shared()).await??)
     }
 }
 
-impl Drop for Lock {
-    fn drop(&mut self) {
-        if let Some(file) = &self.0 {
-            let _ = file.unlock(); // closing it does the same
+/// What a run is planned from: its content first, then the lists of its audience.
+fn sets(one: &CampaignConfig, date: NaiveDate) -> Vec<Set> {
+    let content = Set::Content(one.campaign.id.clone(), date);
+    let lists = one.audience.lists().into_iter().map(Set::Recipients);
+    [content].into_iter().chain(lists).collect()
+}
+
+/// Makes a draft the next version of its set, and says what that changes.
+///
+/// # Errors
+/// When a yes is missing, or the records do not answer: nothing is changed then.
+pub async fn take_up(desk: &Desk, set: &Set, draft: Draft, guard: Guard) -> Result<()> {
+    let what = set.rows();
+    match desk.import(set, draft, guard).await {
+        Ok(replacement) => println!("{replacement}  {what}"),
+        Err(DeskError::Asked { replacement, why }) => {
+            println!("{replacement}  {what}");
+            bail!(why);
+        }
+        Err(error) => {
+            return Err(anyhow::Error::from(error).context(format!("take up the {what}")));
         }
     }
+    if guard.dry_run {
+        println!("nothing was changed: --dry-run");
+    }
+    Ok(())
 }
 
 /// An input named on the command line; `-` is standard input.
@@ -144,7 +199,7 @@ pub fn input(path: &Path) -> Result<Vec<u8>> {
 
 /// Rows of a file, each as `each` makes it; none when it is not there yet.
 fn read<R: DeserializeOwned, T>(
-    path: &Path,
+    path: &PathBuf,
     import: &str,
     each: impl Fn(R) -> T,
 ) -> Result<Vec<T>> {
@@ -166,7 +221,8 @@ fn read<R: DeserializeOwned, T>(
 
 /// today, tomorrow, yesterday or a date, in the campaign's zone.
 pub fn date(text: &str, config: &Config) -> Result<NaiveDate> {
-    let today = config.daily.window.date_at(SystemClock.now());
+    let zone = config.campaign().map_or(config.zone(), |one| one.daily.window.zone);
+    let today = SystemClock.now().to_utc().with_timezone(&zone).date_naive();
     let day = |days| Days::new(days);
     match text {
         "today" => Ok(today),

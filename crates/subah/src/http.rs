@@ -15,13 +15,13 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use config::Limits;
 use domain::{Clock, Timestamp};
 use ledger::Ledger;
 use telemetry::Metrics;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Limits;
 use crate::exit::Unavailable;
 use crate::supervise::{Running, Supervisor};
 use crate::wire::Parts;

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use chrono::NaiveDate;
+use config::Config;
 use domain::retention::Retention;
 use domain::{Clock, DeliveryId, RunId, Timestamp};
 use ledger::api::find;
@@ -19,7 +20,6 @@ use scheduler::kept;
 use telemetry::Fault;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
 use crate::wire::Parts;
 use crate::{archive, clocks};
 
@@ -43,7 +43,7 @@ pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
             () = tokio::time::sleep(pause) => {}
         }
         pause = LOOK;
-        if !is_quiet(&config.daily, parts.clock.now()) {
+        if !are_quiet(config, parts.clock.now()) {
             continue;
         }
         if clocks::is_confirmed(parts).await {
@@ -58,6 +58,11 @@ pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
 
 const UNCONFIRMED: &str =
     "old runs and contents stay: neither Meta nor the store says that this host's clock is right";
+
+/// Whether no campaign's window is near.
+fn are_quiet(config: &Config, now: Timestamp) -> bool {
+    config.campaigns.iter().all(|one| is_quiet(&one.daily, now))
+}
 
 /// Whether no window is near: neither today's, nor the last one of yesterday.
 pub fn is_quiet(daily: &Daily, now: Timestamp) -> bool {
@@ -76,7 +81,7 @@ async fn round(config: &Config, parts: &Parts, stop: &CancellationToken) {
         Err(error) => tracing::warn!(error = %error, "look for old runs: {error:#}"),
         Ok(runs) => {
             for run in runs {
-                if stop.is_cancelled() || !is_quiet(&config.daily, parts.clock.now()) {
+                if stop.is_cancelled() || !are_quiet(config, parts.clock.now()) {
                     return; // the rest goes the next time
                 }
                 let id = &run.header.id;
@@ -146,6 +151,10 @@ async fn let_files_go(config: &Config, ledger: &dyn Ledger, now: Timestamp) -> R
         date.is_some_and(|date| date < last)
     };
     remove(&config.state_dir.join("content"), |name, _| is_old(name))?;
+    for one in &config.campaigns {
+        let dir = config.state_dir.join("content").join(one.campaign.id.as_str());
+        remove(&dir, |name, _| is_old(name))?;
+    }
     let runs = ledger.runs_since(last.min(maybe_recoverable_since(now))).await?;
     let mut used: HashSet<String> = runs.iter().map(|run| run.header.snapshot.clone()).collect();
     // A run that the ledger has lost is made again from its kept header and that snapshot.
@@ -221,7 +230,7 @@ mod tests {
             ("07:05", true),
             ("23:59", true),
         ] {
-            assert_eq!(is_quiet(&config.daily, at(time)), quiet, "{time}");
+            assert_eq!(is_quiet(&config.campaigns[0].daily, at(time)), quiet, "{time}");
         }
     }
 }

@@ -4,6 +4,7 @@ mod archive;
 mod cli;
 mod clocks;
 mod commands;
+mod copies;
 mod exit;
 mod files;
 mod html;
@@ -25,7 +26,6 @@ mod wire;
 use std::process::ExitCode;
 
 use clap::Parser;
-use subah::config;
 
 fn main() -> ExitCode {
     exit::quietly_when_the_reader_is_gone();

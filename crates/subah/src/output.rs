@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{ContentArrangement, Table};
+use config::Config;
 use domain::{Clock, SystemClock};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -13,7 +14,6 @@ use status::Report;
 use status::sla::Verdict;
 
 use crate::cli::Format;
-use crate::config::Config;
 use crate::terminal::{inert, shown};
 
 /// Whether only answers are wanted.
@@ -91,7 +91,7 @@ pub fn audit(config: &Config, reveal: bool, what: &str) -> Result<()> {
 /// When it cannot be written.
 pub fn record(config: &Config, kind: &str, what: &str) -> Result<String> {
     let user = crate::owner::who();
-    let at = SystemClock.now().rfc3339(config.daily.window.zone);
+    let at = SystemClock.now().rfc3339(config.zone());
     let line = serde_json::json!({"at": at, "user": user, kind: what});
     let path = config.state_dir.join("audit.ndjson");
     let doing = || format!("note in {} what is done", path.display());

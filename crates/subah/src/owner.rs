@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
+use config::Config;
 use rustix::process::geteuid;
 use rustix::thread::{Gid, Uid, set_thread_gid, set_thread_groups, set_thread_uid};
 
 use crate::cli::Cli;
-use crate::config::Config;
 use crate::exit::WrongUse;
 
 /// A file of the command line, opened before the daemon's user might not be able to.

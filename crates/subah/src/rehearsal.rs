@@ -12,10 +12,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use chrono::NaiveDate;
-use domain::campaign::Category;
+use config::secrets::Credentials;
+use config::{CampaignConfig, Config, Store};
 use domain::{Clock, RunId, SystemClock, Window};
 use indicatif::ProgressBar;
 use ledger::{Filter, Ledger};
+use records::Place;
 use scheduler::snapshot::Snapshot;
 use secrecy::SecretString;
 use simulator::Simulator;
@@ -25,8 +27,6 @@ use status::sla::Verdict;
 use tokio::net::TcpListener;
 
 use crate::cli::{Engine, RehearsalArgs, ReportFormat, Role};
-use crate::config::secrets::Credentials;
-use crate::config::{Config, Store};
 use crate::exit::{Answer, Unavailable};
 use crate::morning::{Ended, Loops, Until, follow, hindered, interrupted};
 use crate::private_redis::PrivateRedis;
@@ -38,28 +38,39 @@ const DRAIN: Duration = Duration::from_secs(120);
 /// Median time that the simulated Cloud API takes to answer.
 const LATENCY: Duration = Duration::from_millis(60);
 
-/// Runs it and prints the report.
+/// What a rehearsal holds: a campaign, and what its run is planned from.
+pub type Rehearsed = (CampaignConfig, Snapshot);
+
+/// Between the deadline of one run and the opening of the next.
+const BETWEEN: Duration = Duration::from_secs(2);
+
+/// Runs them one after the other, in the order of their windows, and prints a report of each.
 pub async fn rehearse(
     mut config: Config,
-    snapshot: Snapshot,
+    mut wanted: Vec<Rehearsed>,
     date: NaiveDate,
     engine: Engine,
     args: &RehearsalArgs,
 ) -> Result<Answer> {
     let dir = folder(args.dir.as_deref())?;
     config.state_dir = dir.join("state");
+    config.records = Place::Sqlite(config.state_dir.join("records.db"));
     std::fs::create_dir_all(&config.state_dir)
         .map_err(|e| Unavailable(format!("make {}: {e}", config.state_dir.display())))?;
     let _redis = choose_store(&mut config, engine, args).await?;
 
-    let real = config.daily.window.on(date).context("the zone has no such date")?;
-    let by = (real.length().as_secs_f64() / args.window.as_secs_f64()).max(1.0);
+    let real =
+        |one: &CampaignConfig| one.daily.window.on(date).context("the zone has no such date");
+    wanted.sort_by_key(|(one, _)| one.daily.window.on(date).map(|window| window.opens));
+    let longest = wanted.iter().filter_map(|(one, _)| one.daily.window.on(date));
+    let longest = longest.map(|window| window.length()).max().context("nothing is rehearsed")?;
+    let by = (longest.as_secs_f64() / args.window.as_secs_f64()).max(1.0);
     compress(&mut config, by);
 
     let secret = SecretString::from(format!("rehearsal-{}", args.seed));
     let receiver = TcpListener::bind("127.0.0.1:0").await.context("listen on loopback")?;
-    let simulator =
-        start_simulator(&config, args, by, &receiver, secret.clone(), media_ids(&snapshot)).await?;
+    let media = wanted.iter().flat_map(|(_, snapshot)| media_ids(snapshot)).collect();
+    let simulator = start_simulator(&config, args, by, &receiver, secret.clone(), media).await?;
     config.cloud_api.base_url = simulator.base_url().parse().context("the simulator's address")?;
     let credentials = Credentials {
         meta_token: SecretString::from("rehearsal"),
@@ -71,40 +82,62 @@ pub async fn rehearse(
     let mut parts = Parts::new(&config, credentials, &Role::ALL).await?;
     parts.compress(by);
 
-    let run = RunId::new(&config.campaign.id, date);
-    let window = real.compressed_to(SystemClock.now() + lead(&snapshot, engine), args.window);
     // Made for this rehearsal: there is nothing that it could have forgotten.
     ledger::store_mark::settle_new(parts.ledger.as_ref()).await?;
-    plan(&config, &parts, &snapshot, &run, window).await?;
+    let mut runs = Vec::new();
+    let mut begin = SystemClock.now();
+    for (_, snapshot) in &wanted {
+        begin = begin + lead(snapshot, engine);
+    }
+    for (one, snapshot) in &wanted {
+        let run = RunId::new(&one.campaign.id, date);
+        let window = real(one)?.compressed_to(begin, args.window);
+        begin = window.deadline + BETWEEN;
+        plan(&config, &parts, snapshot, &run, window).await?;
+        runs.push(run);
+    }
 
     let parts = Arc::new(parts);
-    hold_morning(&parts, &run, receiver, &simulator).await?;
-    let mut report = report(parts.ledger.as_ref(), &run).await?;
-    report.seed = Some(args.seed);
-    report.oracle = Some(compare(parts.ledger.as_ref(), &run, &simulator).await?);
-    publish(&report, &dir, args.format)?;
+    hold_morning(&parts, &runs, receiver, &simulator).await?;
+    let mut met = true;
+    for run in &runs {
+        let mut report = report(parts.ledger.as_ref(), run).await?;
+        report.seed = Some(args.seed);
+        report.oracle = Some(compare(parts.ledger.as_ref(), run, &simulator).await?);
+        let name =
+            if runs.len() > 1 { format!("report-{}", run.campaign()) } else { "report".to_owned() };
+        publish(&report, &dir, &name, args.format)?;
+        met = met && report.sla.met;
+    }
     if args.redis_url.is_some() {
         forget(&config.store).await?;
     }
-    Ok(Answer::from_bool(report.sla.met))
+    Ok(Answer::from_bool(met))
 }
 
 /// From the window's opening until every status of it is applied.
 async fn hold_morning(
     parts: &Arc<Parts>,
-    run: &RunId,
+    runs: &[RunId],
     receiver: TcpListener,
     simulator: &Simulator,
 ) -> Result<()> {
     let loops = Loops::start(parts, Some(receiver));
     let mut hindrance = None;
-    let stopped = async {
+    let mut stopped = Box::pin(async {
         tokio::select! {
             () = interrupted() => {}
             error = hindered(parts) => hindrance = Some(error),
         }
-    };
-    let ended = follow(parts, run, Until::Closed, stopped).await;
+    });
+    let mut ended = Ended::Over;
+    for run in runs {
+        ended = follow(parts, run, Until::Closed, &mut stopped).await;
+        if ended == Ended::Interrupted {
+            break;
+        }
+    }
+    drop(stopped);
     if ended == Ended::Over {
         drain(simulator).await;
     }
@@ -207,13 +240,12 @@ async fn start_simulator(
     options.profile = args.faults.into();
     options.compress = by;
     options.latency = LATENCY;
-    options.numbers = config.numbers().iter().map(|n| (n.id.clone(), n.throughput)).collect();
-    options.templates = vec![config.campaign.template.clone()];
+    options.numbers = config.numbers.iter().map(|n| (n.id.clone(), n.throughput)).collect();
+    let templates = config.campaigns.iter().flat_map(|one| one.campaign.templates());
+    options.templates = templates.cloned().collect();
     options.media = media;
-    options.category = match config.campaign.category {
-        Category::Utility => "utility".to_owned(),
-        Category::Marketing => "marketing".to_owned(),
-    };
+    // Of all that are rehearsed at once the simulator knows one.
+    options.category = config.campaigns[0].campaign.category.as_str().to_owned();
     options.client_timeout = config.cloud_api.total_timeout;
     Ok(Simulator::start(options, std::sync::Arc::new(SystemClock)).await?)
 }
@@ -265,6 +297,8 @@ async fn report(ledger: &dyn Ledger, run: &RunId) -> Result<Report> {
 /// Holds the ledger against what the far side saw.
 async fn compare(ledger: &dyn Ledger, run: &RunId, simulator: &Simulator) -> Result<Oracle> {
     let mut accepted = simulator.oracle.deliveries();
+    let ours = format!("{run}#");
+    accepted.retain(|delivery, _| delivery.starts_with(&ours));
     let mut lost = 0;
     let mut after = None;
     loop {
@@ -292,12 +326,13 @@ async fn compare(ledger: &dyn Ledger, run: &RunId, simulator: &Simulator) -> Res
     })
 }
 
-fn publish(report: &Report, dir: &Path, format: ReportFormat) -> Result<()> {
-    let page = dir.join("report.html");
+fn publish(report: &Report, dir: &Path, name: &str, format: ReportFormat) -> Result<()> {
+    let page = dir.join(format!("{name}.html"));
     std::fs::write(&page, html::page(report))
         .with_context(|| format!("write {}", page.display()))?;
-    std::fs::write(dir.join("report.json"), serde_json::to_vec_pretty(report)?)
-        .with_context(|| format!("write {}", dir.join("report.json").display()))?;
+    let document = dir.join(format!("{name}.json"));
+    std::fs::write(&document, serde_json::to_vec_pretty(report)?)
+        .with_context(|| format!("write {}", document.display()))?;
     match format {
         ReportFormat::Json => output::json(report)?,
         ReportFormat::Text => print!(

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::NaiveDate;
+use config::CampaignConfig;
 use domain::campaign::CampaignId;
 use domain::{Clock, RunId, State, Timestamp, retention};
 use inbox::{Inbox, Volume, quota};
@@ -30,7 +31,7 @@ pub struct Sampler {
     pub ledger: Arc<dyn Ledger>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
-    pub campaign: CampaignId,
+    pub campaigns: Vec<CampaignConfig>,
     pub inbox: Option<Inbox>,
     /// Of the inbox; `None`: it follows the volume.
     pub inbox_bytes_max: Option<u64>,
@@ -39,13 +40,20 @@ pub struct Sampler {
 /// What the last round saw.
 #[derive(Default)]
 struct Seen {
+    /// When the inbox's quota was last set.
+    room_made: Option<Timestamp>,
+    campaigns: BTreeMap<CampaignId, SeenRun>,
+}
+
+/// Of one campaign's latest run.
+#[derive(Default)]
+struct SeenRun {
     latest: Option<RunId>,
     /// When arrivals were last recounted.
     recounted: Option<Timestamp>,
     /// Since when a good number is accepted and no status has come.
     silent_since: Option<Timestamp>,
-    /// When the inbox's quota was last set.
-    room_made: Option<Timestamp>,
+    is_silent: bool,
 }
 
 impl Sampler {
@@ -111,8 +119,12 @@ impl Sampler {
     }
 
     /// The campaign's latest run, active or seen before.
-    async fn latest(&self, seen: &Seen) -> Result<Option<Run>, LedgerError> {
-        let prefix = format!("{}@", self.campaign);
+    async fn latest(
+        &self,
+        campaign: &CampaignId,
+        seen: &SeenRun,
+    ) -> Result<Option<Run>, LedgerError> {
+        let prefix = format!("{campaign}@");
         let ours = |run: &Run| run.header.id.as_str().starts_with(&prefix);
         let active = self.ledger.active_runs().await?.into_iter().rfind(ours);
         let seen = match &seen.latest {
@@ -127,9 +139,37 @@ impl Sampler {
 
     async fn sample(&self, seen: &mut Seen) -> Result<(), LedgerError> {
         self.make_room(seen).await?;
-        let Some(run) = &self.latest(seen).await? else { return Ok(()) };
+        for one in &self.campaigns {
+            self.expect(one);
+            let campaign = &one.campaign.id;
+            let seen = seen.campaigns.entry(campaign.clone()).or_default();
+            self.sample_campaign(campaign, seen).await?;
+        }
+        let silent = seen.campaigns.values().any(|seen| seen.is_silent);
+        self.metrics.news.statuses_silent.set(i64::from(silent));
+        Ok(())
+    }
+
+    /// Says when today's run is due, for whoever misses it.
+    fn expect(&self, one: &CampaignConfig) {
+        let today = one.daily.window.date_at(self.clock.now());
+        let window = one.daily.window.on(today).filter(|_| one.daily.days.has(today));
+        let (opens, until) = window.map_or((0.0, 0.0), |window| {
+            (window.opens.secs_f64(), one.daily.latest_start(&window).secs_f64())
+        });
+        let labels = [one.campaign.id.as_str()];
+        self.metrics.runs.expected_opens.with_label_values(&labels).set(opens);
+        self.metrics.runs.expected_until.with_label_values(&labels).set(until);
+    }
+
+    async fn sample_campaign(
+        &self,
+        campaign: &CampaignId,
+        seen: &mut SeenRun,
+    ) -> Result<(), LedgerError> {
+        let Some(run) = &self.latest(campaign, seen).await? else { return Ok(()) };
         seen.latest = Some(run.header.id.clone());
-        let labels = [self.campaign.as_str()];
+        let labels = [campaign.as_str()];
         let m = &self.metrics;
         let header = &run.header;
         m.runs.scheduled.with_label_values(&labels).set(header.window.opens.secs_f64());
@@ -143,8 +183,8 @@ impl Sampler {
             let gauge = m.runs.deliveries.with_label_values(&[labels[0], state.as_str()]);
             gauge.set(i64::try_from(counts.get(state)).unwrap_or(i64::MAX));
         }
-        self.silence(run, &counts, &mut seen.silent_since);
-        self.arrived(run, &counts, &mut seen.recounted).await
+        self.silence(run, &counts, seen);
+        self.arrived(campaign, run, &counts, &mut seen.recounted).await
     }
 
     /// A run has started when a first request went out, or while a sender holds its numbers:
@@ -161,34 +201,33 @@ impl Sampler {
 
     /// The far side has taken many messages, and not one status of them has come: webhooks
     /// go elsewhere, and nothing that is delivered will ever count.
-    fn silence(&self, run: &Run, counts: &Counts, since: &mut Option<Timestamp>) {
+    fn silence(&self, run: &Run, counts: &Counts, seen: &mut SeenRun) {
         let taken = counts.get(State::Accepted) + counts.get(State::Held);
         let spoken = [State::Sent, State::Delivered, State::Read].map(|state| counts.get(state));
         let now = self.clock.now();
         if taken < SILENT_FROM || spoken.iter().sum::<u64>() > 0 {
-            *since = None;
-            self.metrics.news.statuses_silent.set(0);
+            (seen.silent_since, seen.is_silent) = (None, false);
             return;
         }
-        let begun = *since.get_or_insert(now);
+        let begun = *seen.silent_since.get_or_insert(now);
         let silent = now.since(begun) >= SILENT_FOR;
-        if silent && self.metrics.news.statuses_silent.get() == 0 {
+        if silent && !seen.is_silent {
             let id = &run.header.id;
             tracing::error!(run = %id, "run {id}: {taken} messages are accepted and no status has come for a minute: is the app subscribed to the account, and does the webhook's address reach this receiver? `subah check` asks");
         }
-        self.metrics.news.statuses_silent.set(i64::from(silent));
+        seen.is_silent = silent;
     }
 
     async fn arrived(
         &self,
+        campaign: &CampaignId,
         run: &Run,
         counts: &Counts,
         recounted: &mut Option<Timestamp>,
     ) -> Result<(), LedgerError> {
         let now = self.clock.now();
         let deadline = run.header.window.deadline;
-        let gauge =
-            self.metrics.runs.delivered_by_deadline.with_label_values(&[self.campaign.as_str()]);
+        let gauge = self.metrics.runs.delivered_by_deadline.with_label_values(&[campaign.as_str()]);
         if now <= deadline {
             let arrived = counts.get(State::Delivered) + counts.get(State::Read);
             gauge.set(i64::try_from(arrived).unwrap_or(i64::MAX));

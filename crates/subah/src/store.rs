@@ -1,15 +1,20 @@
 //! Opens the ledger that the configuration names.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
+use config::{Config, Store};
+use desk::Desk;
 use domain::clock::APART_MAX;
-use domain::{Clock, SystemClock};
+use domain::{Clock, SystemClock, TenantId};
 use ledger::{Ledger, Redis, Sqlite};
+use rand::SeedableRng;
+use rand::rngs::{StdRng, SysRng};
+use records::Records;
 
-use crate::config::{Config, Store};
 use crate::exit::Unavailable;
+use crate::owner::who;
 
 /// Lies in the state folder while a restore is under way, and says what it found.
 pub const RESTORING: &str = "restoring";
@@ -52,6 +57,20 @@ pub async fn open(config: &Config) -> Result<Arc<dyn Ledger>> {
             Ok(Arc::new(ledger))
         }
     }
+}
+
+/// Where this command's user sits: the records, opened, and under whose name they are acted on.
+pub async fn desk(config: &Config) -> Result<Desk> {
+    let dir = &config.state_dir;
+    std::fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
+    let rng = StdRng::try_from_rng(&mut SysRng).context("read the system's random source")?;
+    Ok(Desk {
+        records: Records::open(&config.records).await.context("open the records")?,
+        clock: Arc::new(SystemClock),
+        rng: Mutex::new(rng),
+        tenant: TenantId::default(),
+        actor: who(),
+    })
 }
 
 /// The ledger comes last: without it an interrupted restore has to go on before a new one is

@@ -41,8 +41,8 @@ enum OnEnd {
 /// Without these a morning is not done: the process ends in order when one of them cannot be
 /// brought up again.
 const fn is_vital(which: Loop) -> bool {
-    use Loop::{Recorder, Relay, Retention, Sampler, TokenKeeper, Watchdog};
-    !matches!(which, Sampler | TokenKeeper | Watchdog | Retention | Relay | Recorder)
+    use Loop::{Copies, Recorder, Relay, Retention, Sampler, TokenKeeper, Watchdog};
+    !matches!(which, Sampler | TokenKeeper | Watchdog | Retention | Copies | Relay | Recorder)
 }
 
 /// Those that hold what cannot be had twice (lanes with deliveries under way, a listener)
@@ -60,6 +60,7 @@ const fn on_end(which: Loop) -> OnEnd {
         | Loop::TokenKeeper
         | Loop::Watchdog
         | Loop::Retention
+        | Loop::Copies
         | Loop::Relay
         | Loop::Recorder => OnEnd::Restart,
     }

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloud_api::CloudApi;
+use config::secrets::CredentialFiles;
 use domain::NumberId;
 use ledger::{Ledger, halts};
 use secrecy::{ExposeSecret, SecretString};
 use telemetry::Fault;
 use tokio_util::sync::CancellationToken;
-
-use crate::config::secrets::CredentialFiles;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);

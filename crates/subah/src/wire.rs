@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cloud_api::{CloudApi, Meta, MetaWebhooks};
+use config::secrets::{CredentialFiles, Credentials};
+use config::{Config, Limits, Store};
 use domain::callback::CallbackKey;
-use domain::campaign::{CampaignId, Category};
 use domain::{
     BusinessNumber, Clock, NumberId, RunId, State, SystemClock, TenantId, Timestamp, Window,
 };
@@ -23,18 +24,16 @@ use provider::{Outgoing, Registry};
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 use scheduler::planner::{Frame, PlannedRun, Planner};
-use scheduler::{PlanError, Snapshot};
+use scheduler::{PlanError, Snapshot, snapshot};
 use secrecy::{ExposeSecret, SecretString};
 use sender::{FileJournal, Journal, Sender};
-use status::people::OptOutDesk;
+use status::people::{Categories, OptOutDesk};
 use status::store_time::StoreTime;
 use status::{Applier, Merger, People, Sweeper};
 use telemetry::{Fault, Metrics};
 use tokio::sync::Semaphore;
 
 use crate::cli::Role;
-use crate::config::secrets::{CredentialFiles, Credentials};
-use crate::config::{Config, Limits, Store};
 use crate::exit::Unavailable;
 use crate::store;
 use crate::supervise::Supervisor;
@@ -68,8 +67,7 @@ pub struct Parts {
     credentials: Credentials,
     credential_files: CredentialFiles,
     numbers: Vec<BusinessNumber>,
-    campaign: CampaignId,
-    category: Category,
+    categories: Categories,
     /// Tokens whose files may change; none, when this process has one of its own.
     tokens: Vec<Held>,
     sender: sender::Options,
@@ -94,9 +92,11 @@ impl Parts {
         let tokens = tokens(&credentials, &api);
         let providers = providers(config, &tokens);
         let metrics = Arc::new(Metrics::new());
-        let numbers: Vec<&str> = config.numbers().iter().map(|n| n.id.as_str()).collect();
+        let numbers: Vec<&str> = config.numbers.iter().map(|n| n.id.as_str()).collect();
         let states: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
-        metrics.configure(&[config.campaign.id.as_str()], &numbers, &states);
+        let campaigns: Vec<&str> =
+            config.campaigns.iter().map(|one| one.campaign.id.as_str()).collect();
+        metrics.configure(&campaigns, &numbers, &states);
         metrics.process.start.set(clock.now().secs_f64());
         let installation = installation(config, ledger.as_ref()).await?;
         let derive = |secret: &SecretString| {
@@ -113,11 +113,10 @@ impl Parts {
             credential_files: config.credentials.clone(),
             credentials,
             progress: Arc::new(AtomicI64::new(clock.now().micros())),
-            numbers: config.numbers().to_vec(),
+            numbers: config.numbers.clone(),
             limits: config.receiving.limits.clone(),
             bytes_in_flight_max: config.receiving.bytes_in_flight_max,
-            campaign: config.campaign.id.clone(),
-            category: config.campaign.category,
+            categories: config.categories(),
             sender: sender::Options {
                 ledger_forgets: matches!(config.store, Store::Redis { .. }),
                 ..config.sender.clone()
@@ -182,15 +181,22 @@ impl Parts {
         }
         // One that was restored without its journal may lack a run that was sent.
         let restored: Timestamp = cell::read(self.ledger.as_ref(), RESTORED).await?;
-        let sealed = begun.is_some_and(|run| run.phase != Phase::Planning);
+        let sealed = begun.as_ref().is_some_and(|run| run.phase != Phase::Planning);
         if !sealed && window.opens < restored {
             return Err(PlanError::Restored(run.clone()));
         }
         self.hear_the_records().await;
         let frame = frame(config, run, window, stop_at);
         let planner = self.planner(config);
+        let dir = planner.snapshots();
+        if let Some(run) = &begun {
+            self.get_snapshot(snapshot::path(&dir, &run.header.snapshot)).await;
+        }
+        snapshot.save(&dir)?;
+        let kept = self.keep_snapshot(snapshot::path(&dir, &snapshot.hash));
         let planned = planner.plan(snapshot, &frame, self.clock.now(), progress).await?;
         self.heed_stops().await?;
+        kept.await;
         Ok(planned)
     }
 
@@ -315,7 +321,7 @@ impl Parts {
     /// What is kept of STOPs on this host's disk: beside the inbox that they came through.
     pub fn opt_outs(&self) -> OptOutDesk {
         let file = self.inbox.as_ref().map(|inbox| inbox.dir().join("opted_out.ndjson"));
-        OptOutDesk::new(file, self.campaign.clone(), self.category)
+        OptOutDesk::new(file, self.categories.clone())
     }
 
     pub fn sweeper(&self) -> Sweeper {
@@ -360,21 +366,23 @@ fn providers(config: &Config, tokens: &[Held]) -> Registry {
         let own = tokens.iter().find(|held| held.number.as_ref() == Some(&number.id));
         (number.id.clone(), own.map_or_else(|| Arc::clone(&general), meta))
     };
-    Registry::new(config.numbers().iter().map(of))
+    Registry::new(config.numbers.iter().map(of))
 }
 
+/// What is fixed about a run. A test message, or a run of a campaign that is not configured any
+/// more, has the zone and the promise of the first campaign, and is not caught up with.
 fn frame(config: &Config, run: &RunId, window: Window, stop_at: Timestamp) -> Frame {
+    let own = config.campaign_of(run);
+    let like = own.unwrap_or(&config.campaigns[0]);
     Frame {
         run: run.clone(),
-        zone: config.daily.window.zone.name().to_owned(),
+        zone: like.daily.window.zone.name().to_owned(),
         window,
         stop_at,
-        // A test message, or a window of another length, is not caught up with.
-        catch_up_until: (run.campaign() == config.campaign.id.as_str())
-            .then(|| config.daily.latest_start(&window)),
+        catch_up_until: own.map(|one| one.daily.latest_start(&window)),
         grace: config.close_grace(),
         policy: config.policy.clone(),
-        target_ratio: config.sla_target,
+        target_ratio: like.sla_target,
     }
 }
 

@@ -154,4 +154,5 @@ pub enum Loop {
     Retention,
     Relay,
     Recorder,
+    Copies,
 }

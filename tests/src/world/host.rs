@@ -399,7 +399,7 @@ impl Hosts {
             clock: Arc::new(clock),
             metrics: Arc::clone(&METRICS),
             endpoints: endpoints(),
-            opt_outs: OptOutDesk::new(None, campaign, Category::Utility),
+            opt_outs: OptOutDesk::new(None, BTreeMap::from([(campaign, Category::Utility)])),
             time: StoreTime::default(),
         }
     }

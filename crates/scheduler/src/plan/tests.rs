@@ -6,7 +6,7 @@ use templates::ParameterFormat;
 use templates::definition::HeaderFormat;
 
 use super::*;
-use crate::campaign::Defaults;
+use crate::campaign::{Audience, Defaults, Family};
 use domain::BusinessNumber;
 use domain::campaign::{CampaignId, Category};
 use templates::TemplateDefinition;
@@ -39,6 +39,7 @@ pub fn campaign() -> Campaign {
         numbers: vec![number("1001", 1), number("1002", 1), number("1003", 2)],
         defaults: Defaults::default(),
         lint: Lint::default(),
+        families: vec![],
     }
 }
 
@@ -210,4 +211,70 @@ fn a_snapshot_comes_back_as_it_was_or_not_at_all() {
     std::fs::write(&path, text).unwrap();
     let error = Snapshot::load(dir.path(), &snapshot.hash).unwrap_err().to_string();
     assert!(error.contains("was changed after"), "{error}");
+}
+
+/// Pro gets a picture; whoever has none gets the text, and so does everybody else.
+#[test]
+fn a_family_gets_its_own_template_and_falls_back_without_a_picture() {
+    let mut campaign = campaign();
+    let template = TemplateDefinition {
+        name: "daily_pack_image".into(),
+        header: HeaderFormat::Image,
+        ..campaign.template.clone()
+    };
+    campaign.families =
+        vec![Family { tiers: vec!["pro".into()], attributes: BTreeMap::new(), template }];
+    let with_picture = |id: &str| Content {
+        media: Some(Media::Link("https://cdn.example.in/a.jpg".into())),
+        ..content(id)
+    };
+    // r0 and r4 are pro, r1 is standard.
+    let rows = vec![with_picture("r00000"), with_picture("r00001"), content("*")];
+    let people: Vec<Recipient> = [0, 1, 4].into_iter().map(recipient).collect();
+    let snapshot = Snapshot::take(campaign, people, rows).snapshot;
+    let plan = plan(&snapshot, "2026-11-21");
+    let got = |index| {
+        let planned = plan.at(index);
+        let call = planned.call.unwrap_or_else(|left| panic!("{index}: {}", left.detail));
+        (planned.choice, call.name.to_string(), call.header.is_some())
+    };
+    assert_eq!(got(0), (Choice::Family(0), "daily_pack_image".to_owned(), true));
+    assert_eq!(got(1), (Choice::Own, "daily_pack".to_owned(), false), "a text needs no picture");
+    assert_eq!(got(2), (Choice::NoMedium(0), "daily_pack".to_owned(), false));
+}
+
+#[test]
+fn a_column_may_decide_the_family() {
+    let gold = Family {
+        tiers: vec![],
+        attributes: [("firm_type".to_owned(), "gold".to_owned())].into(),
+        template: campaign().template,
+    };
+    let mut one = recipient(1);
+    assert!(!gold.has(&one), "nobody said");
+    one.attributes.insert("firm_type".into(), " gold ".into());
+    assert!(gold.has(&one));
+    one.attributes.insert("firm_type".into(), "silver".into());
+    assert!(!gold.has(&one));
+}
+
+#[test]
+fn a_no_of_somebody_outside_the_audience_counts() {
+    let audience = Audience { tiers: vec!["pro".into()], ..Audience::default() };
+    let mut second = recipient(1); // standard
+    second.address = recipient(0).address; // the same person
+    second.consent_utility = false;
+    let people = vec![recipient(0), second, recipient(3), recipient(4)];
+    let rows = vec![content("*"), content("r00003"), content("r99999")];
+    let taken = Snapshot::take_of(campaign(), &audience, people, rows);
+    assert_eq!((taken.snapshot.rows.len(), taken.outside), (2, 2));
+    assert!(!taken.snapshot.rows[0].recipient.consent_utility, "r0 said no in another row");
+    assert!(taken.snapshot.rows[1].recipient.consent_utility);
+    let nobody: Vec<&str> = taken.for_nobody.iter().map(|row| row.recipient_id.as_str()).collect();
+    assert_eq!(nobody, ["r99999"], "content for who is outside is for somebody");
+    let tagged = Audience { tags: vec!["Trial".into()], ..Audience::default() };
+    let mut one = recipient(1);
+    assert!(!tagged.has(&one));
+    one.attributes.insert("tags".into(), "vip; trial".into());
+    assert!(tagged.has(&one));
 }

@@ -113,7 +113,10 @@ impl Stage {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             metrics: Arc::default(),
             endpoints: applier.endpoints.clone(),
-            opt_outs: OptOutDesk::new(None, campaign, domain::campaign::Category::Utility),
+            opt_outs: OptOutDesk::new(
+                None,
+                BTreeMap::from([(campaign, domain::campaign::Category::Utility)]),
+            ),
             time: StoreTime::default(),
         };
         Stage { applier, people, ledger, clock, keys }

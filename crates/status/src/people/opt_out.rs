@@ -1,7 +1,7 @@
 //! Honours a STOP: on this host's disk first, then in the ledger for everybody who plans,
 //! then in every delivery of that person which is still open.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -75,21 +75,23 @@ pub fn in_preference(preference: &Preference, received_at: Timestamp) -> Option<
     Some(Heard { who, of, wish, at, source: "preference", proof })
 }
 
+/// Which consent the messages of each campaign need.
+pub type Categories = BTreeMap<CampaignId, Category>;
+
 /// Deliveries of a planned run by person.
 type Persons = HashMap<String, Vec<u32>>;
 
 pub struct OptOutDesk {
     /// Where STOPs are kept on this host's disk; `None` in a simulation.
     file: Option<PathBuf>,
-    campaign: CampaignId,
-    category: Category,
+    categories: Categories,
     /// Built when the first STOP comes while a run is open: its rows do not change.
     persons: Mutex<HashMap<RunId, Persons>>,
 }
 
 impl OptOutDesk {
-    pub fn new(file: Option<PathBuf>, campaign: CampaignId, category: Category) -> Self {
-        OptOutDesk { file, campaign, category, persons: Mutex::default() }
+    pub fn new(file: Option<PathBuf>, categories: Categories) -> Self {
+        OptOutDesk { file, categories, persons: Mutex::default() }
     }
 
     /// Gives the ledger what this host's disk knows: it may have been emptied.
@@ -171,7 +173,9 @@ impl OptOutDesk {
                 continue; // the planner asks once more when it has planned
             }
             // A campaign that we do not know may be of any category.
-            let category = (id.campaign() == self.campaign.as_str()).then_some(self.category);
+            let of_run =
+                |(campaign, _): &(&CampaignId, &Category)| campaign.as_str() == id.campaign();
+            let category = self.categories.iter().find(of_run).map(|(_, category)| *category);
             let concerned = people.iter().filter(|(_, of)| category.is_none_or(|c| of.concerns(c)));
             let concerned: Vec<String> = concerned.map(|(person, _)| person.clone()).collect();
             let found = match run.header.kind {

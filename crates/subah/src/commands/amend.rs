@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use config::{Config, parse_time};
 use domain::{DeliveryId, Resolution, State, Timestamp};
 use ledger::{Amended, Amendment, Change, DeliveryView, Ledger, Note, Phase};
 
 use super::find_run;
 use super::select::Selection;
 use crate::cli::{ActArgs, Resolved, SendAgainArgs};
-use crate::config::{Config, parse_time};
 use crate::exit::{Answer, WrongUse};
 use crate::owner::who;
 
@@ -51,7 +51,8 @@ fn until(config: &Config, args: &SendAgainArgs, now: Timestamp) -> Result<Timest
     let Some(time) = parse_time(text) else {
         bail!(WrongUse(format!("--until {text:?}: expected HH:MM")));
     };
-    let spec = domain::WindowSpec { opens: time, ..config.daily.window };
+    let daily = &config.campaigns[0].daily;
+    let spec = domain::WindowSpec { opens: time, ..daily.window };
     let window = spec.on(spec.date_at(now)).context("the zone has no such time today")?;
     if window.opens <= now {
         bail!("--until {text} has passed");

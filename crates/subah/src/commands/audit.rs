@@ -1,12 +1,12 @@
 //! `audit list|verify`: what operators did.
 
 use anyhow::{Context, Result};
+use config::Config;
 use desk::witness;
 use domain::TenantId;
 use records::{Records, audit};
 
 use crate::cli::AuditCommand;
-use crate::config::Config;
 use crate::exit::Answer;
 use crate::{output, store};
 
@@ -32,7 +32,7 @@ pub async fn run(config: &Config, command: &AuditCommand) -> Result<Answer> {
             let last = audit::last(&records, &tenant).await?;
             let after = last.saturating_sub(i64::from(*limit)).max(0);
             let entries = audit::list(&records, &tenant, after, i64::from(*limit)).await?;
-            let zone = config.daily.window.zone;
+            let zone = config.zone();
             let row = |entry: &audit::Entry| {
                 let audit::Entry { seq, at, actor, act, object, detail, .. } = entry;
                 let at = at.rfc3339(zone);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
+use config::{Config, Store};
 use domain::hash::HashWriter;
 use domain::{Clock, SystemClock, Timestamp};
 use ledger::{Change, Ledger, Note, Phase, Sqlite, cell, recovery};
@@ -18,7 +19,6 @@ use sender::{FileJournal, failpoint};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::RestoreArgs;
-use crate::config::{Config, Store};
 use crate::exit::Answer;
 use crate::output;
 use crate::owner::who;
@@ -218,7 +218,7 @@ fn say(config: &Config, manifest: &Manifest, keeps: bool, args: &RestoreArgs) {
     println!(
         "{} files as of {}, written by version {}",
         manifest.files.len(),
-        manifest.made_at.rfc3339(config.daily.window.zone),
+        manifest.made_at.rfc3339(config.zone()),
         manifest.version
     );
     println!(

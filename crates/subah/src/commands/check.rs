@@ -3,16 +3,18 @@
 use anyhow::Result;
 use cloud_api::CloudApi;
 use cloud_api::account::NumberInfo;
-use domain::{BusinessNumber, Clock, RunId, SystemClock};
+use config::secrets::Credentials;
+use config::{CampaignConfig, Config};
+use domain::{BusinessNumber, Clock, RunId, SystemClock, Timestamp};
 use ledger::api::for_each;
 use ledger::{DeliveryView, Filter, Ledger};
 use records::{Place, Records};
 use scheduler::Plan;
 use scheduler::capacity::Capacity;
+use scheduler::daily::Due;
+use templates::TemplateDefinition;
 
 use super::plan::bad_media;
-use crate::config::Config;
-use crate::config::secrets::Credentials;
 use crate::exit::Answer;
 use crate::files::{self, Files};
 use crate::store;
@@ -53,7 +55,7 @@ pub async fn run(config: &Config, offline: bool, date: Option<&str>) -> Result<A
     if let Err(error) = &store {
         findings.note(false, format!("store: {error:#}"));
     }
-    check_content(config, date, &mut findings).await?;
+    check_campaigns(config, date, &mut findings).await?;
     match credentials {
         Ok(credentials) if !offline => check_meta(config, credentials, &mut findings).await?,
         _ => findings.not_checked("Meta was not asked: numbers, templates, subscription, token"),
@@ -126,16 +128,47 @@ async fn check_store(config: &Config, findings: &mut Findings) -> Result<()> {
     Ok(())
 }
 
-/// Tomorrow's run, as it would be planned now.
-async fn check_content(config: &Config, date: Option<&str>, findings: &mut Findings) -> Result<()> {
-    let now = SystemClock.now();
-    let due = match config.daily.due(now, |_| false) {
-        scheduler::daily::Due::Now { date, .. } | scheduler::daily::Due::Wait { date, .. } => date,
+/// The next run of each campaign, as it would be planned now.
+async fn check_campaigns(
+    config: &Config,
+    date: Option<&str>,
+    findings: &mut Findings,
+) -> Result<()> {
+    let named = |one: &&CampaignConfig| {
+        config.named.as_deref().is_none_or(|name| name == one.campaign.id.as_str())
     };
-    let next = date.map_or(Ok(due), |date| files::date(date, config))?;
-    let Some(window) = config.daily.window.on(next) else { return Ok(()) };
-    let taken = Files::of(config).snapshot(config, next).await?;
-    let plan = Plan::new(&taken.snapshot, RunId::new(&config.campaign.id, next), window, now);
+    for one in config.campaigns.iter().filter(named) {
+        check_content(config, one, date, findings).await?;
+    }
+    Ok(())
+}
+
+async fn check_content(
+    config: &Config,
+    one: &CampaignConfig,
+    date: Option<&str>,
+    findings: &mut Findings,
+) -> Result<()> {
+    let now = SystemClock.now();
+    let id = &one.campaign.id;
+    let due = match one.daily.due(now, |_| false) {
+        Due::Now { date, .. } | Due::Wait { date, .. } => Some(date),
+        Due::Over => None,
+    };
+    check_days(one, now, findings);
+    let asked = date.map(|date| files::date(date, config)).transpose()?;
+    let Some(next) = asked.or(due) else {
+        findings.not_checked(format!("{id} has no further date"));
+        return Ok(());
+    };
+    if let Some(why) = one.daily.days.why_not(next) {
+        findings.note(true, format!("{id} has no run on {next}: {why}"));
+        return Ok(());
+    }
+    let Some(window) = one.daily.window.on(next) else { return Ok(()) };
+    let taken = Files::of(config).snapshot(config, one, next).await?;
+    let run = RunId::new(id, next);
+    let plan = Plan::new(&taken.snapshot, run.clone(), window, now);
     let (mut wanted, mut good) = (0u32, 0u32);
     for index in 0..plan.total() {
         let (mine, can) = match plan.at(index).call {
@@ -145,18 +178,32 @@ async fn check_content(config: &Config, date: Option<&str>, findings: &mut Findi
         (wanted, good) = (wanted + u32::from(mine), good + u32::from(can));
     }
     // Held against the promise: whoever wants it and cannot be sent to is not delivered to.
-    let enough = good > 0 && f64::from(good) >= config.sla_target * f64::from(wanted);
+    let enough = good > 0 && f64::from(good) >= one.sla_target * f64::from(wanted);
     findings.note(
         enough,
         format!(
-            "the run of {next}: {good} of {wanted} recipients who agreed can be sent to, {:.1} % are promised (`subah plan --date {next}` says who not and why)",
-            config.sla_target * 100.0
+            "the run {run}: {good} of {wanted} recipients who agreed can be sent to, {:.1} % are promised (`subah plan --campaign {id} --date {next}` says who not and why)",
+            one.sla_target * 100.0
         ),
     );
     let capacity = Capacity::of(&plan);
     let (have, need) = (capacity.lanes.len(), capacity.numbers_needed);
-    findings.note(capacity.fits(), format!("capacity: {need} numbers needed, {have} configured"));
+    findings
+        .note(capacity.fits(), format!("the run {run}: {need} numbers needed, {have} configured"));
     Ok(())
+}
+
+/// What is left out tomorrow is said today; and a file of holidays that ends is said in time.
+fn check_days(one: &CampaignConfig, now: Timestamp, findings: &mut Findings) {
+    let (id, today) = (&one.campaign.id, one.daily.window.date_at(now));
+    let tomorrow = today.succ_opt().filter(|_| one.daily.days.only.is_none());
+    if let Some(why) = tomorrow.and_then(|date| one.daily.days.why_not(date)) {
+        findings.note(true, format!("{id} has no run tomorrow: {why}"));
+    }
+    if let Some(until) = one.holidays_until {
+        let known = until >= today;
+        findings.note(known, format!("{id}: the last holiday that holidays_file knows is {until}"));
+    }
 }
 
 async fn check_meta(
@@ -165,12 +212,11 @@ async fn check_meta(
     findings: &mut Findings,
 ) -> Result<()> {
     let api = CloudApi::new(&config.cloud_api, credentials.meta_token)?;
-    for number in config.numbers() {
+    for number in &config.numbers {
         let own = credentials.number_tokens.get(&number.id);
         let api = own.map_or_else(|| api.clone(), |token| api.with_token(token.clone()));
         check_number(&api, number, findings).await;
     }
-    let template = &config.campaign.template;
     let Some(waba) = &config.waba_id else {
         findings.not_checked("templates and subscription: cloud_api.waba_id is not set");
         findings.not_checked("token expiry: Meta tells it to the app's owner only");
@@ -187,25 +233,35 @@ async fn check_meta(
         }
     }
     findings.not_checked("token expiry: Meta tells it to the app's owner only");
-    match api.templates(waba, &template.name).await {
-        Ok(found) => {
-            for language in &template.languages {
-                let approved = found.iter().any(|t| {
-                    template.name == *t.name && *language == *t.language && t.status == "APPROVED"
-                });
-                findings.note(
-                    approved,
-                    format!(
-                        "template {} in {language}: {}",
-                        template.name,
-                        if approved { "approved" } else { "NOT APPROVED" }
-                    ),
-                );
-            }
+    for one in &config.campaigns {
+        for template in one.campaign.templates() {
+            check_template(&api, waba, template, findings).await;
         }
-        Err(error) => findings.note(false, format!("templates: {:#}", anyhow::Error::from(error))),
     }
     Ok(())
+}
+
+async fn check_template(
+    api: &CloudApi,
+    waba: &str,
+    template: &TemplateDefinition,
+    findings: &mut Findings,
+) {
+    let name = &template.name;
+    let found = match api.templates(waba, name).await {
+        Ok(found) => found,
+        Err(error) => {
+            return findings
+                .note(false, format!("template {name}: {:#}", anyhow::Error::from(error)));
+        }
+    };
+    for language in &template.languages {
+        let approved = found
+            .iter()
+            .any(|t| *name == *t.name && *language == *t.language && t.status == "APPROVED");
+        let word = if approved { "approved" } else { "NOT APPROVED" };
+        findings.note(approved, format!("template {name} in {language}: {word}"));
+    }
 }
 
 /// Asks with the token that the number is sent from with.

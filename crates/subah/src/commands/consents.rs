@@ -1,18 +1,16 @@
 //! `consents record|import|show`: parses, asks the desk, shows its answer.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use chrono::DateTime;
+use config::Config;
 use desk::consents::{Word, check};
 use desk::relay::Relay;
 use desk::{Desk, DeskError, Mode};
 use domain::campaign::Category;
-use domain::{Address, Clock, SystemClock, TenantId, Timestamp};
-use rand::SeedableRng;
-use rand::rngs::{StdRng, SysRng};
-use records::Records;
+use domain::{Address, Clock, SystemClock, Timestamp};
 use records::consents::{Consent, Wish};
 use scheduler::intake::phone;
 use status::people::OptOutDesk;
@@ -20,10 +18,8 @@ use telemetry::Metrics;
 
 use super::select::Person;
 use crate::cli::{ConsentsCommand, Format, SaidArg};
-use crate::config::Config;
 use crate::exit::{Answer, WrongUse};
 use crate::files::Files;
-use crate::owner::who;
 use crate::{output, store};
 
 /// Columns of an import; `at` may be left out.
@@ -35,7 +31,7 @@ pub async fn run(config: &Config, command: &ConsentsCommand) -> Result<Answer> {
     match command {
         ConsentsCommand::Record { who, said, category, source, proof, at, yes } => {
             let word = Word {
-                who: address(config, who)?,
+                who: address(config, who).await?,
                 categories: categories(category.iter().map(String::as_str)).map_err(WrongUse)?,
                 wish: match said {
                     SaidArg::Given => Wish::Given,
@@ -54,7 +50,7 @@ pub async fn run(config: &Config, command: &ConsentsCommand) -> Result<Answer> {
 
 async fn record(config: &Config, words: &[Word], yes: bool) -> Result<Answer> {
     let mode = if yes { Mode::Do } else { Mode::DryRun };
-    let desk = desk(config).await?;
+    let desk = store::desk(config).await?;
     let recorded = match desk.record_consents(words, mode).await {
         Err(DeskError::Refused(why)) => return Err(WrongUse(why).into()),
         answer => answer?,
@@ -76,13 +72,12 @@ async fn record(config: &Config, words: &[Word], yes: bool) -> Result<Answer> {
 
 /// The daemon would do it within a second, if there is one: a run may begin without it.
 async fn tell(config: &Config, desk: &Desk) -> Result<()> {
-    let campaign = &config.campaign;
     let relay = Relay {
         records: desk.records.clone(),
         ledger: store::open(config).await?,
         clock: Arc::clone(&desk.clock),
         metrics: Arc::new(Metrics::new()),
-        opt_outs: OptOutDesk::new(None, campaign.id.clone(), campaign.category),
+        opt_outs: OptOutDesk::new(None, config.categories()),
         tenant: desk.tenant.clone(),
     };
     relay.drain().await?;
@@ -163,12 +158,12 @@ fn word(
 }
 
 async fn show(config: &Config, text: &str, format: Format) -> Result<Answer> {
-    let history = desk(config).await?.consents_of(&address(config, text)?).await?;
+    let history = store::desk(config).await?.consents_of(&address(config, text).await?).await?;
     let Some(history) = history else {
         println!("nothing is kept of them");
         return Ok(Answer::No);
     };
-    let zone = config.daily.window.zone;
+    let zone = config.zone();
     let row = |Consent { recorded_at, saying, .. }: &Consent| {
         vec![
             saying.said_at.rfc3339(zone),
@@ -186,21 +181,10 @@ async fn show(config: &Config, text: &str, format: Format) -> Result<Answer> {
     Ok(Answer::Yes)
 }
 
-async fn desk(config: &Config) -> Result<Desk> {
-    let rng = StdRng::try_from_rng(&mut SysRng).context("read the system's random source")?;
-    Ok(Desk {
-        records: Records::open(&config.records).await.context("open the records")?,
-        clock: Arc::new(SystemClock),
-        rng: Mutex::new(rng),
-        tenant: TenantId::default(),
-        actor: who(),
-    })
-}
-
 /// Somebody of the list by id, or anybody by phone number.
-fn address(config: &Config, text: &str) -> Result<Address> {
+async fn address(config: &Config, text: &str) -> Result<Address> {
     let person = Person::of(text);
-    let list = Files::of(config).recipients()?;
+    let list = Files::of(config).everybody(config).await?;
     if let Some(recipient) = list.iter().find(|recipient| person.is(recipient)) {
         return Ok(recipient.address.clone());
     }

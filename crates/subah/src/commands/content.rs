@@ -1,24 +1,27 @@
 //! `content import|undo|list|preview`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use chrono::NaiveDate;
 use cloud_api::messages::template_message;
+use config::Config;
+use desk::Desk;
+use desk::draft::{Draft, Guard, each_line};
+use desk::sets::Set;
 use domain::{Clock, RunId, SystemClock};
 use scheduler::Plan;
 use scheduler::intake::content::{EVERYONE, ReadContent};
 use scheduler::intake::{Content, read_content};
 use templates::Media;
 
+use super::one;
 use super::recipients::rules;
-use crate::cli::Guard;
 use crate::cli::{self, ImportArgs};
-use crate::config::Config;
 use crate::exit::Answer;
-use crate::files::{self, Draft, Files, MediaDesk, judge};
+use crate::files::{self, Files, MediaDesk, judge, take_up};
 use crate::output::{self, audit};
-use crate::terminal;
+use crate::{store, terminal};
 
 /// Recipients that are named when they are held back; `plan` names all.
 const SHOWN: usize = 20;
@@ -27,15 +30,16 @@ pub async fn run(config: &Config, command: &cli::Content) -> Result<Answer> {
     match command {
         cli::Content::Import { args, date } => {
             let date = files::date(date, config)?;
-            let answer = import(config, args, date)?;
+            let answer = import(config, args, date).await?;
             super::say_if_sealed(config, Some(date)).await?;
             Ok(answer)
         }
         cli::Content::Undo { date } => {
             let date = files::date(date, config)?;
-            let files = Files::of(config);
-            let _lock = files.lock()?;
-            let change = files::undo(&files.content_path(date), "rows of content")?;
+            let (files, desk) = (Files::of(config), store::desk(config).await?);
+            let _lock = files.lock().await?;
+            let set = Set::Content(one(config)?.campaign.id.clone(), date);
+            let change = desk.undo_import(files.copies(), &set).await?;
             println!("{change}  rows of content: those before the last import are back");
             super::say_if_sealed(config, Some(date)).await?;
             Ok(Answer::Yes)
@@ -45,7 +49,8 @@ pub async fn run(config: &Config, command: &cli::Content) -> Result<Answer> {
         }
         cli::Content::List { date, format } => {
             let now = SystemClock.now();
-            let content = Files::of(config).content(files::date(date, config)?)?;
+            let date = files::date(date, config)?;
+            let content = Files::of(config).content(config, one(config)?, date).await?;
             let columns = ["recipient_id", "parameters", "media", "approved"];
             let row = |content: &Content| {
                 let approved = match &content.held_back {
@@ -74,9 +79,10 @@ pub async fn run(config: &Config, command: &cli::Content) -> Result<Answer> {
 async fn preview(config: &Config, recipient_id: &str, date: &str, reveal: bool) -> Result<Answer> {
     audit(config, reveal, "content preview")?;
     let date = files::date(date, config)?;
-    let snapshot = Files::of(config).snapshot(config, date).await?.snapshot;
-    let window = config.daily.window.on(date).context("the zone has no such date")?;
-    let run = RunId::new(&config.campaign.id, date);
+    let one = one(config)?;
+    let snapshot = Files::of(config).snapshot(config, one, date).await?.snapshot;
+    let window = one.daily.window.on(date).context("the zone has no such date")?;
+    let run = RunId::new(&one.campaign.id, date);
     let plan = Plan::new(&snapshot, run, window, SystemClock.now());
     let at = snapshot.rows.iter().position(|row| row.recipient.id.as_str() == recipient_id);
     let at = at.with_context(|| format!("recipient {recipient_id:?} is not in the list"))?;
@@ -97,22 +103,34 @@ async fn preview(config: &Config, recipient_id: &str, date: &str, reveal: bool) 
     }
 }
 
+/// What is there before an import.
+struct Stored<'a> {
+    seat: &'a Desk,
+    set: &'a Set,
+    copy: PathBuf,
+}
+
 /// The date's content becomes the file. Whoever a refused row was for gets nothing: the
 /// text before is not what anyone meant, nor is that of everyone.
-fn import(config: &Config, args: &ImportArgs, date: NaiveDate) -> Result<Answer> {
+async fn import(config: &Config, args: &ImportArgs, date: NaiveDate) -> Result<Answer> {
+    let campaign = &one(config)?.campaign;
     let bytes = files::input(&args.file)?;
-    let files = Files::of(config);
-    let _lock = files.lock()?;
-    let (rules, template) = (rules(config, args), &config.campaign.template);
+    let (files, seat) = (Files::of(config), store::desk(config).await?);
+    let _lock = files.lock().await?;
+    let set = Set::Content(campaign.id.clone(), date);
+    let stored = Stored { seat: &seat, set: &set, copy: files.copies().path(&set) };
+    seat.refresh(files.copies(), &set).await.context("bring the stored content up to date")?;
+    let (rules, template) = (rules(config, args), &campaign.template);
+    let media = campaign.templates().find_map(|template| template.header.media_kind());
     let home = args.file.parent().filter(|home| !home.as_os_str().is_empty());
-    let desk = MediaDesk::new(home.unwrap_or(Path::new(".")), template.header.media_kind())?;
+    let desk = MediaDesk::new(home.unwrap_or(Path::new(".")), media)?;
     let mut settle = |content: &mut Content| desk.settle(content);
-    let mut draft = Draft::new(&files.content_path(date))?;
+    let mut draft = Draft::new(&stored.copy)?;
     let mut add = |content: Content| draft.add(&content);
     let read = read_content(&bytes, &rules, template, &mut settle, &mut add)
         .with_context(|| format!("import {}", args.file.display()))?;
     if let Err(nothing) = judge(config, &args.file, &read.findings, args.strict) {
-        let held = if args.strict || args.dry_run { 0 } else { hold_named(&files, date, &read)? };
+        let held = if args.strict || args.dry_run { 0 } else { hold_named(&stored, &read).await? };
         return Err(if held == 0 {
             nothing
         } else {
@@ -130,8 +148,8 @@ fn import(config: &Config, args: &ImportArgs, date: NaiveDate) -> Result<Answer>
         draft = draft.filter_map(|row: Content| Some(row).filter(counts))?;
     }
     add_held(&read, &mut draft);
-    let lost = if read.unattributed == 0 { 0 } else { hold_lost(&files, date, &read, &mut draft)? };
-    draft.replace("rows of content", args.guard(config.recipients.shrink_max))?;
+    let lost = if read.unattributed == 0 { 0 } else { hold_lost(&stored, &read, &mut draft)? };
+    take_up(&seat, &set, draft, args.guard(config.recipients.shrink_max)).await?;
     for id in read.held.keys().take(SHOWN).map(|id| terminal::shown(id)) {
         println!("held back: {id} gets nothing on {date} until a row of theirs is good");
     }
@@ -153,32 +171,28 @@ fn add_held(read: &ReadContent, draft: &mut Draft) {
 }
 
 /// No row of a file is good: what is stored stays, but not for those whom its rows name.
-fn hold_named(files: &Files, date: NaiveDate, read: &ReadContent) -> Result<usize> {
-    if read.held.is_empty() || !files.content_path(date).exists() {
+async fn hold_named(stored: &Stored<'_>, read: &ReadContent) -> Result<usize> {
+    if read.held.is_empty() || !stored.copy.exists() {
         return Ok(0);
     }
-    let mut draft = Draft::new(&files.content_path(date))?;
-    files::each_line(&files.content_path(date), |line| {
+    let mut draft = Draft::new(&stored.copy)?;
+    each_line(&stored.copy, |line| {
         let Ok(stored) = serde_json::from_slice::<Content>(line) else { return };
         if !read.held.contains_key(stored.recipient_id.as_str()) {
             draft.add(&stored);
         }
     })?;
     add_held(read, &mut draft);
-    draft.replace("rows of content", Guard { shrink_max: 1.0, yes: true, dry_run: false })?;
+    let guard = Guard { shrink_max: 1.0, yes: true, dry_run: false };
+    take_up(stored.seat, stored.set, draft, guard).await?;
     Ok(read.held.len())
 }
 
 /// A refused row that does not say whom it was for may have been anybody's own: those who
 /// lose theirs do not fall back to the text of everyone.
-fn hold_lost(
-    files: &Files,
-    date: NaiveDate,
-    read: &ReadContent,
-    draft: &mut Draft,
-) -> Result<usize> {
+fn hold_lost(stored: &Stored<'_>, read: &ReadContent, draft: &mut Draft) -> Result<usize> {
     let mut lost = 0;
-    files::each_line(&files.content_path(date), |line| {
+    each_line(&stored.copy, |line| {
         let Ok(stored) = serde_json::from_slice::<Content>(line) else { return };
         let id = stored.recipient_id.as_str();
         if id != EVERYONE && !read.names(id) {

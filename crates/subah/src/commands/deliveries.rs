@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use chrono_tz::Tz;
+use config::Config;
 use domain::{Address, Attempt, DeliveryId, Timestamp};
 use ledger::{Change, DeliveryView, Ledger};
 use serde_json::json;
@@ -9,7 +10,6 @@ use serde_json::json;
 use super::select::Selection;
 use super::{amend, find_run, not_started};
 use crate::cli::{Deliveries, ListArgs};
-use crate::config::Config;
 use crate::exit::{Answer, WrongUse};
 use crate::output::{self, audit};
 use crate::store;
@@ -19,7 +19,7 @@ pub async fn run(config: &Config, command: &Deliveries) -> Result<Answer> {
         bail!("no run was ever planned here: there is no ledger yet"); // looking makes none
     }
     let ledger = store::open(config).await?;
-    let zone = config.daily.window.zone;
+    let zone = config.zone();
     match command {
         Deliveries::List(args) => {
             audit(config, args.reveal, "deliveries list")?;
@@ -53,7 +53,7 @@ async fn list(config: &Config, ledger: &dyn Ledger, args: &ListArgs) -> Result<A
         return not_started(config, &args.which.date);
     };
     let selection = Selection::new(ledger, &run, &args.which).await?;
-    let zone = config.daily.window.zone;
+    let zone = config.zone();
     let row = |d: &DeliveryView| {
         vec![
             d.id.to_string(),

@@ -5,13 +5,13 @@ use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use config::Config;
 use domain::hash::{mix64, unit};
 use domain::{Clock, SystemClock};
 use scheduler::Snapshot;
 use scheduler::intake::{Country, Rules, read_content, read_recipients};
 
 use crate::cli::DemoArgs;
-use crate::config::Config;
 use crate::exit::Answer;
 use crate::rehearsal;
 
@@ -40,23 +40,24 @@ pub async fn run(args: &DemoArgs) -> Result<Answer> {
     let (throughput, numbers) = numbers_for(args);
     let text = config_text(throughput, numbers);
     let config = Config::parse(Path::new("demo.toml"), &text)?;
-    let date = config.daily.window.date_at(SystemClock.now());
+    let one = config.campaigns[0].clone();
+    let date = one.daily.window.date_at(SystemClock.now());
     // Through the same intake as everyone's files.
     let rules = Rules {
         default_country: Some(Country::INDIA),
-        ..Rules::new(config.daily.window.zone, SystemClock.now())
+        ..Rules::new(config.zone(), SystemClock.now())
     };
     let mut recipients = Vec::new();
     let mut take = |recipient| recipients.push(recipient);
     read_recipients(recipients_csv(args).as_bytes(), &rules, &mut take)
         .context("demo recipients")?;
-    let (csv, template) = (content_csv(args), &config.campaign.template);
+    let (csv, template) = (content_csv(args), &one.campaign.template);
     let mut content = Vec::new();
     let mut take = |row| content.push(row);
     read_content(csv.as_bytes(), &rules, template, &mut |_| Ok(()), &mut take)
         .context("demo content")?;
-    let snapshot = Snapshot::take(config.campaign.clone(), recipients, content).snapshot;
-    rehearsal::rehearse(config, snapshot, date, args.engine, &args.rehearsal).await
+    let snapshot = Snapshot::take(one.campaign.clone(), recipients, content).snapshot;
+    rehearsal::rehearse(config, vec![(one, snapshot)], date, args.engine, &args.rehearsal).await
 }
 
 /// Four ordinary numbers while they have room, else as many fast ones as it takes.

@@ -1,9 +1,9 @@
 //! `numbers probe`: what is stopped is tried again at once, not at the end of its pause.
 
 use anyhow::Result;
+use config::Config;
 use ledger::halts;
 
-use crate::config::Config;
 use crate::exit::Answer;
 use crate::terminal;
 use crate::{output, store};

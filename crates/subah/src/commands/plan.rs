@@ -6,8 +6,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use chrono_tz::Tz;
 use cloud_api::media::check_file;
+use config::Config;
 use domain::{Clock, RunId, Suppression, SystemClock};
 use ledger::Phase;
+use scheduler::campaign::Choice;
 use scheduler::capacity::{Capacity, LaneCapacity};
 use scheduler::intake::content::KeptContent;
 use scheduler::intake::recipients::plain_id;
@@ -17,8 +19,8 @@ use scheduler::{Plan, Snapshot};
 use serde_json::json;
 use templates::{Header, Media, TemplateCall};
 
+use super::one;
 use crate::cli::{Format, PlanArgs};
-use crate::config::Config;
 use crate::exit::Answer;
 use crate::files::{self, Files};
 use crate::terminal;
@@ -44,6 +46,12 @@ struct Survey {
     content: usize,
     /// Recipients who get the default language, by the one that they asked for.
     fallbacks: BTreeMap<String, u32>,
+    /// Messages by template, where the campaign has families.
+    families: BTreeMap<String, u32>,
+    /// Recipients who get the campaign's own template for want of a picture, by their family's.
+    without_picture: BTreeMap<String, u32>,
+    /// Rows of the lists that the campaign is not for.
+    outside: usize,
     /// Rows of persons who have a row already.
     twice: Vec<String>,
     /// What people read times in.
@@ -52,12 +60,18 @@ struct Survey {
 
 pub async fn run(config: &Config, args: &PlanArgs) -> Result<Answer> {
     let date = files::date(&args.date, config)?;
-    let taken = Files::of(config).snapshot(config, date).await?;
-    let window = config.daily.window.on(date).context("the zone has no such date")?;
-    let id = RunId::new(&config.campaign.id, date);
+    let one = one(config)?;
+    if let Some(why) = one.daily.days.why_not(date) {
+        println!("{}: no run on that date, {why}", one.campaign.id);
+        return Ok(Answer::No);
+    }
+    let taken = Files::of(config).snapshot(config, one, date).await?;
+    let window = one.daily.window.on(date).context("the zone has no such date")?;
+    let id = RunId::new(&one.campaign.id, date);
     let plan = Plan::new(&taken.snapshot, id.clone(), window, SystemClock.now());
     let mut survey = survey(config, &plan);
     survey.for_nobody = for_nobody(&taken);
+    survey.outside = taken.outside;
     survey.content = taken.for_nobody.len() + taken.snapshot.content_rows();
     survey.twice = taken.twice.iter().map(|id| id.as_str().to_owned()).collect();
     print(args.format.format, &plan, &taken.snapshot, &survey)?;
@@ -104,7 +118,7 @@ async fn warn_if_planned(config: &Config, id: &RunId, hash: &str) -> Result<()> 
 }
 
 fn survey(config: &Config, plan: &Plan<'_>) -> Survey {
-    let zone = config.daily.window.zone;
+    let zone = config.zone();
     let mut survey = Survey {
         deliverable: 0,
         minutes: BTreeMap::new(),
@@ -114,9 +128,13 @@ fn survey(config: &Config, plan: &Plan<'_>) -> Survey {
         for_nobody: Vec::new(),
         content: 0,
         fallbacks: BTreeMap::new(),
+        families: BTreeMap::new(),
+        without_picture: BTreeMap::new(),
+        outside: 0,
         twice: Vec::new(),
         zone,
     };
+    let campaign = &plan.snapshot.campaign;
     for index in 0..plan.total() {
         let planned = plan.at(index);
         match planned.call {
@@ -130,6 +148,13 @@ fn survey(config: &Config, plan: &Plan<'_>) -> Survey {
                     if planned.fell_back {
                         let recipient = &plan.snapshot.rows[index as usize].recipient;
                         *survey.fallbacks.entry(recipient.language.to_string()).or_default() += 1;
+                    }
+                    if !campaign.families.is_empty() {
+                        *survey.families.entry(call.name.to_string()).or_default() += 1;
+                    }
+                    if let Choice::NoMedium(at) = planned.choice {
+                        let name = campaign.families[at].template.name.to_string();
+                        *survey.without_picture.entry(name).or_default() += 1;
                     }
                     survey.deliverable += 1;
                     let minute = planned.due_at.to_utc().with_timezone(&zone).format("%H:%M");
@@ -197,7 +222,8 @@ fn as_json(
         "left_out": survey.left_out.iter().map(left_out).collect::<Vec<_>>(),
         "minutes": survey.minutes,
         "content_for_nobody": survey.for_nobody.iter().map(for_nobody).collect::<Vec<_>>(),
-        "language_fallbacks": survey.fallbacks, "one_person_twice": survey.twice,
+        "families": survey.families, "without_picture": survey.without_picture,
+        "outside_audience": survey.outside, "language_fallbacks": survey.fallbacks, "one_person_twice": survey.twice,
         "bad_media": survey.bad_media,
         "capacity": {"fits": capacity.fits(), "numbers": capacity.lanes.len(),
             "lanes": capacity.lanes.iter().map(lane).collect::<Vec<_>>(),
@@ -227,7 +253,7 @@ fn problems(survey: &Survey, id: impl Fn(&LeftOut) -> String) -> Vec<Vec<String>
 }
 
 /// What a person should look at before the morning.
-fn print_doubts(survey: &Survey) {
+fn print_doubts(survey: &Survey, own: &str) {
     let listed = |ids: Vec<String>| {
         let more = if ids.len() > SHOWN { ", …" } else { "" };
         let shown: Vec<String> = ids.iter().take(SHOWN).map(|id| terminal::shown(id)).collect();
@@ -251,6 +277,12 @@ fn print_doubts(survey: &Survey) {
             listed(survey.twice.clone())
         );
     }
+    for (family, n) in &survey.without_picture {
+        println!("{n} of {family} have no picture and get {own}");
+    }
+    if survey.outside > 0 {
+        println!("{} rows of the lists are not of the audience", survey.outside);
+    }
     for (language, n) in &survey.fallbacks {
         println!("{n} who asked for {} get the default language", terminal::shown(language));
     }
@@ -269,12 +301,36 @@ fn print_table(
         survey.deliverable,
         survey.left_out.len()
     );
-    print_doubts(survey);
+    print_doubts(survey, &snapshot.campaign.template.name);
+    if !survey.families.is_empty() {
+        println!("\nBy template");
+        survey.families.iter().for_each(|(name, n)| println!("  {name:<20} {n:>8}"));
+    }
     println!("\nBy minute");
     let most = survey.minutes.values().copied().max().unwrap_or(1).max(1);
     for (minute, n) in &survey.minutes {
         println!("  {minute}  {n:>8}  {}", "█".repeat((n * 40).div_ceil(most) as usize));
     }
+    print_numbers(survey);
+    for bad in &survey.bad_media {
+        println!("\nMEDIA: {bad}");
+    }
+    if survey.left_out.is_empty() {
+        return;
+    }
+    println!("\nLeft out");
+    let mut reasons: BTreeMap<&str, u32> = BTreeMap::new();
+    survey.left_out.iter().for_each(|l| *reasons.entry(l.reason.as_str()).or_default() += 1);
+    reasons.iter().for_each(|(reason, n)| println!("  {n:>8} {}", reason.replace('_', " ")));
+    for left_out in survey.left_out.iter().take(SHOWN) {
+        println!("  {}: {}", terminal::shown(&id(left_out)), left_out.detail);
+    }
+    if survey.left_out.len() > SHOWN {
+        println!("  … and {} more; --format csv lists all", survey.left_out.len() - SHOWN);
+    }
+}
+
+fn print_numbers(survey: &Survey) {
     println!("\nBy number");
     for lane in &survey.capacity.lanes {
         println!(
@@ -296,21 +352,5 @@ fn print_table(
             survey.capacity.closes.rfc3339(survey.zone),
             over.join(", ")
         );
-    }
-    for bad in &survey.bad_media {
-        println!("\nMEDIA: {bad}");
-    }
-    if survey.left_out.is_empty() {
-        return;
-    }
-    println!("\nLeft out");
-    let mut reasons: BTreeMap<&str, u32> = BTreeMap::new();
-    survey.left_out.iter().for_each(|l| *reasons.entry(l.reason.as_str()).or_default() += 1);
-    reasons.iter().for_each(|(reason, n)| println!("  {n:>8} {}", reason.replace('_', " ")));
-    for left_out in survey.left_out.iter().take(SHOWN) {
-        println!("  {}: {}", terminal::shown(&id(left_out)), left_out.detail);
-    }
-    if survey.left_out.len() > SHOWN {
-        println!("  … and {} more; --format csv lists all", survey.left_out.len() - SHOWN);
     }
 }

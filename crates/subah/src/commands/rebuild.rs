@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use config::Config;
+use config::secrets::Credentials;
 use domain::{Clock, RunId, State, SystemClock, Timestamp};
 use inbox::Tail;
 use ledger::api::{apply_all, for_each};
@@ -13,8 +15,6 @@ use sender::journal::{Entries, Entry, Facts, LogError, Position, Read, Which};
 use sender::{FileJournal, Journal};
 
 use super::run_id;
-use crate::config::Config;
-use crate::config::secrets::Credentials;
 use crate::exit::Answer;
 use crate::store;
 use crate::wire::{Parts, inbox_dir, journal_dir};

@@ -1,54 +1,64 @@
 //! `recipients import|undo|list`.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::{Context, Result};
+use config::Config;
+use desk::Desk;
+use desk::draft::{Draft, each_line};
+use desk::sets::Set;
 use domain::facts::Ended;
-use domain::{Attempt, Clock, Recipient, SystemClock, Timestamp};
+use domain::{Attempt, Clock, ListName, Recipient, SystemClock, Timestamp};
 use ledger::api::for_each;
 use ledger::opt_outs::OptOuts;
 use ledger::{DeliveryView, Filter};
+use records::imports::Import;
 use scheduler::intake::merge::Keeper;
 use scheduler::intake::{ReadList, Rules, read_recipients};
 
 use super::deliveries::twice;
 use super::select::Person;
 use crate::cli::{Format, ImportArgs, Recipients};
-use crate::config::Config;
 use crate::exit::Answer;
-use crate::files::{self, Draft, Files, judge};
+use crate::files::{self, Files, judge, take_up};
 use crate::{output, store};
 
 pub async fn run(config: &Config, command: &Recipients) -> Result<Answer> {
     match command {
-        Recipients::Import { args, default_country } => {
+        Recipients::Import { args, default_country, list } => {
             let default_country = default_country.or(config.recipients.default_country);
-            let answer = import(config, args, Rules { default_country, ..rules(config, args) })?;
+            let rules = Rules { default_country, ..rules(config, args) };
+            let answer = import(config, args, &list.list, rules).await?;
             super::say_if_sealed(config, None).await?;
             Ok(answer)
         }
-        Recipients::Undo => {
-            let files = Files::of(config);
-            let _lock = files.lock()?;
-            let change = files::undo(&files.recipients_path(), "recipients")?;
+        Recipients::Undo { list } => {
+            let (files, desk) = (Files::of(config), store::desk(config).await?);
+            let _lock = files.lock().await?;
+            let change =
+                desk.undo_import(files.copies(), &Set::Recipients(list.list.clone())).await?;
             println!(
                 "{change}  recipients: the list before the last import is back, with the consents it had then"
             );
             super::say_if_sealed(config, None).await?;
             Ok(Answer::Yes)
         }
+        Recipients::History { list, format } => {
+            history(config, &Set::Recipients(list.list.clone()), format.format).await
+        }
         Recipients::Show { recipient, runs, reveal } => {
             output::audit(config, *reveal, "recipients show")?;
             show(config, recipient, *runs, *reveal).await
         }
-        Recipients::List { format, reveal } => {
+        Recipients::List { format, reveal, list } => {
             output::audit(config, *reveal, "recipients list")?;
-            let recipients = Files::of(config).recipients()?;
+            let recipients = Files::of(config).recipients(config, &list.list).await?;
             // What is written as CSV can be imported again.
             let extra: BTreeSet<&str> =
                 recipients.iter().flat_map(|r| r.attributes.keys()).map(String::as_str).collect();
             let columns: Vec<&str> = COLUMNS.into_iter().chain(extra.iter().copied()).collect();
-            let zone = config.daily.window.zone;
+            let zone = config.zone();
             let rows: Vec<Vec<String>> = recipients
                 .iter()
                 .map(|recipient| {
@@ -70,8 +80,8 @@ pub async fn run(config: &Config, command: &Recipients) -> Result<Answer> {
 
 /// What the list says of one person, and what became of each message to them.
 async fn show(config: &Config, text: &str, latest: usize, reveal: bool) -> Result<Answer> {
-    let (person, zone) = (Person::of(text), config.daily.window.zone);
-    let list = Files::of(config).recipients()?;
+    let (person, zone) = (Person::of(text), config.zone());
+    let list = Files::of(config).everybody(config).await?;
     let listed = list.iter().find(|recipient| person.is(recipient));
     match listed {
         Some(recipient) => {
@@ -131,23 +141,31 @@ fn past(delivery: &DeliveryView, zone: chrono_tz::Tz) -> Vec<String> {
 /// What any import is read by.
 pub fn rules(config: &Config, args: &ImportArgs) -> Rules {
     Rules {
-        lint: config.campaign.lint.clone(),
+        lint: config.lint.clone(),
         sheet: args.sheet.clone(),
-        ..Rules::new(config.daily.window.zone, SystemClock.now())
+        ..Rules::new(config.zone(), SystemClock.now())
     }
 }
 
 /// The list becomes the file; a row that cannot be read keeps what is stored under its id.
-fn import(config: &Config, args: &ImportArgs, rules: Rules) -> Result<Answer> {
+async fn import(
+    config: &Config,
+    args: &ImportArgs,
+    list_name: &ListName,
+    rules: Rules,
+) -> Result<Answer> {
     let bytes = files::input(&args.file)?;
-    let files = Files::of(config);
-    let _lock = files.lock()?;
-    let mut draft = Draft::new(&files.recipients_path())?;
+    let (files, desk) = (Files::of(config), store::desk(config).await?);
+    let _lock = files.lock().await?;
+    let set = Set::Recipients(list_name.clone());
+    let copy = files.copies().path(&set);
+    desk.refresh(files.copies(), &set).await.context("bring the stored list up to date")?;
+    let mut draft = Draft::new(&copy)?;
     let mut list = read_recipients(&bytes, &rules, &mut |recipient| draft.add(&recipient))
         .with_context(|| format!("import {}", args.file.display()))?;
     drop(bytes);
     if let Err(nothing) = judge(config, &args.file, &list.findings, args.strict) {
-        let told = hear(&files, &mut list, args)?;
+        let told = hear(&desk, &set, &copy, &mut list, args).await?;
         return Err(if told == 0 {
             nothing
         } else {
@@ -157,17 +175,17 @@ fn import(config: &Config, args: &ImportArgs, rules: Rules) -> Result<Answer> {
     let refused = list.findings.refused.len();
     let mut keeper = Keeper::new(&mut list);
     if keeper.denies_any() {
-        files::each_line(&files.recipients_path(), |line| {
+        each_line(&copy, |line| {
             serde_json::from_slice(line).iter().for_each(|stored| keeper.learn(stored));
         })?;
         draft = draft.filter_map(|recipient: Recipient| Some(keeper.settle(recipient)))?;
     }
-    files::each_line(&files.recipients_path(), |line| {
+    each_line(&copy, |line| {
         let stored = serde_json::from_slice(line).ok().and_then(|stored| keeper.keep(stored));
         stored.iter().for_each(|stored| draft.add(stored));
     })?;
     let (kept, rows) = (keeper.kept, draft.rows);
-    draft.replace("recipients", args.guard(config.recipients.shrink_max))?;
+    take_up(&desk, &set, draft, args.guard(config.recipients.shrink_max)).await?;
     if !args.dry_run {
         println!("{rows} recipients are in the list");
         if kept > 0 {
@@ -178,19 +196,52 @@ fn import(config: &Config, args: &ImportArgs, rules: Rules) -> Result<Answer> {
 }
 
 /// A *no* counts also in a file that is refused as a whole.
-fn hear(files: &Files, list: &mut ReadList, args: &ImportArgs) -> Result<usize> {
+async fn hear(
+    desk: &Desk,
+    set: &Set,
+    copy: &Path,
+    list: &mut ReadList,
+    args: &ImportArgs,
+) -> Result<usize> {
     let keeper = Keeper::new(list);
     if !keeper.denies_any() || args.dry_run {
         return Ok(0);
     }
-    let (mut rows, mut told) = (files.recipients()?, 0);
+    let (mut rows, mut told): (Vec<Recipient>, _) = (Vec::new(), 0);
+    each_line(copy, |line| rows.extend(serde_json::from_slice::<Recipient>(line)))?;
     rows.iter_mut().for_each(|row| told += usize::from(keeper.told(row)));
     if told > 0 {
-        let mut draft = Draft::new(&files.recipients_path())?;
+        let mut draft = Draft::new(copy)?;
         rows.iter().for_each(|row| draft.add(row));
-        draft.replace("recipients", args.guard(1.0))?;
+        take_up(desk, set, draft, args.guard(1.0)).await?;
     }
     Ok(told)
+}
+
+/// How many imports are shown.
+const IMPORTS: u32 = 50;
+
+/// The latest imports of a set, the present one first.
+pub async fn history(config: &Config, set: &Set, format: Format) -> Result<Answer> {
+    let desk = store::desk(config).await?;
+    let imports = desk.imports_of(set, IMPORTS).await?;
+    let row = |import: &Import| {
+        let rows = import.rows;
+        vec![
+            import.version.to_string(),
+            import.imported_at.rfc3339(config.zone()),
+            import.actor.clone(),
+            import.act.clone(),
+            rows.total.to_string(),
+            rows.added.to_string(),
+            rows.changed.to_string(),
+            rows.removed.to_string(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = imports.iter().map(row).collect();
+    let columns = ["version", "at", "by", "act", "rows", "added", "changed", "removed"];
+    output::rows(format, &columns, &rows)?;
+    Ok(Answer::Yes)
 }
 
 const COLUMNS: [&str; 9] = [

@@ -1,12 +1,12 @@
 //! `recover`: where a recovery of the store stands, and leaving a lost host out of it.
 
 use anyhow::{Result, bail};
+use config::Config;
 use ledger::members::{self, Excused};
 use ledger::{Change, Ledger, Note, recovery};
 
 use super::rebuild;
 use crate::cli::RecoverArgs;
-use crate::config::Config;
 use crate::exit::Answer;
 use crate::owner::who;
 use crate::store;

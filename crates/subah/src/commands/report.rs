@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use chrono_tz::Tz;
+use config::Config;
 use domain::{Clock, State, SystemClock, Timestamp};
 use ledger::halts::{self, Halt};
 use ledger::{Ledger, Phase, Run};
@@ -15,7 +16,6 @@ use status::sla::Verdict;
 
 use super::{find_run, not_started};
 use crate::cli::Format;
-use crate::config::Config;
 use crate::exit::Answer;
 use crate::morning::interrupted;
 use crate::terminal;
@@ -50,7 +50,7 @@ pub async fn status(config: &Config, date: &str, format: Format, watch: bool) ->
 
 async fn show(config: &Config, ledger: &dyn Ledger, run: &Run, format: Format) -> Result<()> {
     let counts = ledger.counts(&run.header.id).await?;
-    let (zone, now) = (config.daily.window.zone, SystemClock.now());
+    let (zone, now) = (config.zone(), SystemClock.now());
     let left = run.header.window.deadline.since(now).as_secs();
     let report = status::sla::report(ledger, run).await?;
     let mut rows = vec![
@@ -142,7 +142,7 @@ pub async fn run(
     let verdict = judged(ledger.as_ref(), &report, &run, SystemClock.now()).await?;
     let stopped = match run.phase {
         Phase::Closed => Vec::new(),
-        _ => stopped(ledger.as_ref(), config.daily.window.zone).await?,
+        _ => stopped(ledger.as_ref(), config.zone()).await?,
     };
     match format {
         Format::Json => {

@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use chrono::NaiveDate;
-use domain::{Clock, RunId, State, Timestamp, Window};
+use config::secrets::Credentials;
+use config::{CampaignConfig, Config, parse_time};
+use domain::{Clock, RunId, State, SystemClock, Timestamp, Window};
 use ledger::{Ledger, Phase, Run, lanes};
 use scheduler::capacity::Capacity;
+use scheduler::daily::{Daily, Due};
 use scheduler::{Plan, Snapshot};
 
+use super::one;
 use crate::cli::{ReportFormat, Role, RunArgs};
-use crate::config::secrets::Credentials;
-use crate::config::{Config, parse_time};
 use crate::exit::{Answer, Unavailable, WrongUse};
 use crate::files::{self, Files};
 use crate::morning::{Ended, Loops, Until, follow, hindered, interrupted};
@@ -22,14 +24,22 @@ use crate::{clocks, http, output, store, wire};
 
 pub async fn run(config: &Config, args: &RunArgs) -> Result<Answer> {
     let date = files::date(&args.date, config)?;
-    let id = RunId::new(&config.campaign.id, date);
+    let Some(one) = meant(config, args)? else {
+        println!("no campaign is due now; nothing to do");
+        return Ok(Answer::Yes);
+    };
+    let id = RunId::new(&one.campaign.id, date);
+    if let Some(why) = one.daily.days.why_not(date) {
+        println!("{id}: there is no run, {why}; nothing to do");
+        return Ok(Answer::from_bool(args.if_not_started));
+    }
     if args.stop {
         return stop(config, &id).await;
     }
     let parts =
         Arc::new(Parts::new(config, Credentials::load(&config.credentials)?, &Role::ALL).await?);
     let now = parts.ledger.now().await?;
-    let zone = config.daily.window.zone;
+    let zone = config.zone();
     tracing::info!(run = %id, "run {id}: it is {} in {zone}", now.rfc3339(zone));
     let existing = parts.ledger.run(&id).await?;
     if args.if_not_started
@@ -49,9 +59,9 @@ pub async fn run(config: &Config, args: &RunArgs) -> Result<Answer> {
         println!("{id} is {phase}; `subah {way}` lets it go on");
         return Ok(Answer::No);
     }
-    let window = config.daily.window.on(date).context("the zone has no such date")?;
-    let stop_at = latest(config, args, &window)?;
-    let begin = window.opens - config.daily.plan_lead;
+    let window = one.daily.window.on(date).context("the zone has no such date")?;
+    let stop_at = latest(&one.daily, args, &window)?;
+    let begin = window.opens - one.daily.plan_lead;
     if now < begin && existing.is_none() {
         bail!(
             "{id} is not planned yet: its window opens {}, and it is planned from {} on, so that lists and content can still come; `subah plan --date {date}` shows it",
@@ -63,7 +73,7 @@ pub async fn run(config: &Config, args: &RunArgs) -> Result<Answer> {
         bail!("{id} was not begun: it is past {} in {zone}", stop_at.rfc3339(zone));
     }
     let stop_at = if now <= window.opens { window.deadline.min(stop_at) } else { stop_at };
-    let run = plan(config, &parts, date, window, stop_at).await?;
+    let run = plan(config, one, &parts, date, window, stop_at).await?;
     send(config, &parts, &run, args.format).await
 }
 
@@ -91,6 +101,20 @@ async fn needs_nobody(
         tracing::error!(run = %id, "run {id} had a sender at {at}, and none is alive now: it is taken over");
     }
     Ok(None)
+}
+
+/// The campaign that is named, or the only one. A timer names none: then the one that is due now.
+fn meant<'a>(config: &'a Config, args: &RunArgs) -> Result<Option<&'a CampaignConfig>> {
+    if !args.if_not_started || config.named.is_some() || config.campaigns.len() == 1 {
+        return one(config).map(Some);
+    }
+    let now = SystemClock.now();
+    let is_due = |one: &&CampaignConfig| matches!(one.daily.due(now, |_| false), Due::Now { .. });
+    let due: Vec<&CampaignConfig> = config.campaigns.iter().filter(is_due).collect();
+    match due.len() {
+        0 | 1 => Ok(due.first().copied()),
+        _ => one(config).map(Some), // says that one has to be named
+    }
 }
 
 /// Pauses the run for whoever sends it, and waits until nothing is in a sender's hands.
@@ -136,11 +160,11 @@ const SWEEP: usize = 1_000;
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Nothing starts after this: `--not-after`, or the configured end of catching up.
-fn latest(config: &Config, args: &RunArgs, window: &Window) -> Result<Timestamp> {
-    let Some(text) = &args.not_after else { return Ok(config.daily.latest_start(window)) };
+fn latest(daily: &Daily, args: &RunArgs, window: &Window) -> Result<Timestamp> {
+    let Some(text) = &args.not_after else { return Ok(daily.latest_start(window)) };
     let time = parse_time(text).with_context(|| format!("--not-after {text:?}: expected HH:MM"))?;
-    let Ok(span) = (time - config.daily.window.opens).to_std() else {
-        let opens = config.daily.window.opens;
+    let Ok(span) = (time - daily.window.opens).to_std() else {
+        let opens = daily.window.opens;
         bail!(WrongUse(format!("--not-after {text} lies before the window opens at {opens}")));
     };
     Ok(window.opens + span)
@@ -149,19 +173,20 @@ fn latest(config: &Config, args: &RunArgs, window: &Window) -> Result<Timestamp>
 /// Plans a date from the imported files. Shared with the daily loop.
 pub async fn plan(
     config: &Config,
+    one: &CampaignConfig,
     parts: &Parts,
     date: NaiveDate,
     window: Window,
     stop_at: Timestamp,
 ) -> Result<Run> {
-    let id = RunId::new(&config.campaign.id, date);
+    let id = RunId::new(&one.campaign.id, date);
     if parts.ledger.run(&id).await?.is_none()
         && let Some(doubt) = clocks::doubt(config, parts).await
     {
         let why = format!("run {id} is not planned: {doubt}; put the clock right by NTP");
         return Err(Unavailable(why).into());
     }
-    let taken = Files::of(config).snapshot(config, date).await?;
+    let taken = Files::of(config).snapshot(config, one, date).await?;
     let now = parts.clock.now();
     warn_of_capacity(&taken.snapshot, &id, window, now);
     let planned = parts.plan(config, &taken.snapshot, &id, window, stop_at, &|_| {}).await?;

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use config::Config;
+use config::secrets::Credentials;
 use domain::State;
 use domain::retention::Retention;
 use ledger::{Discarded, Ledger, Phase, Run, why_kept};
@@ -11,8 +13,6 @@ use scheduler::Plan;
 
 use super::{find_run, not_started};
 use crate::cli::{RunAct, Runs};
-use crate::config::Config;
-use crate::config::secrets::Credentials;
 use crate::exit::{Answer, WrongUse};
 use crate::files::Files;
 use crate::wire::Parts;
@@ -112,7 +112,7 @@ const COLUMNS: [&str; 8] =
     ["run", "phase", "opens", "planned", "open", "delivered", "missed", "started"];
 
 async fn row(config: &Config, ledger: &dyn Ledger, run: &Run) -> Result<Vec<String>> {
-    let zone = config.daily.window.zone;
+    let zone = config.zone();
     let counts = ledger.counts(&run.header.id).await?;
     let delivered = counts.get(State::Delivered) + counts.get(State::Read);
     let lost = |state: State| {
@@ -144,10 +144,10 @@ async fn named(config: &Config, ledger: &dyn Ledger, act: &RunAct) -> Result<Run
 async fn replan(config: &Config, ledger: &dyn Ledger, act: &RunAct) -> Result<Answer> {
     let run = named(config, ledger, act).await?;
     let id = &run.header.id;
-    if id.campaign() != config.campaign.id.as_str() {
-        bail!("{id} is of another campaign than {}", config.campaign.id);
-    }
-    let taken = Files::of(config).snapshot(config, id.date()).await?;
+    let one = config
+        .campaign_of(id)
+        .with_context(|| format!("{id} is of no campaign that is configured"))?;
+    let taken = Files::of(config).snapshot(config, one, id.date()).await?;
     let why = why_kept(&run, &ledger.counts(id).await?, ledger.now().await?);
     if let Some(why) = why {
         println!("{id} is not planned anew: {why}");
@@ -213,7 +213,8 @@ async fn change(config: &Config, ledger: &dyn Ledger, act: &RunAct, to: Phase) -
     let why = format!("run {id} becomes {}: {}", to.as_str(), act.reason);
     output::record(config, "did", &why)?;
     // Planned by a clock that was ahead: thrown away, so that it is planned when it is due.
-    let due = run.header.window.opens - config.daily.plan_lead;
+    let lead = config.campaign_of(id).map_or(Duration::ZERO, |one| one.daily.plan_lead);
+    let due = run.header.window.opens - lead;
     if to == Phase::Cancelled && ledger.now().await? < due {
         return match ledger.discard(id).await? {
             Discarded::Kept(why) => {

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use cloud_api::messages::template_message;
+use config::Config;
+use config::secrets::Credentials;
 use domain::campaign::CampaignId;
 use domain::hash::stable64;
 use domain::{Clock, RunId, State, SystemClock, Window};
@@ -14,11 +16,10 @@ use ledger::{DeliveryView, Filter, Ledger, Phase, Run};
 use scheduler::{Plan, Snapshot};
 
 use super::deliveries::shown;
+use super::one;
 use super::plan::bad_media;
 use super::select::Person;
 use crate::cli::{Role, SendTestArgs};
-use crate::config::Config;
-use crate::config::secrets::Credentials;
 use crate::exit::Answer;
 use crate::files::{self, Files};
 use crate::morning::{Ended, Loops, Until, follow, interrupted};
@@ -31,7 +32,8 @@ const DEADLINE: Duration = Duration::from_secs(120);
 
 pub async fn run(config: &Config, args: &SendTestArgs) -> Result<Answer> {
     let date = files::date(&args.date, config)?;
-    let all = Files::of(config).snapshot(config, date).await?.snapshot;
+    let one = one(config)?;
+    let all = Files::of(config).snapshot(config, one, date).await?.snapshot;
     let person = Person::of(&args.to);
     let mut rows = all.rows.iter().map(|row| &row.recipient);
     let Some(id) = rows.find(|recipient| person.is(recipient)).map(|r| r.id.clone()) else {
@@ -39,10 +41,10 @@ pub async fn run(config: &Config, args: &SendTestArgs) -> Result<Answer> {
     };
     let snapshot = all.only(&id);
     let now = SystemClock.now();
-    let clock = now.to_utc().with_timezone(&config.daily.window.zone).format("%H%M%S%3f");
+    let clock = now.to_utc().with_timezone(&config.zone()).format("%H%M%S%3f");
     // Two tests of one instant are two runs.
     let whose = stable64(&[id.as_str(), &std::process::id().to_string()]) & 0xffff;
-    let name = format!("{}-test-{clock}-{whose:04x}", config.campaign.id);
+    let name = format!("{}-test-{clock}-{whose:04x}", one.campaign.id);
     let campaign = CampaignId::try_new(name)?;
     let run = RunId::new(&campaign, date);
     let window = Window {
@@ -110,10 +112,7 @@ async fn send(config: &Config, snapshot: &Snapshot, id: &RunId, window: Window) 
         println!("{id} is cancelled: nothing more of it is sent");
     }
     let delivery = only_delivery(ledger, &run).await?;
-    println!(
-        "{}",
-        serde_json::to_string_pretty(&shown(&delivery, config.daily.window.zone, false))?
-    );
+    println!("{}", serde_json::to_string_pretty(&shown(&delivery, config.zone(), false))?);
     println!("{}: {}; `subah deliveries show '{}'`", id, delivery.state, delivery.id);
     let good = matches!(delivery.state, State::Delivered | State::Read);
     Ok(Answer::from_bool(good && ended == Ended::Over))

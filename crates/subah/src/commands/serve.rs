@@ -6,22 +6,23 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use chrono::NaiveDate;
-use domain::Clock;
+use config::CampaignConfig;
+use config::Config;
+use config::Limits;
+use config::secrets::Credentials;
+use domain::{Clock, Timestamp};
 use ledger::{Phase, maybe_recoverable_since};
 use scheduler::daily::Due;
 use tokio_util::sync::CancellationToken;
 
 use super::run::plan;
 use crate::cli::Role;
-use crate::config::Config;
-use crate::config::Limits;
-use crate::config::secrets::Credentials;
 use crate::exit::{Answer, Unavailable};
 use crate::morning::{Loops, hindered, interrupted};
 use crate::sampler::Sampler;
 use crate::supervise::{Loop, Running};
 use crate::wire::Parts;
-use crate::{http, keeping, notify, wire};
+use crate::{copies, http, keeping, notify, wire};
 
 /// The daily loop looks at least this often: clocks are set and files arrive meanwhile.
 const LOOK_MAX: Duration = Duration::from_secs(20);
@@ -54,6 +55,7 @@ pub async fn run(config: &Config, roles: &[Role]) -> Result<Answer> {
     if has(Role::Scheduler) {
         begin(Loop::Retention, retention);
         begin(Loop::Scheduler, scheduler);
+        begin(Loop::Copies, copies);
     }
     let loops = Loops::start(&parts, receiver);
     notify::ready("up; the loops begin");
@@ -92,7 +94,7 @@ fn sampler(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> R
         ledger: Arc::clone(&parts.ledger),
         clock: Arc::clone(&parts.clock),
         metrics: Arc::clone(&parts.metrics),
-        campaign: config.campaign.id.clone(),
+        campaigns: config.campaigns.clone(),
         inbox: parts.inbox.clone(),
         inbox_bytes_max: config.inbox_bytes_max,
     };
@@ -123,6 +125,13 @@ fn watchdog(parts: Arc<Parts>, _: Arc<Config>, stop: CancellationToken) -> Runni
 fn retention(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
     Box::pin(async move {
         keeping::run(&config, &parts, stop).await;
+        Ok(())
+    })
+}
+
+fn copies(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
+    Box::pin(async move {
+        copies::run(&config, &parts, stop).await;
         Ok(())
     })
 }
@@ -176,27 +185,62 @@ async fn own_folder(config: &Config, roles: &[Role]) -> Result<Option<Parts>> {
 /// How often a folder that another process has is looked at; feeds the watchdog meanwhile.
 const FOLDER_LOOK: Duration = Duration::from_secs(1);
 
-/// Plans each date's run when it is due; never ends.
+/// Plans each date's run of each campaign when it is due; never ends. A campaign whose plan fails
+/// holds up no other.
 async fn mornings(config: &Config, parts: &Parts) {
+    let mut next: Vec<Next> = config.campaigns.iter().map(|_| Next::Over).collect();
     loop {
-        let pause = match morning(config, parts).await {
-            Ok(pause) => {
-                let now = parts.clock.now().secs_f64();
-                parts.metrics.process.loop_success.of(Loop::Scheduler).set(now);
-                pause
+        let (mut pause, mut good) = (LOOK_MAX, true);
+        for (one, next) in config.campaigns.iter().zip(&mut next) {
+            let id = &one.campaign.id;
+            match morning(config, one, parts).await {
+                Ok((rest, then)) => {
+                    pause = pause.min(rest);
+                    *next = then;
+                }
+                Err(error) => {
+                    good = false;
+                    pause = pause.min(AGAIN);
+                    tracing::error!(campaign = %id, error = format!("{error:#}"), "plan the run of {id}: {error:#}");
+                }
             }
-            Err(error) => {
-                tracing::error!(error = format!("{error:#}"), "plan the morning: {error:#}");
-                AGAIN
-            }
-        };
+        }
+        if good {
+            let now = parts.clock.now().secs_f64();
+            parts.metrics.process.loop_success.of(Loop::Scheduler).set(now);
+        }
+        say_next(config, &next).await;
         tokio::time::sleep(pause).await;
     }
 }
 
-/// Does what is due now; returns how long to sleep.
-async fn morning(config: &Config, parts: &Parts) -> Result<Duration> {
-    let prefix = format!("{}@", config.campaign.id);
+/// What a campaign waits for.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    Plan { at: Timestamp, date: NaiveDate },
+    Over,
+}
+
+async fn say_next(config: &Config, next: &[Next]) {
+    let mut ahead = Vec::new();
+    for (one, next) in config.campaigns.iter().zip(next) {
+        if let Next::Plan { at, date } = next {
+            ahead.push((*at, *date, one));
+        }
+    }
+    let words = match ahead.into_iter().min_by_key(|next| next.0) {
+        Some((at, date, one)) => {
+            let (id, at) = (&one.campaign.id, at.rfc3339(one.daily.window.zone));
+            format!("next: the run of {id} of {date} is planned at {at}")
+        }
+        None => "no campaign has a further date".to_owned(),
+    };
+    notify::status(words).await;
+}
+
+/// Does what is due now; returns how long to rest, and what comes then.
+async fn morning(config: &Config, one: &CampaignConfig, parts: &Parts) -> Result<(Duration, Next)> {
+    let prefix = format!("{}@", one.campaign.id);
     // Whatever is older needs nothing any more.
     let since = maybe_recoverable_since(parts.clock.now());
     let done: HashSet<NaiveDate> = parts
@@ -208,19 +252,14 @@ async fn morning(config: &Config, parts: &Parts) -> Result<Duration> {
         .filter_map(|run| run.header.id.as_str().strip_prefix(&prefix)?.parse().ok())
         .collect();
     let now = parts.clock.now();
-    match config.daily.due(now, |date| done.contains(&date)) {
+    match one.daily.due(now, |date| done.contains(&date)) {
         Due::Now { date, window, stop_at } => {
-            plan(config, parts, date, window, stop_at).await?;
-            Ok(Duration::ZERO)
+            plan(config, one, parts, date, window, stop_at).await?;
+            Ok((Duration::ZERO, Next::Plan { at: now, date }))
         }
         Due::Wait { until, date } => {
-            let zone = config.daily.window.zone;
-            notify::status(format!(
-                "next: the run of {date} is planned at {}",
-                until.rfc3339(zone)
-            ))
-            .await;
-            Ok(until.since(now).min(LOOK_MAX))
+            Ok((until.since(now).min(LOOK_MAX), Next::Plan { at: until, date }))
         }
+        Due::Over => Ok((LOOK_MAX, Next::Over)),
     }
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use config::secrets::read_file;
 use domain::SystemClock;
 use secrecy::SecretString;
 use simulator::Simulator;
 
 use crate::cli::SimulateArgs;
-use crate::config::secrets::read_file;
 use crate::exit::Answer;
 use crate::morning::interrupted;
 

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail};
 use cloud_api::CloudApi;
 use cloud_api::account::TemplateInfo;
+use config::secrets::Credentials;
+use config::{Config, is_template_name};
 use domain::{Language, TemplateName};
 use ledger::standing::{self, Standing, Substitute};
 
+use super::one;
 use crate::cli::{Format, TemplatesCommand};
-use crate::config::secrets::Credentials;
-use crate::config::{Config, is_template_name};
 use crate::exit::{Answer, WrongUse};
 use crate::owner::who;
 use crate::{output, store};
@@ -26,7 +27,7 @@ pub async fn run(config: &Config, command: &TemplatesCommand) -> Result<Answer> 
 }
 
 async fn list(config: &Config, format: Format) -> Result<Answer> {
-    let template = &config.campaign.template;
+    let template = &one(config)?.campaign.template;
     let standing = match store::exists(config) {
         true => standing::read(store::open(config).await?.as_ref()).await?,
         false => Standing::default(),
@@ -66,7 +67,7 @@ async fn substitute(
     why: &str,
     yes: bool,
 ) -> Result<Answer> {
-    let template = &config.campaign.template;
+    let template = &one(config)?.campaign.template;
     if !is_template_name(live) {
         let what = format!("{live:?} is not a template's name: a to z, 0 to 9 and _, up to 512");
         return Err(WrongUse(what).into());
@@ -103,7 +104,7 @@ async fn substitute(
     output::record(config, "did", &format!("templates substitute {live}"))?;
     let ledger = store::open(config).await?;
     let since = ledger.now().await?;
-    let numbers: BTreeSet<_> = config.numbers().iter().map(|number| number.id.clone()).collect();
+    let numbers: BTreeSet<_> = config.numbers.iter().map(|number| number.id.clone()).collect();
     for language in languages {
         let (planned, live) = (template.name.clone(), live.clone());
         let (numbers, by, why) = (numbers.clone(), who(), why.to_owned());
@@ -115,7 +116,7 @@ async fn substitute(
 }
 
 async fn restore(config: &Config, languages: &[String]) -> Result<Answer> {
-    let template = &config.campaign.template;
+    let template = &one(config)?.campaign.template;
     let languages = chosen(config, languages)?;
     if !store::exists(config) {
         println!("there is no ledger yet: nothing has a substitute");
@@ -139,7 +140,7 @@ async fn restore(config: &Config, languages: &[String]) -> Result<Answer> {
 
 /// Translations of the campaign's template: those that are named, or all.
 fn chosen(config: &Config, named: &[String]) -> Result<Vec<Language>> {
-    let all = &config.campaign.template.languages;
+    let all = &one(config)?.campaign.template.languages;
     if named.is_empty() {
         return Ok(all.clone());
     }

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
+use config::Config;
+use config::secrets::Credentials;
 use domain::{DeliveryId, RunId, State, Timestamp};
 use inbox::Tail;
 use ledger::api::{apply_all, find, for_each};
@@ -11,8 +13,6 @@ use ledger::{Amendment, Change, Filter, Ledger, LedgerError};
 use sender::journal::{Facts, FileJournal};
 
 use crate::cli::LedgerCommand;
-use crate::config::Config;
-use crate::config::secrets::Credentials;
 use crate::exit::Answer;
 use crate::store;
 use crate::wire::{Parts, inbox_dir, journal_dir};

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cloud_api::webhooks;
+use config::Config;
+use config::secrets::Credentials;
 use domain::Timestamp;
 use domain::event::Event;
 use inbox::{FIRST_ENDPOINT, Record, Tail};
 
-use crate::config::Config;
-use crate::config::secrets::Credentials;
 use crate::exit::Answer;
 use crate::files;
 use crate::terminal;
@@ -44,7 +44,7 @@ pub fn read(files: &[PathBuf]) -> Result<Answer> {
 
 /// Beside a running subah too: facts are merged, and nothing else is touched.
 pub async fn replay(config: &Config, since: Option<&str>) -> Result<Answer> {
-    let zone = config.daily.window.zone;
+    let zone = config.zone();
     let since = match since {
         None => Timestamp::MIN,
         Some(text) => {

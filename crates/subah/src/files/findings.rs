@@ -4,9 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use config::Config;
 use scheduler::intake::Findings;
-
-use crate::config::Config;
 
 /// How many are shown before the file has to be opened.
 const SHOWN: usize = 10;

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use config::Limits;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use inbox::receiver::Peer;
-use subah::config::Limits;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;

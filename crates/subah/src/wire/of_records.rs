@@ -1,5 +1,6 @@
 //! The loops that stand between the records and the ledger, put together.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use super::Parts;
 
 /// Before records that are away are looked for again.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long a snapshot may take to or from the records.
+const KEPT_WITHIN: Duration = Duration::from_secs(60);
 /// How long a plan waits for the records.
 const HEARD_WITHIN: Duration = Duration::from_secs(3);
 
@@ -52,6 +55,51 @@ impl Parts {
             Err(_) => format!("no answer in {HEARD_WITHIN:?}"),
         };
         tracing::error!("the run is planned without what the records may still have to say: {why}");
+    }
+
+    /// Keeps what a run is planned from in the records, while it is planned, so that another host
+    /// can finish the plan. Records that do not answer cost nothing but that.
+    pub(super) fn keep_snapshot(&self, file: PathBuf) -> impl Future<Output = ()> + use<> {
+        let (place, now) = (self.records.clone(), self.clock.now());
+        let kept = tokio::spawn(tokio::time::timeout(KEPT_WITHIN, async move {
+            let records = Records::open(&place).await?;
+            desk::snapshots::keep(&records, &TenantId::default(), &file, now).await?;
+            records.close().await;
+            Ok::<(), anyhow::Error>(())
+        }));
+        async move {
+            let why = match kept.await {
+                Ok(Ok(Ok(()))) => return,
+                Ok(Ok(Err(error))) => format!("{error:#}"),
+                Ok(Err(_)) => format!("no answer in {KEPT_WITHIN:?}"),
+                Err(error) => error.to_string(),
+            };
+            tracing::warn!(
+                "the records do not have what the run is planned from, so only this host can finish its plan: {why}"
+            );
+        }
+    }
+
+    /// Gets what another host began to plan a run from, if this host does not have it.
+    pub(super) async fn get_snapshot(&self, file: PathBuf) {
+        if file.exists() {
+            return;
+        }
+        let got = tokio::time::timeout(KEPT_WITHIN, async {
+            let records = Records::open(&self.records).await?;
+            let got = desk::snapshots::fetch(&records, &TenantId::default(), &file).await?;
+            records.close().await;
+            Ok::<bool, anyhow::Error>(got)
+        });
+        let why = match got.await {
+            Ok(Ok(true)) => return,
+            Ok(Ok(false)) => "they do not have it".to_owned(),
+            Ok(Err(error)) => format!("{error:#}"),
+            Err(_) => format!("no answer in {KEPT_WITHIN:?}"),
+        };
+        tracing::warn!(
+            "what another host began to plan the run from is not to be had from the records: {why}"
+        );
     }
 
     fn relay_of(&self, records: Records) -> Relay {

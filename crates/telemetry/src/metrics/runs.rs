@@ -15,6 +15,9 @@ pub struct Runs {
     pub deadline: GaugeVec,
     pub delivered_by_deadline: IntGaugeVec,
     pub sla_target: GaugeVec,
+    /// Of today's run, whether it is planned or not; 0: the campaign has none today.
+    pub expected_opens: GaugeVec,
+    pub expected_until: GaugeVec,
 }
 
 impl Runs {
@@ -55,6 +58,16 @@ impl Runs {
                 "Share of addressed recipients to be delivered by the deadline",
                 &["campaign"],
             ),
+            expected_opens: make.configured_floats(
+                "subah_campaign_opens_timestamp_seconds",
+                "When the window of today's run opens, planned or not; 0 when the campaign has none today",
+                &["campaign"],
+            ),
+            expected_until: make.configured_floats(
+                "subah_campaign_latest_start_timestamp_seconds",
+                "Until when today's run may still begin; 0 when the campaign has none today",
+                &["campaign"],
+            ),
         }
     }
 
@@ -66,7 +79,8 @@ impl Runs {
             }
             self.recipients.with_label_values(&[campaign]);
             self.delivered_by_deadline.with_label_values(&[campaign]);
-            for gauge in [&self.scheduled, &self.start, &self.deadline, &self.sla_target] {
+            let floats = [&self.scheduled, &self.start, &self.deadline, &self.sla_target];
+            for gauge in floats.into_iter().chain([&self.expected_opens, &self.expected_until]) {
                 gauge.with_label_values(&[campaign]);
             }
         }

@@ -3,30 +3,37 @@
 //! `deploy/config.default.toml` is the manual; a test keeps the two in step. Unknown keys
 //! are refused, because a misspelt key would silently be a default.
 
+mod campaigns;
 pub mod numbers;
 mod read;
 pub mod secrets;
+mod sending;
+mod template;
 
-pub use read::{BadConfig, is_template_name, parse_duration, parse_time};
+pub use campaigns::CampaignConfig;
+pub use read::{BadConfig, parse_duration, parse_time};
+pub use template::is_template_name;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chrono::NaiveTime;
+use chrono_tz::Tz;
 use cloud_api::Options as CloudApi;
+use domain::campaign::{CampaignId, Category};
 use domain::retention::Retention;
-use domain::{BusinessNumber, Evidence, OnAmbiguous, Policy, WindowSpec};
-use scheduler::Campaign;
-use scheduler::daily::Daily;
+use domain::{BusinessNumber, Policy, RunId};
 use scheduler::intake::Country;
 use secrecy::{ExposeSecret, SecretString};
 use sender::Options as Sender;
 use templates::lint::{Lint, RULES};
 
-use crate::config::numbers::{read_endpoints, read_numbers};
-use crate::config::read::{Section, read_campaign};
-use crate::config::secrets::CredentialFiles;
+use crate::campaigns::read_campaigns;
+use crate::numbers::{read_endpoints, read_numbers};
+use crate::read::Section;
+use crate::secrets::CredentialFiles;
+use crate::sending::{read_cloud_api, read_sender};
 
 /// Which ledger to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,11 +103,31 @@ pub struct Config {
     pub sender: Sender,
     pub policy: Policy,
     pub recipients: Recipients,
-    pub campaign: Campaign,
-    pub daily: Daily,
-    /// Share of addressed recipients to be delivered by the deadline.
-    pub sla_target: f64,
+    /// Rules for texts.
+    pub lint: Lint,
+    pub numbers: Vec<BusinessNumber>,
+    /// At least one, each with an id of its own.
+    pub campaigns: Vec<CampaignConfig>,
+    /// The campaign that the command line names.
+    pub named: Option<String>,
     pub retention: Retention,
+}
+
+/// Which campaign is meant is not clear.
+#[derive(Debug, thiserror::Error)]
+pub struct WhichCampaign {
+    asked: Option<String>,
+    known: Vec<String>,
+}
+
+impl std::fmt::Display for WhichCampaign {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let known = self.known.join(", ");
+        match &self.asked {
+            Some(asked) => write!(f, "there is no campaign {asked:?}; configured are {known}"),
+            None => write!(f, "which campaign? --campaign with one of {known}"),
+        }
+    }
 }
 
 impl Config {
@@ -160,10 +187,7 @@ impl Config {
         let recipients = read_recipients(&mut root.section("recipients"));
         let retention = read_retention(&mut root.section("retention"));
         let lint = read_lint(&mut root.section("lint"));
-        let mut section = root.section("campaign");
-        let sla_target = section.number("sla_target", 0.99, 0.0..=1.0);
-        let daily = read_window(&mut section.section("window"));
-        let campaign = Campaign { lint, ..read_campaign(&mut section, numbers.all) };
+        let campaigns = read_campaigns(root, &home, &numbers.all, &lint);
         Config {
             file: file.to_owned(),
             state_dir,
@@ -180,15 +204,46 @@ impl Config {
             sender,
             policy,
             recipients,
-            campaign,
-            daily,
-            sla_target,
+            lint,
+            numbers: numbers.all,
+            campaigns,
+            named: None,
             retention,
         }
     }
 
-    pub fn numbers(&self) -> &[BusinessNumber] {
-        &self.campaign.numbers
+    /// What people read times in: the zone of the first campaign.
+    pub fn zone(&self) -> Tz {
+        self.campaigns[0].daily.window.zone
+    }
+
+    /// The campaign that the command line names; the only one, when none is named.
+    ///
+    /// # Errors
+    /// [`WhichCampaign`] when there is none of that name, or when there are several to choose from.
+    pub fn campaign(&self) -> Result<&CampaignConfig, WhichCampaign> {
+        let name = self.named.as_deref();
+        let named =
+            |one: &&CampaignConfig| name.is_none_or(|name| one.campaign.id.as_str() == name);
+        let mut found = self.campaigns.iter().filter(named);
+        match (found.next(), found.next()) {
+            (Some(one), None) => Ok(one),
+            _ => Err(WhichCampaign {
+                asked: name.map(str::to_owned),
+                known: self.campaigns.iter().map(|one| one.campaign.id.to_string()).collect(),
+            }),
+        }
+    }
+
+    /// The campaign that a run is of; `None`: a test message, or one that is not configured any more.
+    pub fn campaign_of(&self, run: &RunId) -> Option<&CampaignConfig> {
+        self.campaigns.iter().find(|one| one.campaign.id.as_str() == run.campaign())
+    }
+
+    /// Which consent the recipients of each campaign must have given.
+    pub fn categories(&self) -> BTreeMap<CampaignId, Category> {
+        let of = |one: &CampaignConfig| (one.campaign.id.clone(), one.campaign.category);
+        self.campaigns.iter().map(of).collect()
     }
 
     /// From `stop_at` until undecided attempts become unknown.
@@ -201,10 +256,6 @@ const MIB: u64 = 1024 * 1024;
 
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
-}
-
-const fn millis(n: u64) -> Duration {
-    Duration::from_millis(n)
 }
 
 /// By default what the machine calls itself.
@@ -274,53 +325,6 @@ fn read_records(section: &mut Section, home: &Path, state_dir: &Path) -> records
     records::Place::Postgres(url)
 }
 
-fn read_cloud_api(section: &mut Section) -> CloudApi {
-    let default = CloudApi::default();
-    let options = CloudApi {
-        base_url: section.url("base_url", default.base_url),
-        version: section.text("version").unwrap_or(default.version),
-        connect_timeout: section.duration(
-            "connect_timeout",
-            millis(10)..=secs(300),
-            default.connect_timeout,
-        ),
-        total_timeout: section.duration(
-            "total_timeout",
-            millis(10)..=secs(300),
-            default.total_timeout,
-        ),
-        idle_timeout: section.duration("idle_timeout", secs(1)..=secs(3_600), default.idle_timeout),
-    };
-    let digits = options.version.strip_prefix('v').and_then(|v| v.split_once('.'));
-    let number = |text: &str| -> Option<u32> {
-        text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()))
-    };
-    let major = digits.and_then(|(major, minor)| number(minor).and(number(major)));
-    if major.is_none_or(|major| !(23..=99).contains(&major)) {
-        let seen =
-            if options.version.len() <= 20 { options.version.as_str() } else { "a long text" };
-        section.problem("version", seen, "a Graph version from v23.0, e.g. \"v23.0\"");
-    }
-    let is_local = match options.base_url.host() {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    if options.base_url.scheme() == "http" && !is_local {
-        section.problem(
-            "base_url",
-            "plain http to another host",
-            "https: the token goes with every request",
-        );
-    }
-    if options.connect_timeout > options.total_timeout {
-        let seen = format!("{:?}", options.connect_timeout);
-        section.problem("connect_timeout", &seen, "at most total_timeout");
-    }
-    options
-}
-
 fn read_credentials(section: &mut Section, home: &Path, system: bool) -> CredentialFiles {
     let mut file = |key| {
         let Some(path) = section.path(key) else {
@@ -347,64 +351,6 @@ fn read_credentials(section: &mut Section, home: &Path, system: bool) -> Credent
         verify_token: file("verify_token"),
         ..CredentialFiles::default()
     }
-}
-
-fn read_sender(section: &mut Section, cloud_api: &CloudApi) -> (Sender, Policy) {
-    let (sender, policy) = (Sender::default(), Policy::default());
-    let policy = Policy {
-        attempts_max: section.integer("attempts_max", policy.attempts_max, 1..=10),
-        defers_max: section.integer("defers_max", policy.defers_max, 0..=1_000),
-        lease: section.duration("lease", secs(1)..=secs(600), policy.lease),
-        intent_timeout: section.duration(
-            "intent_timeout",
-            secs(1)..=secs(3_600),
-            policy.intent_timeout,
-        ),
-        strikes_max: section.integer("strikes_max", policy.strikes_max, 1..=100),
-        on_ambiguous: match section.one_of("on_ambiguous", &["evidence", "hold"], "evidence") {
-            "hold" => OnAmbiguous::Hold,
-            _ => OnAmbiguous::Evidence,
-        },
-        evidence: Evidence {
-            error_wait: section.duration(
-                "evidence_error_wait",
-                secs(1)..=secs(3_600),
-                policy.evidence.error_wait,
-            ),
-            lost_wait: section.duration(
-                "evidence_lost_wait",
-                secs(1)..=secs(3_600),
-                policy.evidence.lost_wait,
-            ),
-            budget: section.number("evidence_budget", 0.005, 0.0..=1.0),
-        },
-    };
-    if policy.evidence.lost_wait <= policy.intent_timeout {
-        let seen = format!("{:?}", policy.evidence.lost_wait);
-        let wanted = format!("more than intent_timeout = {:?}", policy.intent_timeout);
-        section.problem("evidence_lost_wait", &seen, &wanted);
-    }
-    let sender = Sender {
-        concurrency: section.integer("concurrency", 200, 1..=10_000) as usize,
-        budget: section.duration("budget", millis(10)..=secs(60), sender.budget),
-        backoff: domain::Backoff {
-            base: section.duration("backoff_base", millis(10)..=secs(600), sender.backoff.base),
-            ..sender.backoff
-        },
-        grace: section.duration("stop_grace", secs(1)..=secs(600), sender.grace),
-        handling_timeout: policy.lease / 2 + policy.intent_timeout,
-        ..sender
-    };
-    let longest = sender.budget + cloud_api.total_timeout;
-    if longest >= policy.intent_timeout {
-        let seen = format!("{:?}", policy.intent_timeout);
-        let wanted = format!(
-            "more than budget + cloud_api.total_timeout = {longest:?}, or an attempt could be doubted while it is under way"
-        );
-        section.problem("intent_timeout", &seen, &wanted);
-    }
-    let sender = sender.with_budget_below(policy.intent_timeout, cloud_api.total_timeout);
-    (sender, policy)
 }
 
 fn read_receiving(section: &mut Section) -> Receiving {
@@ -460,32 +406,6 @@ fn read_retention(section: &mut Section) -> Retention {
     let deliveries = section.integer("deliveries_days", in_days(default.deliveries), 9..=3_650);
     let content = section.integer("content_days", in_days(default.content), 9..=3_650);
     Retention { deliveries: days(deliveries), content: days(content) }
-}
-
-fn read_window(section: &mut Section) -> Daily {
-    let time = |h, m, s| NaiveTime::from_hms_opt(h, m, s).expect("a constant time");
-    let window = WindowSpec {
-        zone: section.zone("zone", chrono_tz::Asia::Kolkata),
-        opens: section.time("opens", time(5, 59, 30)),
-        target: section.time("target", time(6, 0, 0)),
-        spread_until: section.time("spread_until", time(6, 3, 30)),
-        closes: section.time("closes", time(6, 4, 30)),
-        deadline: section.time("deadline", time(6, 5, 0)),
-    };
-    if let Err(bad) = window.check() {
-        section.problem("opens", &window.opens.to_string(), &bad.to_string());
-    }
-    let catch_up_until = section.time("catch_up_until", time(6, 30, 0));
-    if catch_up_until < window.deadline {
-        section.problem(
-            "catch_up_until",
-            &catch_up_until.to_string(),
-            "a time at or after the deadline",
-        );
-    }
-    let plan_lead =
-        section.duration("plan_lead", secs(1)..=secs(86_400), Duration::from_secs(30 * 60));
-    Daily { window, plan_lead, catch_up_until }
 }
 
 #[cfg(test)]

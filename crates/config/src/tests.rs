@@ -3,7 +3,7 @@
 
 use super::*;
 
-const MANUAL: &str = include_str!("../../../../deploy/config.default.toml");
+const MANUAL: &str = include_str!("../../../deploy/config.default.toml");
 
 fn problems(text: &str) -> String {
     Config::parse(Path::new("subah.toml"), text).map(drop).unwrap_err().to_string()
@@ -78,7 +78,7 @@ fn spans_are_written_with_a_unit() {
 #[test]
 fn the_manual_is_a_valid_file() {
     let config = Config::parse(Path::new("subah.toml"), MANUAL).unwrap();
-    assert_eq!(config.campaign.id.as_str(), "daily-pack");
+    assert_eq!(config.campaigns[0].campaign.id.as_str(), "daily-pack");
 }
 
 /// With every documented default spelled out, the file means the same as one without.
@@ -151,4 +151,89 @@ fn endpoints_and_tokens_are_read_and_what_is_odd_in_them_is_named() {
         let said = problems(&with(&bad));
         assert!(said.contains(want), "{bad}: {said}");
     }
+}
+
+const CAMPAIGNS: &str = r#"
+[[numbers]]
+id = "1001"
+[[numbers]]
+id = "1002"
+[[campaigns]]
+id = "daily-pack"
+days = ["mon", "Tue"]
+skip = ["2026-12-25"]
+[campaigns.audience]
+lists = ["default", "trial"]
+tags = ["vip"]
+[campaigns.template]
+name = "daily_pack"
+[[campaigns.families]]
+tiers = ["pro"]
+[campaigns.families.template]
+name = "daily_pack_image"
+header = "image"
+[[campaigns]]
+id = "diwali"
+date = "2026-11-08"
+category = "marketing"
+numbers = ["1002"]
+[campaigns.template]
+name = "diwali"
+"#;
+
+#[test]
+fn several_campaigns_are_read_and_one_has_to_be_named() {
+    let mut config = Config::parse(Path::new("subah.toml"), CAMPAIGNS).unwrap();
+    let [daily, diwali] = &config.campaigns[..] else { panic!("two") };
+    let templates: Vec<_> = daily.campaign.templates().map(|t| t.name.to_string()).collect();
+    assert_eq!(templates, ["daily_pack", "daily_pack_image"]);
+    assert_eq!((daily.campaign.numbers.len(), diwali.campaign.numbers.len()), (2, 1));
+    assert_eq!(daily.audience.lists().len(), 2);
+    assert_eq!(diwali.daily.days.only, "2026-11-08".parse().ok());
+    let which = config.campaign().map(drop).unwrap_err().to_string();
+    assert_eq!(which, "which campaign? --campaign with one of daily-pack, diwali");
+    config.named = Some("dewali".to_owned());
+    let none = config.campaign().map(drop).unwrap_err().to_string();
+    assert_eq!(none, "there is no campaign \"dewali\"; configured are daily-pack, diwali");
+    config.named = Some("diwali".to_owned());
+    assert_eq!(config.campaign().unwrap().campaign.id.as_str(), "diwali");
+}
+
+#[test]
+fn what_is_odd_in_campaigns_is_named_by_its_place() {
+    let odd = CAMPAIGNS
+        .replace("id = \"diwali\"", "id = \"daily-pack\"")
+        .replace("\"Tue\"", "\"Tuesdays\"")
+        .replace("[\"2026-12-25\"]", "[\"25.12.2026\"]")
+        .replace("[\"default\", \"trial\"]", "[\"Trial Users\"]")
+        .replace("[\"1002\"]", "[\"1003\"]")
+        .replace("date = \"2026-11-08\"", "date = \"2026-11-08\"\ndays = [\"sun\"]")
+        .replace("tiers = [\"pro\"]", "")
+        + "[campaign]\nid = \"third\"\n";
+    let said = problems(&odd);
+    for want in [
+        "campaigns: [campaign] and [[campaigns]]; expected one of the two",
+        "campaigns[1].id: daily-pack; expected an id that is not listed above",
+        "campaigns[0].days: \"Tuesdays\"; expected mon",
+        "campaigns[0].skip: 25.12.2026; expected a date",
+        "campaigns[0].audience.lists: an unusable name",
+        "campaigns[1].numbers: 1003; expected ids of [[numbers]]",
+        "campaigns[1].days: a date beside it; expected either date, or days",
+        "campaigns[0].families[0].tiers: nothing; expected tiers, attributes, or both",
+    ] {
+        assert!(said.contains(want), "{want}\nis not in\n{said}");
+    }
+    let gone = CAMPAIGNS.replace("skip =", "holidays_file = \"gone.txt\"\nskip =");
+    assert!(problems(&gone).contains("campaigns[0].holidays_file: No such file"));
+}
+
+#[test]
+fn holidays_are_read_from_a_file_of_their_own() {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/holidays-nse-2026.txt");
+    let text = CAMPAIGNS.replace("skip =", &format!("holidays_file = \"{sample}\"\nskip ="));
+    let config = Config::parse(Path::new("subah.toml"), &text).unwrap();
+    let daily = &config.campaigns[0];
+    assert_eq!(daily.holidays_until, "2026-12-25".parse().ok());
+    let why = daily.daily.days.why_not("2026-01-26".parse().unwrap());
+    assert_eq!(why.as_deref(), Some("2026-01-26 is skipped: Republic Day"));
 }
