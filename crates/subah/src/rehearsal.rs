@@ -72,13 +72,7 @@ pub async fn rehearse(
     let media = wanted.iter().flat_map(|(_, snapshot)| media_ids(snapshot)).collect();
     let simulator = start_simulator(&config, args, by, &receiver, secret.clone(), media).await?;
     config.cloud_api.base_url = simulator.base_url().parse().context("the simulator's address")?;
-    let credentials = Credentials {
-        meta_token: SecretString::from("rehearsal"),
-        app_secrets: vec![secret],
-        verify_token: SecretString::from("rehearsal"),
-        number_tokens: BTreeMap::new(),
-        endpoints: Vec::new(),
-    };
+    let credentials = credentials(secret);
     let mut parts = Parts::new(&config, credentials, &Role::ALL).await?;
     parts.compress(by);
 
@@ -113,6 +107,16 @@ pub async fn rehearse(
         forget(&config.store).await?;
     }
     Ok(Answer::from_bool(met))
+}
+
+fn credentials(app_secret: SecretString) -> Credentials {
+    Credentials {
+        meta_token: SecretString::from("rehearsal"),
+        app_secrets: vec![app_secret],
+        verify_token: SecretString::from("rehearsal"),
+        number_tokens: BTreeMap::new(),
+        endpoints: Vec::new(),
+    }
 }
 
 /// From the window's opening until every status of it is applied.
