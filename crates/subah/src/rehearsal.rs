@@ -78,18 +78,7 @@ pub async fn rehearse(
 
     // Made for this rehearsal: there is nothing that it could have forgotten.
     ledger::store_mark::settle_new(parts.ledger.as_ref()).await?;
-    let mut runs = Vec::new();
-    let mut begin = SystemClock.now();
-    for (_, snapshot) in &wanted {
-        begin = begin + lead(snapshot, engine);
-    }
-    for (one, snapshot) in &wanted {
-        let run = RunId::new(&one.campaign.id, date);
-        let window = real(one)?.compressed_to(begin, args.window);
-        begin = window.deadline + BETWEEN;
-        plan(&config, &parts, snapshot, &run, window).await?;
-        runs.push(run);
-    }
+    let runs = plan_all(&config, &parts, &wanted, date, engine, args.window).await?;
 
     let parts = Arc::new(parts);
     hold_morning(&parts, &runs, receiver, &simulator).await?;
@@ -107,6 +96,31 @@ pub async fn rehearse(
         forget(&config.store).await?;
     }
     Ok(Answer::from_bool(met))
+}
+
+/// Plans all of them, so that each window opens after the one before is over.
+async fn plan_all(
+    config: &Config,
+    parts: &Parts,
+    wanted: &[Rehearsed],
+    date: NaiveDate,
+    engine: Engine,
+    length: Duration,
+) -> Result<Vec<RunId>> {
+    let mut begin = SystemClock.now();
+    for (_, snapshot) in wanted {
+        begin = begin + lead(snapshot, engine);
+    }
+    let mut runs = Vec::new();
+    for (one, snapshot) in wanted {
+        let run = RunId::new(&one.campaign.id, date);
+        let real = one.daily.window.on(date).context("the zone has no such date")?;
+        let window = real.compressed_to(begin, length);
+        begin = window.deadline + BETWEEN;
+        plan(config, parts, snapshot, &run, window).await?;
+        runs.push(run);
+    }
+    Ok(runs)
 }
 
 fn credentials(app_secret: SecretString) -> Credentials {
