@@ -11,13 +11,11 @@ use sqlx::AssertSqlSafe;
 
 use crate::error::{RecordsError, Result};
 use crate::id::Id;
-use crate::pool::{PARAMETERS_MAX, Records, Row, Tx, Value};
+use crate::pool::{NUMBERED_MAX, Records, Row, Tx, Value};
 use crate::tenants::{at, millis};
 
 /// `until` of a row that no version has ended.
 const OPEN: i64 = i64::MAX;
-/// Keys in one statement.
-const KEYS: usize = 5_000;
 
 /// One version of a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -284,7 +282,7 @@ impl<'a> Draft<'a> {
     }
 
     async fn end(&mut self, keys: Vec<String>) -> Result<()> {
-        for keys in keys.chunks(KEYS.min(PARAMETERS_MAX)) {
+        for keys in keys.chunks(NUMBERED_MAX) {
             let places: Vec<String> = (5..keys.len() + 5).map(|at| format!("${at}")).collect();
             let sql = format!(
                 "UPDATE import_rows SET until = $3 WHERE tenant = $1 AND set_name = $2 \

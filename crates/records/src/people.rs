@@ -8,7 +8,7 @@ use rand::Rng;
 
 use crate::error::Result;
 use crate::id::Id;
-use crate::pool::{PARAMETERS_MAX, Records, Row, Tx, Value};
+use crate::pool::{NUMBERED_MAX, Records, Row, Tx, Value};
 use crate::tenants::millis;
 use sqlx::AssertSqlSafe;
 
@@ -75,7 +75,7 @@ async fn find(
 ) -> Result<BTreeMap<String, PersonId>> {
     let keys: Vec<&String> = keys.collect();
     let mut known = BTreeMap::new();
-    for keys in keys.chunks(PARAMETERS_MAX - 1) {
+    for keys in keys.chunks(NUMBERED_MAX) {
         let places: Vec<String> = (2..keys.len() + 2).map(|at| format!("${at}")).collect();
         let sql = format!(
             "SELECT person_key, person_id FROM person_keys WHERE tenant = $1 AND person_key IN ({})",

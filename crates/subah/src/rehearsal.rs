@@ -59,8 +59,6 @@ pub async fn rehearse(
         .map_err(|e| Unavailable(format!("make {}: {e}", config.state_dir.display())))?;
     let _redis = choose_store(&mut config, engine, args).await?;
 
-    let real =
-        |one: &CampaignConfig| one.daily.window.on(date).context("the zone has no such date");
     wanted.sort_by_key(|(one, _)| one.daily.window.on(date).map(|window| window.opens));
     let longest = wanted.iter().filter_map(|(one, _)| one.daily.window.on(date));
     let longest = longest.map(|window| window.length()).max().context("nothing is rehearsed")?;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use tests::postgres::Postgres;
 use tests::subah;
 
 use super::Size;
@@ -24,8 +25,21 @@ pub fn run(size: Size, samples: &Samples) -> Result<()> {
     let bytes = list.len() as f64 / 1024.0 / 1024.0;
     std::fs::write(dir.path().join("list.csv"), list)?;
     crate::process::output("init", subah().arg("init").arg(dir.path()))?;
+    let config = dir.path().join("subah.toml");
+    let plain = std::fs::read_to_string(&config)?;
     for round in 0..size.rounds() {
-        for (case, stores) in [("read and checked", "--dry-run"), ("stored", "--yes")] {
+        let server = Postgres::start();
+        let postgresql = plain.replace(
+            "[records]\n",
+            &format!("[records]\nengine = \"postgresql\"\npostgresql_url = \"{}\"\n", server.url()),
+        );
+        let cases = [
+            ("read and checked", "--dry-run", &plain),
+            ("stored", "--yes", &plain),
+            ("stored, postgresql", "--yes", &postgresql),
+        ];
+        for (case, stores, text) in cases {
+            std::fs::write(&config, text)?;
             let (seconds, usage) = once(dir.path(), stores)?;
             let values = [
                 ("rows_per_s", f64::from(rows) / seconds),
@@ -33,8 +47,10 @@ pub fn run(size: Size, samples: &Samples) -> Result<()> {
                 ("peak_mib", usage.peak_mib),
             ];
             samples.add(("import", case), "subah", round, &values)?;
+            if stores == "--yes" {
+                std::fs::remove_dir_all(dir.path().join("state"))?;
+            }
         }
-        std::fs::remove_dir_all(dir.path().join("state"))?;
     }
     Ok(())
 }
