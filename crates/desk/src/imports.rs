@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use chrono::NaiveDate;
+use domain::Timestamp;
 use records::imports::{self, Import, Keyed};
 use records::{RecordsError, Tries, Tx, audit, tenants};
 use serde_json::json;
@@ -14,7 +16,8 @@ use crate::draft::{self, Draft, Guard, Standing, Stored};
 use crate::error::{DeskError, Result};
 use crate::refresh::{Seen, fetch, present};
 use crate::replacement::Replacement;
-use crate::sets::{Copies, Set, note, noted};
+use crate::sets::{CONTENT, Copies, Set, note, noted};
+use crate::snapshots;
 
 /// Rows that go to the database at once.
 const CHUNK: usize = 5_000;
@@ -108,6 +111,28 @@ impl Desk {
     /// When the records do not answer.
     pub async fn imports_of(&self, set: &Set, limit: u32) -> Result<Vec<Import>> {
         Ok(imports::history(&self.records, &self.tenant, &set.name(), limit).await?)
+    }
+
+    /// Lets go of content of dates before `first`, and of what runs were planned from before `since`.
+    /// Returns how many sets of content went.
+    ///
+    /// # Errors
+    /// When the records do not answer: what is left goes the next time.
+    pub async fn let_go(&self, first: NaiveDate, since: Timestamp) -> Result<usize> {
+        let doing = "let go of old content";
+        let sets = imports::sets(&self.records, &self.tenant, CONTENT).await?;
+        let date = |set: &str| set.rsplit('/').next().and_then(|date| date.parse().ok());
+        let old = |set: &String| date(set).is_some_and(|date: NaiveDate| date < first);
+        let old: Vec<String> = sets.into_iter().filter(old).collect();
+        for set in &old {
+            let mut tx = self.records.begin(doing).await?;
+            imports::forget(&mut tx, &self.tenant, set).await?;
+            tx.commit(doing).await?;
+        }
+        let mut tx = self.records.begin(doing).await?;
+        snapshots::let_go(&mut tx, &self.tenant, since).await?;
+        tx.commit(doing).await?;
+        Ok(old.len())
     }
 
     /// A copy that only this host has becomes the first version; the one that an earlier version of

@@ -9,7 +9,7 @@ use domain::{TenantId, Timestamp};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use records::{Records, blobs};
+use records::{Records, Tx, blobs};
 use segment_log::{Sync, whole};
 
 use crate::error::{DeskError, Result};
@@ -54,6 +54,15 @@ pub async fn fetch(records: &Records, tenant: &TenantId, file: &Path) -> Result<
     let put = put.await.map_err(std::io::Error::other).and_then(|put| put);
     put.map_err(|error| DeskError::file("write", file, error))?;
     Ok(true)
+}
+
+/// Lets go of those that were kept before an instant.
+pub(crate) async fn let_go(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    before: Timestamp,
+) -> records::Result<u64> {
+    blobs::forget_before(tx, tenant, KIND, before).await
 }
 
 fn name_of(file: &Path) -> String {

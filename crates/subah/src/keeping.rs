@@ -15,13 +15,14 @@ use domain::retention::Retention;
 use domain::{Clock, DeliveryId, RunId, Timestamp};
 use ledger::api::find;
 use ledger::{Ledger, Purged, Run, is_purgeable, maybe_recoverable_since};
+use records::Place;
 use scheduler::daily::Daily;
 use scheduler::kept;
 use telemetry::Fault;
 use tokio_util::sync::CancellationToken;
 
 use crate::wire::Parts;
-use crate::{archive, clocks};
+use crate::{archive, clocks, store};
 
 /// How often something may be old enough.
 const EVERY: Duration = Duration::from_secs(3_600);
@@ -99,6 +100,12 @@ async fn round(config: &Config, parts: &Parts, stop: &CancellationToken) {
     if let Err(error) = let_files_go(config, ledger, now).await {
         tracing::error!(error = format!("{error:#}"), "old contents stay: {error:#}");
     }
+    if let Err(error) = let_records_go(config, now).await {
+        tracing::error!(
+            error = format!("{error:#}"),
+            "old contents stay in the records: {error:#}"
+        );
+    }
 }
 
 /// Runs that are over, not recoverable, and older than their age; a run that cannot be read is
@@ -171,6 +178,21 @@ async fn let_files_go(config: &Config, ledger: &dyn Ledger, now: Timestamp) -> R
             }
         }
     })
+}
+
+/// The same in the records, where each has a date or an instant of its own.
+async fn let_records_go(config: &Config, now: Timestamp) -> Result<()> {
+    if matches!(&config.records, Place::Sqlite(path) if !path.exists()) {
+        return Ok(());
+    }
+    let last = now - config.retention.content;
+    let desk = store::desk(config).await?;
+    let gone = desk.let_go(last.to_utc().date_naive(), last).await;
+    desk.records.close().await;
+    if let n @ 1.. = gone? {
+        tracing::info!("the records let go of {n} dates of content");
+    }
+    Ok(())
 }
 
 /// Snapshots that headers name which are kept beside them.
