@@ -81,7 +81,8 @@ impl Reader {
         }
     }
 
-    /// Removes whole segments before `position` that were last written more than `kept` ago.
+    /// Removes whole segments before `position` that were last written more than `kept` ago. One
+    /// that is gone meanwhile is no failure: each consumer of a log tidies it.
     ///
     /// # Errors
     /// When the folder cannot be read or a file not removed.
@@ -89,9 +90,10 @@ impl Reader {
         let io = |source| self.failed("tidy", source);
         for number in segments(&self.dir, self.name).map_err(io)? {
             let path = segment_path(&self.dir, self.name, number);
-            let age = std::fs::metadata(&path).and_then(|m| m.modified()).map_err(io)?.elapsed();
-            if number < position.segment && age.is_ok_and(|age| age > kept) {
-                std::fs::remove_file(path).map_err(io)?;
+            let written = std::fs::metadata(&path).and_then(|found| found.modified());
+            let Some(written) = unless_gone(written).map_err(io)? else { continue };
+            if number < position.segment && written.elapsed().is_ok_and(|age| age > kept) {
+                unless_gone(std::fs::remove_file(path)).map_err(io)?;
             }
         }
         Ok(())
@@ -111,6 +113,14 @@ impl Reader {
 
     fn failed(&self, doing: &'static str, source: std::io::Error) -> LogError {
         LogError::Io { doing, name: self.name, path: self.dir.clone(), source }
+    }
+}
+
+/// `None`: another one removed the file first.
+fn unless_gone<T>(done: std::io::Result<T>) -> std::io::Result<Option<T>> {
+    match done {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        done => done.map(Some),
     }
 }
 
@@ -134,4 +144,29 @@ fn read_from(path: &Path, offset: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(BATCH_BYTES as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+
+    #[test]
+    fn consumers_that_tidy_one_log_at_once_do_not_fail_one_another() {
+        let dir = tempfile::tempdir().unwrap();
+        for number in 1..=300 {
+            std::fs::write(segment_path(dir.path(), "test", number), b"old").unwrap();
+        }
+        let place = Position { segment: 300, offset: 0 };
+        let begin = Barrier::new(4);
+        let tidy = || {
+            begin.wait();
+            Reader::new(dir.path(), "test", place).forget_before(place, Duration::ZERO)
+        };
+        std::thread::scope(|scope| {
+            let consumers: Vec<_> = (0..4).map(|_| scope.spawn(tidy)).collect();
+            consumers.into_iter().for_each(|consumer| consumer.join().unwrap().unwrap());
+        });
+        assert_eq!(segments(dir.path(), "test").unwrap(), [300]);
+    }
 }
