@@ -3,10 +3,12 @@
 
 pub mod commands;
 pub mod conformance;
+pub mod days;
 pub mod engines;
 pub mod fleet;
 pub mod fuzz;
 pub mod install;
+pub mod month;
 pub mod mutants;
 pub mod postgres;
 pub mod power;

@@ -29,6 +29,14 @@ pub fn build_sleep_shim(dir: &Path) -> String {
     build(dir, "sleep")
 }
 
+/// Builds the library that lets days pass: see [`crate::days`].
+///
+/// # Panics
+/// When there is no C compiler.
+pub fn build_days_shim(dir: &Path) -> String {
+    build(dir, "days")
+}
+
 fn build(dir: &Path, name: &str) -> String {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("shim/{name}.c"));
     let library = dir.join(format!("{name}.so"));
@@ -75,7 +83,11 @@ pub fn cut(dir: &Path) -> u64 {
     lost
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
+/// Every file below a folder.
+///
+/// # Panics
+/// When the folder cannot be read.
+pub fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).expect("the folder is there").flatten() {
         let path = entry.path();
