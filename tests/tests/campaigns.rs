@@ -205,3 +205,36 @@ fn a_campaign_that_cannot_be_planned_holds_up_no_other() {
     }
     assert_eq!(arrived("status-pack"), None);
 }
+
+/// Nobody has brought tomorrow's content: the daemon says so long before the plan.
+#[test]
+fn content_that_is_missing_is_said_before_the_plan() {
+    let install = Install::new(8, Times { opens_in: Duration::from_secs(1_500), ..TIMES });
+    let path = install.path("subah.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let soon = text.replace("[campaign.window]", "[campaign.window]\nplan_lead = \"1s\"");
+    std::fs::write(&path, &soon).unwrap();
+    let metric = |install: &Install| {
+        let (_, metrics) = install.get("/metrics")?;
+        let name = "subah_campaign_next_sendable_ratio{campaign=\"daily-pack\"} ";
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name).map(str::to_owned));
+        let looked = "subah_loop_last_success_timestamp_seconds{loop=\"foresight\"} 1";
+        value.filter(|_| metrics.contains(looked))
+    };
+    let daemon = install.start(&["serve"]);
+    assert_eq!(until("a look ahead", || metric(&install)), "1");
+    drop(daemon);
+    std::fs::write(
+        &path,
+        soon.replace("[campaign.window]", "[campaign]\nid = \"evening-pack\"\n[campaign.window]"),
+    )
+    .unwrap();
+    let log = std::fs::File::create(install.path("serve.log")).unwrap();
+    let mut command = install.command(&["serve"]);
+    let _daemon = tests::install::Running(command.stderr(log).spawn().unwrap());
+    let said = until("a word", || {
+        let said = std::fs::read_to_string(install.path("serve.log")).unwrap();
+        said.contains("is not ready: 0 of 8").then_some(said)
+    });
+    assert!(said.contains("the run of evening-pack"), "{said}");
+}

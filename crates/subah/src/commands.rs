@@ -45,6 +45,8 @@ use crate::{output, rehearsal, store, wire};
 /// What files of recipients and content may look like.
 const FORMATS: &str = include_str!("../../../deploy/formats.md");
 
+pub use plan::bad_media;
+
 pub async fn run(cli: Cli) -> Result<Answer> {
     let config = || load(cli.config.as_deref(), cli.campaign.as_deref());
     match cli.command {

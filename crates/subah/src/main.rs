@@ -7,6 +7,7 @@ mod commands;
 mod copies;
 mod exit;
 mod files;
+mod foresight;
 mod html;
 mod http;
 mod keeping;

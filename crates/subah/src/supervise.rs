@@ -41,8 +41,11 @@ enum OnEnd {
 /// Without these a morning is not done: the process ends in order when one of them cannot be
 /// brought up again.
 const fn is_vital(which: Loop) -> bool {
-    use Loop::{Copies, Recorder, Relay, Retention, Sampler, TokenKeeper, Watchdog};
-    !matches!(which, Sampler | TokenKeeper | Watchdog | Retention | Copies | Relay | Recorder)
+    use Loop::{Copies, Foresight, Recorder, Relay, Retention, Sampler, TokenKeeper, Watchdog};
+    !matches!(
+        which,
+        Sampler | TokenKeeper | Watchdog | Retention | Copies | Foresight | Relay | Recorder
+    )
 }
 
 /// Those that hold what cannot be had twice (lanes with deliveries under way, a listener)
@@ -61,6 +64,7 @@ const fn on_end(which: Loop) -> OnEnd {
         | Loop::Watchdog
         | Loop::Retention
         | Loop::Copies
+        | Loop::Foresight
         | Loop::Relay
         | Loop::Recorder => OnEnd::Restart,
     }

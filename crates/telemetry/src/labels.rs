@@ -155,4 +155,5 @@ pub enum Loop {
     Relay,
     Recorder,
     Copies,
+    Foresight,
 }

@@ -9,14 +9,12 @@ use domain::{BusinessNumber, Clock, RunId, SystemClock, Timestamp};
 use ledger::api::for_each;
 use ledger::{DeliveryView, Filter, Ledger};
 use records::{Place, Records};
-use scheduler::Plan;
-use scheduler::capacity::Capacity;
 use scheduler::daily::Due;
 use templates::TemplateDefinition;
 
-use super::plan::bad_media;
 use crate::exit::Answer;
-use crate::files::{self, Files};
+use crate::files;
+use crate::foresight::{self, Foreseen};
 use crate::store;
 use crate::terminal;
 
@@ -165,31 +163,18 @@ async fn check_content(
         findings.note(true, format!("{id} has no run on {next}: {why}"));
         return Ok(());
     }
-    let Some(window) = one.daily.window.on(next) else { return Ok(()) };
-    let taken = Files::of(config).snapshot(config, one, next).await?;
+    let Some(found) = foresight::look(config, one, next, now).await? else { return Ok(()) };
     let run = RunId::new(id, next);
-    let plan = Plan::new(&taken.snapshot, run.clone(), window, now);
-    let (mut wanted, mut good) = (0u32, 0u32);
-    for index in 0..plan.total() {
-        let (mine, can) = match plan.at(index).call {
-            Ok(call) => (true, bad_media(&call).is_none()),
-            Err(left_out) => (left_out.reason.is_a_fault(), false),
-        };
-        (wanted, good) = (wanted + u32::from(mine), good + u32::from(can));
-    }
-    // Held against the promise: whoever wants it and cannot be sent to is not delivered to.
-    let enough = good > 0 && f64::from(good) >= one.sla_target * f64::from(wanted);
+    let Foreseen { wanted, sendable, numbers_needed, numbers, .. } = found;
     findings.note(
-        enough,
+        found.is_enough(one.sla_target),
         format!(
-            "the run {run}: {good} of {wanted} recipients who agreed can be sent to, {:.1} % are promised (`subah plan --campaign {id} --date {next}` says who not and why)",
+            "the run {run}: {sendable} of {wanted} recipients who agreed can be sent to, {:.1} % are promised (`subah plan --campaign {id} --date {next}` says who not and why)",
             one.sla_target * 100.0
         ),
     );
-    let capacity = Capacity::of(&plan);
-    let (have, need) = (capacity.lanes.len(), capacity.numbers_needed);
-    findings
-        .note(capacity.fits(), format!("the run {run}: {need} numbers needed, {have} configured"));
+    let capacity = format!("the run {run}: {numbers_needed} numbers needed, {numbers} configured");
+    findings.note(found.fits, capacity);
     Ok(())
 }
 

@@ -22,7 +22,7 @@ use crate::morning::{Loops, hindered, interrupted};
 use crate::sampler::Sampler;
 use crate::supervise::{Loop, Running};
 use crate::wire::Parts;
-use crate::{copies, http, keeping, notify, wire};
+use crate::{copies, foresight, http, keeping, notify, wire};
 
 /// The daily loop looks at least this often: clocks are set and files arrive meanwhile.
 const LOOK_MAX: Duration = Duration::from_secs(20);
@@ -56,6 +56,7 @@ pub async fn run(config: &Config, roles: &[Role]) -> Result<Answer> {
         begin(Loop::Retention, retention);
         begin(Loop::Scheduler, scheduler);
         begin(Loop::Copies, copies);
+        begin(Loop::Foresight, foresight);
     }
     let loops = Loops::start(&parts, receiver);
     notify::ready("up; the loops begin");
@@ -132,6 +133,13 @@ fn retention(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) ->
 fn copies(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
     Box::pin(async move {
         copies::run(&config, &parts, stop).await;
+        Ok(())
+    })
+}
+
+fn foresight(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
+    Box::pin(async move {
+        foresight::run(&config, &parts, stop).await;
         Ok(())
     })
 }

@@ -18,6 +18,8 @@ pub struct Runs {
     /// Of today's run, whether it is planned or not; 0: the campaign has none today.
     pub expected_opens: GaugeVec,
     pub expected_until: GaugeVec,
+    /// From the evening before until the run is planned; 1 at other times.
+    pub next_sendable: GaugeVec,
 }
 
 impl Runs {
@@ -68,6 +70,11 @@ impl Runs {
                 "Until when today's run may still begin; 0 when the campaign has none today",
                 &["campaign"],
             ),
+            next_sendable: make.configured_floats(
+                "subah_campaign_next_sendable_ratio",
+                "Of those who agreed to the next run, who could be sent to if it was planned now: from 20:00 of the evening before until it is planned, else 1",
+                &["campaign"],
+            ),
         }
     }
 
@@ -80,6 +87,7 @@ impl Runs {
             self.recipients.with_label_values(&[campaign]);
             self.delivered_by_deadline.with_label_values(&[campaign]);
             let floats = [&self.scheduled, &self.start, &self.deadline, &self.sla_target];
+            self.next_sendable.with_label_values(&[campaign]).set(1.0);
             for gauge in floats.into_iter().chain([&self.expected_opens, &self.expected_until]) {
                 gauge.with_label_values(&[campaign]);
             }

@@ -1,0 +1,192 @@
+//! What a run would be if it was planned now: asked by `check`, and by the daemon from the evening
+//! before on, so that somebody hears of missing content while it can still be made.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use chrono::{NaiveDate, NaiveTime};
+use config::{CampaignConfig, Config};
+use domain::campaign::CampaignId;
+use domain::{Clock, RunId, Timestamp};
+use scheduler::Plan;
+use scheduler::capacity::Capacity;
+use scheduler::daily::Due;
+use tokio_util::sync::CancellationToken;
+
+use crate::commands::bad_media;
+use crate::files::Files;
+use crate::wire::Parts;
+
+/// How often it is looked whether it is time.
+const LOOK: Duration = Duration::from_secs(60);
+/// Between two looks at a run that is ready; one that is not is looked at each time.
+const AGAIN: Duration = Duration::from_secs(15 * 60);
+/// Of the evening before, in the campaign's zone.
+const EVENING: NaiveTime = NaiveTime::from_hms_opt(20, 0, 0).expect("a constant time");
+/// Of the day itself: what is still missing is said again.
+const MORNING: NaiveTime = NaiveTime::from_hms_opt(5, 0, 0).expect("a constant time");
+
+/// A run as it would be planned now.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Foreseen {
+    /// Recipients who agreed to get it.
+    pub wanted: u32,
+    /// Of these, who can be sent to.
+    pub sendable: u32,
+    pub numbers_needed: usize,
+    pub numbers: usize,
+    pub fits: bool,
+}
+
+impl Foreseen {
+    /// Held against the promise: whoever wants it and cannot be sent to is not delivered to.
+    pub fn is_enough(&self, sla_target: f64) -> bool {
+        self.sendable > 0 && self.ratio() >= sla_target
+    }
+
+    pub fn ratio(&self) -> f64 {
+        f64::from(self.sendable) / f64::from(self.wanted.max(1))
+    }
+}
+
+/// Looks at the run of a date; `None`: the zone has no such date.
+///
+/// # Errors
+/// When lists or content cannot be read.
+pub async fn look(
+    config: &Config,
+    one: &CampaignConfig,
+    date: NaiveDate,
+    now: Timestamp,
+) -> Result<Option<Foreseen>> {
+    let Some(window) = one.daily.window.on(date) else { return Ok(None) };
+    let taken = Files::of(config).snapshot(config, one, date).await?;
+    let plan = Plan::new(&taken.snapshot, RunId::new(&one.campaign.id, date), window, now);
+    let (mut wanted, mut sendable) = (0u32, 0u32);
+    for index in 0..plan.total() {
+        let (mine, can) = match plan.at(index).call {
+            Ok(call) => (true, bad_media(&call).is_none()),
+            Err(left_out) => (left_out.reason.is_a_fault(), false),
+        };
+        (wanted, sendable) = (wanted + u32::from(mine), sendable + u32::from(can));
+    }
+    let capacity = Capacity::of(&plan);
+    Ok(Some(Foreseen {
+        wanted,
+        sendable,
+        numbers_needed: capacity.numbers_needed as usize,
+        numbers: capacity.lanes.len(),
+        fits: capacity.fits(),
+    }))
+}
+
+/// Looks ahead for each campaign, until `stop`.
+pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
+    let mut seen: BTreeMap<CampaignId, Seen> = BTreeMap::new();
+    loop {
+        let now = parts.clock.now();
+        for one in &config.campaigns {
+            let id = &one.campaign.id;
+            let before = seen.get(id).copied();
+            let rested = before.is_none_or(|seen| !seen.ready || now.since(seen.at) >= AGAIN);
+            match ahead(one, now) {
+                Some(date) if rested => {
+                    // At five it is said once more, whatever was said in the evening.
+                    let news =
+                        before.is_none_or(|seen| seen.ready || is_five_between(one, seen.at, now));
+                    match foresee(config, one, parts, date, news).await {
+                        Ok(ready) => {
+                            seen.insert(id.clone(), Seen { at: now, ready });
+                        }
+                        Err(error) => {
+                            tracing::error!(campaign = %id, error = format!("{error:#}"), "look ahead at the run of {id} of {date}: {error:#}");
+                        }
+                    }
+                }
+                Some(_) => {}
+                None => {
+                    seen.remove(id);
+                    parts.metrics.runs.next_sendable.with_label_values(&[id.as_str()]).set(1.0);
+                }
+            }
+        }
+        let now = parts.clock.now().secs_f64();
+        parts.metrics.process.loop_success.of(telemetry::labels::Loop::Foresight).set(now);
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+/// What the last look at a campaign found.
+#[derive(Clone, Copy)]
+struct Seen {
+    at: Timestamp,
+    ready: bool,
+}
+
+/// Returns whether the run is ready.
+async fn foresee(
+    config: &Config,
+    one: &CampaignConfig,
+    parts: &Parts,
+    date: NaiveDate,
+    say: bool,
+) -> Result<bool> {
+    let id = &one.campaign.id;
+    let now = parts.clock.now();
+    let found = look(config, one, date, now).await?.context("the zone has no such date")?;
+    parts.metrics.runs.next_sendable.with_label_values(&[id.as_str()]).set(found.ratio());
+    let enough = found.is_enough(one.sla_target);
+    if say && !enough {
+        let Foreseen { wanted, sendable, .. } = found;
+        tracing::error!(campaign = %id, sendable, wanted, "the run of {id} of {date} is not ready: {sendable} of {wanted} who agreed can be sent to; is its content imported and approved? `subah plan --campaign {id} --date {date}` says who not and why");
+    }
+    Ok(enough)
+}
+
+/// The date to look ahead at: from eight in the evening before until the run is planned.
+fn ahead(one: &CampaignConfig, now: Timestamp) -> Option<NaiveDate> {
+    let Due::Wait { date, .. } = one.daily.due(now, |_| false) else { return None };
+    let zone = one.daily.window.zone;
+    let local = now.to_utc().with_timezone(&zone).naive_local();
+    (local >= date.pred_opt()?.and_time(EVENING)).then_some(date)
+}
+
+fn is_five_between(one: &CampaignConfig, from: Timestamp, to: Timestamp) -> bool {
+    let local = |at: Timestamp| at.to_utc().with_timezone(&one.daily.window.zone).naive_local();
+    let five = local(to).date().and_time(MORNING);
+    local(from) < five && five <= local(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn it_is_time_from_eight_in_the_evening_until_the_plan() {
+        let text = include_str!("../../../deploy/config.default.toml");
+        let config = Config::parse(Path::new("config.default.toml"), text).unwrap();
+        let one = &config.campaigns[0];
+        let at = |text: &str| -> Timestamp {
+            chrono::DateTime::parse_from_rfc3339(&format!("{text}:00+05:30")).unwrap().into()
+        };
+        let tomorrow = "2026-11-22".parse().ok();
+        assert_eq!(ahead(one, at("2026-11-21T19:59")), None);
+        assert_eq!(ahead(one, at("2026-11-21T20:00")), tomorrow);
+        assert_eq!(ahead(one, at("2026-11-22T05:28")), tomorrow);
+        assert_eq!(ahead(one, at("2026-11-22T05:30")), None, "it is being planned");
+        assert!(is_five_between(one, at("2026-11-22T04:50"), at("2026-11-22T05:05")));
+        assert!(!is_five_between(one, at("2026-11-22T05:05"), at("2026-11-22T05:20")));
+        let nothing =
+            Foreseen { wanted: 0, sendable: 0, numbers_needed: 0, numbers: 1, fits: true };
+        assert!(!nothing.is_enough(0.0), "nobody can be sent to");
+        let most = Foreseen { wanted: 200, sendable: 198, ..nothing };
+        assert!(most.is_enough(0.99) && !most.is_enough(0.995));
+    }
+}
