@@ -227,7 +227,8 @@ fn print_page(
         println!("Too few days to say what grows.");
     }
     for one in grown {
-        println!("- {}: {:+.1} %", one.what, 100.0 * one.share());
+        let verdict = if one.is_flat() { "" } else { ": **it grows**" };
+        println!("- {}: {:+.1} %{verdict}", one.what, 100.0 * one.share());
     }
     Ok(())
 }
