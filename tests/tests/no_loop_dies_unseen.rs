@@ -131,6 +131,26 @@ fn a_keeper_of_ages_is_begun_again() {
 }
 
 #[test]
+fn a_relay_is_begun_again() {
+    is_begun_again("relay");
+}
+
+#[test]
+fn a_recorder_is_begun_again() {
+    is_begun_again("recorder");
+}
+
+#[test]
+fn a_fetcher_of_copies_is_begun_again() {
+    is_begun_again("copies");
+}
+
+#[test]
+fn whoever_looks_ahead_is_begun_again() {
+    is_begun_again("foresight");
+}
+
+#[test]
 fn a_sender_that_dies_ends_the_process_in_order() {
     ends_the_process_in_order("sender");
 }
