@@ -238,3 +238,31 @@ fn content_that_is_missing_is_said_before_the_plan() {
     });
     assert!(said.contains("the run of evening-pack"), "{said}");
 }
+
+/// A stranger renamed a campaign while its run was open: everybody got two messages, without a word.
+#[test]
+fn an_open_run_of_a_campaign_that_was_renamed_is_named_and_so_is_a_list_that_nobody_imported() {
+    let install = Install::new(8, Times { opens_in: Duration::from_secs(1_200), ..TIMES });
+    let daemon = install.start(&["serve"]);
+    until("a plan", || install.report().filter(|report| report["planned"] == 8));
+    drop(daemon);
+    let path = install.path("subah.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let renamed = text.replace("[campaign.window]", "[campaign]\nid = \"morning\"\n[campaign.audience]\nlists = [\"default\", \"nolist\"]\n[campaign.window]");
+    std::fs::write(&path, renamed).unwrap();
+    let check = install.output(&["check", "--offline"]);
+    let said = String::from_utf8_lossy(&check.stdout).into_owned();
+    assert!(said.contains("no campaign daily-pack is configured"), "{said}");
+    assert!(said.contains("the list nolist of its audience was never imported"), "{said}");
+    let log = std::fs::File::create(install.path("serve.log")).unwrap();
+    let mut command = install.command(&["serve"]);
+    let _daemon = tests::install::Running(command.stderr(log).spawn().unwrap());
+    until("a word", || {
+        let said = std::fs::read_to_string(install.path("serve.log")).unwrap();
+        said.contains("no campaign daily-pack is configured").then_some(())
+    });
+    // An empty variable names no campaign.
+    let mut plan = install.command(&["plan"]);
+    let plan = plan.env("SUBAH_CAMPAIGN", "").output().unwrap();
+    assert_ne!(plan.status.code(), Some(2), "{}", String::from_utf8_lossy(&plan.stderr));
+}

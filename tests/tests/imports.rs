@@ -196,6 +196,21 @@ fn an_import_says_what_it_changes_asks_and_can_be_undone() {
     assert_eq!(desk.recipients("a1,Asha,9876500001,en,yes\n").0, 0);
 }
 
+/// A note that was damaged, and files that a killed import left: the next import puts both right.
+#[test]
+fn a_copy_of_no_known_version_is_fetched_and_left_overs_go() {
+    let desk = Desk::new();
+    desk.recipients("a1,Asha,9876500001,en,yes\na2,Usha,9876500002,en,yes\n");
+    let note = desk.0.path("state/recipients.version.json");
+    let text = std::fs::read_to_string(&note).unwrap();
+    std::fs::write(&note, text.replace("\"version\":1", "\"version\":99")).unwrap();
+    let left = desk.0.path("state/.import-aBcDeF");
+    std::fs::write(&left, "{\"id\":\"gone\",\"phone\":\"+919876500003\"}\n").unwrap();
+    let (code, said) = desk.recipients("a1,Asha R,9876500001,en,yes\na2,Usha,9876500002,en,yes\n");
+    assert!(code == 0 && said.contains("+0 −0 ~1 =1"), "{said}");
+    assert!(!left.exists(), "what nobody imports any more is removed");
+}
+
 #[test]
 fn texts_people_would_be_ashamed_of_do_not_go_out() {
     let desk = Desk::new();

@@ -178,7 +178,13 @@ fn read_days(section: &mut Section, home: &Path) -> (Days, Option<NaiveDate>) {
             section.problem(other, "a date beside it", "either date, or days");
         }
     }
-    for word in section.texts("days").unwrap_or_default() {
+    let words = section.texts("days");
+    if words.as_ref().is_some_and(Vec::is_empty) {
+        let expected =
+            "at least one day; a campaign that rests is taken out, or its dates into skip";
+        section.problem("days", "none", expected);
+    }
+    for word in words.unwrap_or_default() {
         match word.to_lowercase().parse::<Weekday>() {
             Ok(day) if WEEKDAYS.contains(&word.to_lowercase().as_str()) => days.weekdays.push(day),
             _ => section.problem("days", &format!("{word:?}"), &WEEKDAYS.join(", ")),

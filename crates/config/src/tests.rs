@@ -223,6 +223,8 @@ fn what_is_odd_in_campaigns_is_named_by_its_place() {
     ] {
         assert!(said.contains(want), "{want}\nis not in\n{said}");
     }
+    let none = CAMPAIGNS.replace("[\"mon\", \"Tue\"]", "[]");
+    assert!(problems(&none).contains("campaigns[0].days: none; expected at least one day"));
     let gone = CAMPAIGNS.replace("skip =", "holidays_file = \"gone.txt\"\nskip =");
     assert!(problems(&gone).contains("campaigns[0].holidays_file: No such file"));
 }

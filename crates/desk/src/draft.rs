@@ -16,6 +16,7 @@ use tempfile::NamedTempFile;
 
 use crate::error::{DeskError, Result};
 use crate::replacement::Replacement;
+use crate::sets::LEFT_OVER;
 
 /// A file on its way. Gone when it is dropped.
 pub struct Draft {
@@ -44,7 +45,7 @@ impl Draft {
         let dir = path.parent().unwrap_or(Path::new("."));
         let failed = |error| DeskError::file("write", path, error);
         std::fs::create_dir_all(dir).map_err(failed)?;
-        let file = tempfile::Builder::new().prefix(".import-").tempfile_in(dir);
+        let file = tempfile::Builder::new().prefix(LEFT_OVER).tempfile_in(dir);
         let out = BufWriter::new(file.map_err(failed)?);
         Ok(Draft { path: path.to_owned(), out, failed: None, rows: 0 })
     }

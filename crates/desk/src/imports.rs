@@ -19,6 +19,7 @@ use crate::replacement::Replacement;
 use crate::sets::{CONTENT, Copies, Set, note, noted};
 use crate::snapshots;
 
+const DOING: &str = "import";
 /// Rows that go to the database at once.
 const CHUNK: usize = 5_000;
 
@@ -56,7 +57,19 @@ impl Desk {
             return Ok(replacement);
         }
         let base = noted(&copy).map_or(0, |note| note.version);
-        let import = self.write(set, &copy, &rows, base).await?;
+        let mut tries = Tries::default();
+        let import = loop {
+            let once = async {
+                let mut tx = self.records.begin(DOING).await?;
+                let import = self.write(&mut tx, set, &copy, &rows, base).await?;
+                tx.commit(DOING).await?;
+                Ok::<Import, DeskError>(import)
+            };
+            match once.await {
+                Err(DeskError::Records(error)) if tries.again(&error) => {}
+                done => break done?,
+            }
+        };
         new.persist()?;
         note(&copy, &import)?;
         Ok(replacement)
@@ -139,21 +152,14 @@ impl Desk {
     /// Subah kept for `undo` goes before it.
     async fn take_up(&self, copies: &Copies, set: &Set) -> Result<Import> {
         let copy = copies.path(set);
-        let previous = previous(&copy);
-        let mut base = 0;
-        if previous.exists() {
-            let import = self.write(set, Path::new(""), &previous, base).await?;
-            fetch_aside(&previous)?;
-            base = import.version;
-        }
-        let before = match base {
-            0 => PathBuf::new(),
-            _ => aside(&previous),
+        let mut tries = Tries::default();
+        let import = loop {
+            match self.take_up_once(&copy, set).await {
+                Err(DeskError::Records(error)) if tries.again(&error) => {}
+                done => break done?,
+            }
         };
-        let import = self.write(set, &before, &copy, base).await?;
-        if base > 0 {
-            let _ = std::fs::remove_file(aside(&previous)); // the records have it
-        }
+        let _ = std::fs::remove_file(previous(&copy)); // the records have it
         note(&copy, &import)?;
         tracing::info!(
             "the records have taken up {} {} from {}",
@@ -164,25 +170,34 @@ impl Desk {
         Ok(import)
     }
 
-    /// Writes the difference of two files as the version after `base`.
-    async fn write(&self, set: &Set, stored: &Path, new: &Path, base: i64) -> Result<Import> {
-        let mut tries = Tries::default();
-        loop {
-            match self.write_once(set, stored, new, base).await {
-                Err(DeskError::Records(error)) if tries.again(&error) => {}
-                done => return done,
-            }
-        }
+    /// Both versions at once: with the earlier one alone, the copy would look like an old one.
+    async fn take_up_once(&self, copy: &Path, set: &Set) -> Result<Import> {
+        let mut tx = self.records.begin(DOING).await?;
+        let (previous, nothing) = (previous(copy), Path::new(""));
+        let import = if previous.exists() {
+            self.write(&mut tx, set, nothing, &previous, 0).await?;
+            self.write(&mut tx, set, &previous, copy, 1).await?
+        } else {
+            self.write(&mut tx, set, nothing, copy, 0).await?
+        };
+        tx.commit(DOING).await?;
+        Ok(import)
     }
 
-    async fn write_once(&self, set: &Set, stored: &Path, new: &Path, base: i64) -> Result<Import> {
-        let doing = "import";
+    /// Writes the difference of two files as the version after `base`.
+    async fn write(
+        &self,
+        tx: &mut Tx,
+        set: &Set,
+        stored: &Path,
+        new: &Path,
+        base: i64,
+    ) -> Result<Import> {
         let now = self.clock.now();
         let name = set.name();
         let mut held = Stored::read(stored)?;
-        let mut tx = self.records.begin(doing).await?;
-        tenants::ensure(&mut tx, &self.tenant, now).await?;
-        let mut draft = imports::Draft::begin(&mut tx, &self.tenant, &name, base).await?;
+        tenants::ensure(tx, &self.tenant, now).await?;
+        let mut draft = imports::Draft::begin(tx, &self.tenant, &name, base).await?;
         let mut lines = Lines::open(new)?;
         while let Some(rows) = lines.chunk()? {
             let (mut added, mut changed): (Vec<Keyed>, Vec<Keyed>) = Default::default();
@@ -204,8 +219,7 @@ impl Desk {
         }
         let mut rng = self.fork_rng();
         let import = draft.finish(&self.actor, "import", now, &mut rng).await?;
-        self.note_import(&mut tx, set, &import, false).await?;
-        tx.commit(doing).await?;
+        self.note_import(tx, set, &import, false).await?;
         Ok(import)
     }
 
@@ -294,14 +308,4 @@ impl Lines {
 /// Where an earlier version of Subah kept the rows before the last import.
 fn previous(copy: &Path) -> PathBuf {
     copy.with_extension("previous.ndjson")
-}
-
-fn aside(previous: &Path) -> PathBuf {
-    previous.with_extension("taken")
-}
-
-/// Out of the way of the next start, but still there to be compared with.
-fn fetch_aside(previous: &Path) -> Result<()> {
-    std::fs::rename(previous, aside(previous))
-        .map_err(|error| DeskError::file("rename", previous, error))
 }

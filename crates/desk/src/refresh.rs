@@ -30,9 +30,11 @@ pub(crate) async fn present(
     let copy = copies.path(set);
     let head = imports::head(records, tenant, &set.name()).await?;
     Ok(match head {
-        Some(head) => match noted(&copy).filter(|note| note.id == head.id.as_str()) {
-            Some(_) => Seen::Current(head),
-            None => Seen::Behind(head),
+        Some(head) => match noted(&copy) {
+            Some(note) if note.id == head.id.as_str() && note.version == head.version => {
+                Seen::Current(head)
+            }
+            _ => Seen::Behind(head),
         },
         None if copy.exists() => Seen::OnlyHere,
         None => Seen::Nowhere,

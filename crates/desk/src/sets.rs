@@ -22,6 +22,8 @@ pub enum Set {
     Content(CampaignId, NaiveDate),
 }
 
+/// How the name of a file begins that an import writes to.
+pub(crate) const LEFT_OVER: &str = ".import-";
 /// Before the date in the name of content.
 pub const CONTENT: &str = "content/";
 
@@ -124,7 +126,20 @@ impl Copies {
         let file = File::options().create(true).append(true).open(&path);
         let file = file.map_err(|e| DeskError::file("open", &path, e))?;
         file.lock().map_err(|e| DeskError::file("lock", &path, e))?;
+        self.remove_left_overs();
         Ok(Lock(Some(file)))
+    }
+
+    /// What imports that were killed have left: whoever has the lock is the only one that imports.
+    fn remove_left_overs(&self) {
+        let mut dirs = vec![self.state_dir.clone(), self.state_dir.join("lists")];
+        let content = std::fs::read_dir(self.state_dir.join("content"));
+        dirs.extend(content.into_iter().flatten().flatten().map(|entry| entry.path()));
+        for entry in dirs.iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(LEFT_OVER) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
     }
 
     /// Nobody imports meanwhile. Reading makes nothing: without a lock file nobody has imported yet.

@@ -45,8 +45,6 @@ use crate::{output, rehearsal, store, wire};
 /// What files of recipients and content may look like.
 const FORMATS: &str = include_str!("../../../deploy/formats.md");
 
-pub use plan::bad_media;
-
 pub async fn run(cli: Cli) -> Result<Answer> {
     let config = || load(cli.config.as_deref(), cli.campaign.as_deref());
     match cli.command {
@@ -110,7 +108,8 @@ pub async fn run(cli: Cli) -> Result<Answer> {
 /// The configuration, and which of its campaigns is meant.
 fn load(file: Option<&Path>, campaign: Option<&str>) -> Result<Config> {
     let mut config = Config::load(&Config::find(file))?;
-    config.named = campaign.map(str::to_owned);
+    // An empty variable names none.
+    config.named = campaign.filter(|name| !name.is_empty()).map(str::to_owned);
     if config.named.is_some() {
         one(&config)?; // a name that nobody knows is said before anything is done
     }

@@ -80,6 +80,12 @@ impl Files {
         fetched?
     }
 
+    /// Lists of a campaign's audience that this host has no copy of.
+    pub fn lists_never_imported(&self, one: &CampaignConfig) -> Vec<ListName> {
+        let missing = |list: &ListName| !self.copies.path(&Set::Recipients(list.clone())).exists();
+        one.audience.lists().into_iter().filter(missing).collect()
+    }
+
     /// A list as this host has it. Sees what the records have when they answer.
     pub async fn recipients(&self, config: &Config, list: &ListName) -> Result<Vec<Recipient>> {
         let set = Set::Recipients(list.clone());

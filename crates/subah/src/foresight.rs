@@ -2,19 +2,22 @@
 //! before on, so that somebody hears of missing content while it can still be made.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use chrono::{NaiveDate, NaiveTime};
+use cloud_api::media::check_file;
 use config::{CampaignConfig, Config};
 use domain::campaign::CampaignId;
 use domain::{Clock, RunId, Timestamp};
+use ledger::{Ledger, Phase, Run};
 use scheduler::Plan;
 use scheduler::capacity::Capacity;
 use scheduler::daily::Due;
+use templates::{Header, Media, TemplateCall};
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::bad_media;
 use crate::files::Files;
 use crate::wire::Parts;
 
@@ -81,9 +84,46 @@ pub async fn look(
     }))
 }
 
+/// Why a call's local file would not be taken.
+pub fn bad_media(call: &TemplateCall) -> Option<String> {
+    match &call.header {
+        Some(Header::Media { kind, media: Media::Path(path), .. }) => {
+            check_file(*kind, Path::new(path))
+                .err()
+                .map(|bad| format!("{:#}", anyhow::Error::from(bad)))
+        }
+        _ => None,
+    }
+}
+
+/// Runs that are open, of campaigns that are not configured: a campaign was renamed or taken out, and
+/// its run is sent all the same.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn nobodys(config: &Config, ledger: &dyn Ledger) -> Result<Vec<RunId>> {
+    let runs = ledger.active_runs().await?.into_iter();
+    let is_open = |run: &Run| matches!(run.phase, Phase::Planning | Phase::Open | Phase::Paused);
+    // A test message is a run of its own for a few minutes.
+    let is_test = |id: &RunId| id.campaign().contains("-test-");
+    let ids = runs.filter(is_open).map(|run| run.header.id.clone());
+    Ok(ids.filter(|id| config.campaign_of(id).is_none() && !is_test(id)).collect())
+}
+
+/// What is said of such a run.
+pub fn strange(run: &RunId) -> String {
+    let campaign = run.campaign();
+    format!(
+        "the run {run} is open and is sent, but no campaign {campaign} is configured; if it was renamed, its people may get two messages: `subah runs cancel {run} --reason …` ends it"
+    )
+}
+
 /// Looks ahead for each campaign, until `stop`.
 pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
     let mut seen: BTreeMap<CampaignId, Seen> = BTreeMap::new();
+    for run in nobodys(config, parts.ledger.as_ref()).await.unwrap_or_default() {
+        tracing::error!(run = %run, "{}", strange(&run));
+    }
     loop {
         let now = parts.clock.now();
         for one in &config.campaigns {
@@ -164,8 +204,6 @@ fn is_five_between(one: &CampaignConfig, from: Timestamp, to: Timestamp) -> bool
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]

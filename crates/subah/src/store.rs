@@ -59,6 +59,14 @@ pub async fn open(config: &Config) -> Result<Arc<dyn Ledger>> {
     }
 }
 
+/// Sits down at the desk for one act, and leaves the records as a clean end does.
+pub async fn at_desk<T>(config: &Config, act: impl AsyncFnOnce(&Desk) -> Result<T>) -> Result<T> {
+    let desk = desk(config).await?;
+    let done = act(&desk).await;
+    desk.records.close().await;
+    done
+}
+
 /// Where this command's user sits: the records, opened, and under whose name they are acted on.
 pub async fn desk(config: &Config) -> Result<Desk> {
     let dir = &config.state_dir;

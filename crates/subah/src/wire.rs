@@ -193,10 +193,14 @@ impl Parts {
             self.get_snapshot(snapshot::path(&dir, &run.header.snapshot)).await;
         }
         snapshot.save(&dir)?;
-        let kept = self.keep_snapshot(snapshot::path(&dir, &snapshot.hash));
+        // Before the run is begun, if that takes no longer than a moment: this host may die.
+        let mut kept = Box::pin(self.keep_snapshot(snapshot::path(&dir, &snapshot.hash)));
+        let is_kept = tokio::time::timeout(of_records::KEPT_FIRST, &mut kept).await.is_ok();
         let planned = planner.plan(snapshot, &frame, self.clock.now(), progress).await?;
         self.heed_stops().await?;
-        kept.await;
+        if !is_kept {
+            kept.await;
+        }
         Ok(planned)
     }
 

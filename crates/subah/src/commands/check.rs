@@ -13,8 +13,8 @@ use scheduler::daily::Due;
 use templates::TemplateDefinition;
 
 use crate::exit::Answer;
-use crate::files;
-use crate::foresight::{self, Foreseen};
+use crate::files::{self, Files};
+use crate::foresight::{self, Foreseen, nobodys, strange};
 use crate::store;
 use crate::terminal;
 
@@ -117,6 +117,9 @@ async fn check_store(config: &Config, findings: &mut Findings) -> Result<()> {
         findings.note(false, format!("store {}: {problem}", health.engine));
     }
     check_rows(ledger.as_ref(), findings).await?;
+    for run in nobodys(config, ledger.as_ref()).await? {
+        findings.note(false, strange(&run));
+    }
     let (store, here) = (ledger.now().await?, SystemClock.now());
     let apart = store.since(here).max(here.since(store));
     findings.note(
@@ -165,6 +168,10 @@ async fn check_content(
     }
     let Some(found) = foresight::look(config, one, next, now).await? else { return Ok(()) };
     let run = RunId::new(id, next);
+    for list in Files::of(config).lists_never_imported(one) {
+        let words = format!("the run {run}: the list {list} of its audience was never imported");
+        findings.note(false, format!("{words} (`subah recipients import FILE --list {list}`)"));
+    }
     let Foreseen { wanted, sendable, numbers_needed, numbers, .. } = found;
     findings.note(
         found.is_enough(one.sla_target),

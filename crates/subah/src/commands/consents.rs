@@ -49,8 +49,11 @@ pub async fn run(config: &Config, command: &ConsentsCommand) -> Result<Answer> {
 }
 
 async fn record(config: &Config, words: &[Word], yes: bool) -> Result<Answer> {
+    store::at_desk(config, async |desk: &Desk| record_at(desk, config, words, yes).await).await
+}
+
+async fn record_at(desk: &Desk, config: &Config, words: &[Word], yes: bool) -> Result<Answer> {
     let mode = if yes { Mode::Do } else { Mode::DryRun };
-    let desk = store::desk(config).await?;
     let recorded = match desk.record_consents(words, mode).await {
         Err(DeskError::Refused(why)) => return Err(WrongUse(why).into()),
         answer => answer?,
@@ -62,7 +65,7 @@ async fn record(config: &Config, words: &[Word], yes: bool) -> Result<Answer> {
         }
         Mode::Do => {
             println!("{} of {sayings} sayings are new and kept", recorded.new);
-            if let Err(error) = tell(config, &desk).await {
+            if let Err(error) = tell(config, desk).await {
                 println!("the ledger has not heard of them yet, `subah serve` tells it: {error:#}");
             }
         }
@@ -158,7 +161,9 @@ fn word(
 }
 
 async fn show(config: &Config, text: &str, format: Format) -> Result<Answer> {
-    let history = store::desk(config).await?.consents_of(&address(config, text).await?).await?;
+    let who = address(config, text).await?;
+    let look = async |desk: &Desk| Ok(desk.consents_of(&who).await?);
+    let history = store::at_desk(config, look).await?;
     let Some(history) = history else {
         println!("nothing is kept of them");
         return Ok(Answer::No);

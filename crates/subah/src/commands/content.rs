@@ -30,16 +30,18 @@ pub async fn run(config: &Config, command: &cli::Content) -> Result<Answer> {
     match command {
         cli::Content::Import { args, date } => {
             let date = files::date(date, config)?;
-            let answer = import(config, args, date).await?;
+            let import = async |desk: &Desk| import(config, desk, args, date).await;
+            let answer = store::at_desk(config, import).await?;
             super::say_if_sealed(config, Some(date)).await?;
             Ok(answer)
         }
         cli::Content::Undo { date } => {
             let date = files::date(date, config)?;
-            let (files, desk) = (Files::of(config), store::desk(config).await?);
+            let files = Files::of(config);
             let _lock = files.lock().await?;
             let set = Set::Content(one(config)?.campaign.id.clone(), date);
-            let change = desk.undo_import(files.copies(), &set).await?;
+            let undo = async |desk: &Desk| Ok(desk.undo_import(files.copies(), &set).await?);
+            let change = store::at_desk(config, undo).await?;
             println!("{change}  rows of content: those before the last import are back");
             super::say_if_sealed(config, Some(date)).await?;
             Ok(Answer::Yes)
@@ -112,13 +114,18 @@ struct Stored<'a> {
 
 /// The date's content becomes the file. Whoever a refused row was for gets nothing: the
 /// text before is not what anyone meant, nor is that of everyone.
-async fn import(config: &Config, args: &ImportArgs, date: NaiveDate) -> Result<Answer> {
+async fn import(
+    config: &Config,
+    seat: &Desk,
+    args: &ImportArgs,
+    date: NaiveDate,
+) -> Result<Answer> {
     let campaign = &one(config)?.campaign;
     let bytes = files::input(&args.file)?;
-    let (files, seat) = (Files::of(config), store::desk(config).await?);
+    let files = Files::of(config);
     let _lock = files.lock().await?;
     let set = Set::Content(campaign.id.clone(), date);
-    let stored = Stored { seat: &seat, set: &set, copy: files.copies().path(&set) };
+    let stored = Stored { seat, set: &set, copy: files.copies().path(&set) };
     seat.refresh(files.copies(), &set).await.context("bring the stored content up to date")?;
     let (rules, template) = (rules(config, args), &campaign.template);
     let media = campaign.templates().find_map(|template| template.header.media_kind());
@@ -149,7 +156,7 @@ async fn import(config: &Config, args: &ImportArgs, date: NaiveDate) -> Result<A
     }
     add_held(&read, &mut draft);
     let lost = if read.unattributed == 0 { 0 } else { hold_lost(&stored, &read, &mut draft)? };
-    take_up(&seat, &set, draft, args.guard(config.recipients.shrink_max)).await?;
+    take_up(seat, &set, draft, args.guard(config.recipients.shrink_max)).await?;
     for id in read.held.keys().take(SHOWN).map(|id| terminal::shown(id)) {
         println!("held back: {id} gets nothing on {date} until a row of theirs is good");
     }
@@ -160,9 +167,26 @@ async fn import(config: &Config, args: &ImportArgs, date: NaiveDate) -> Result<A
         );
     }
     if !args.dry_run {
-        println!("`subah plan --date {date}` shows what the content makes");
+        say_what_follows(config, date)?;
     }
     Ok(Answer::from_bool(read.findings.refused.is_empty()))
+}
+
+/// Content for a date without a run is probably meant for another date, or another campaign.
+fn say_what_follows(config: &Config, date: NaiveDate) -> Result<()> {
+    let one = one(config)?;
+    let id = &one.campaign.id;
+    if let Some(why) = one.daily.days.why_not(date) {
+        println!(
+            "there is no run of {id} on {date}: {why}; was another date meant, or another campaign?"
+        );
+    }
+    let campaign = match config.campaigns.len() {
+        1 => String::new(),
+        _ => format!("--campaign {id} "),
+    };
+    println!("`subah plan {campaign}--date {date}` shows what the content makes");
+    Ok(())
 }
 
 /// Rows that say only whom to send nothing.

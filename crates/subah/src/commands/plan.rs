@@ -1,11 +1,9 @@
 //! `plan`: what a run would be. Changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use chrono_tz::Tz;
-use cloud_api::media::check_file;
 use config::Config;
 use domain::{Clock, RunId, Suppression, SystemClock};
 use ledger::Phase;
@@ -17,12 +15,12 @@ use scheduler::plan::LeftOut;
 use scheduler::snapshot::Taken;
 use scheduler::{Plan, Snapshot};
 use serde_json::json;
-use templates::{Header, Media, TemplateCall};
 
 use super::one;
 use crate::cli::{Format, PlanArgs};
 use crate::exit::Answer;
 use crate::files::{self, Files};
+use crate::foresight::bad_media;
 use crate::terminal;
 use crate::{output, store};
 
@@ -69,6 +67,11 @@ pub async fn run(config: &Config, args: &PlanArgs) -> Result<Answer> {
     let window = one.daily.window.on(date).context("the zone has no such date")?;
     let id = RunId::new(&one.campaign.id, date);
     let plan = Plan::new(&taken.snapshot, id.clone(), window, SystemClock.now());
+    for list in Files::of(config).lists_never_imported(one) {
+        output::hint(&format!(
+            "the audience's list {list} was never imported: nobody of it is in this plan"
+        ));
+    }
     let mut survey = survey(config, &plan);
     survey.for_nobody = for_nobody(&taken);
     survey.outside = taken.outside;
@@ -165,18 +168,6 @@ fn survey(config: &Config, plan: &Plan<'_>) -> Survey {
         }
     }
     survey
-}
-
-/// Why a call's local file would not be taken.
-pub fn bad_media(call: &TemplateCall) -> Option<String> {
-    match &call.header {
-        Some(Header::Media { kind, media: Media::Path(path), .. }) => {
-            check_file(*kind, Path::new(path))
-                .err()
-                .map(|bad| format!("{:#}", anyhow::Error::from(bad)))
-        }
-        _ => None,
-    }
 }
 
 fn print(format: Format, plan: &Plan<'_>, snapshot: &Snapshot, survey: &Survey) -> Result<()> {

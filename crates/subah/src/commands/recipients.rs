@@ -29,15 +29,16 @@ pub async fn run(config: &Config, command: &Recipients) -> Result<Answer> {
         Recipients::Import { args, default_country, list } => {
             let default_country = default_country.or(config.recipients.default_country);
             let rules = Rules { default_country, ..rules(config, args) };
-            let answer = import(config, args, &list.list, rules).await?;
+            let import = async |desk: &Desk| import(config, desk, args, &list.list, rules).await;
+            let answer = store::at_desk(config, import).await?;
             super::say_if_sealed(config, None).await?;
             Ok(answer)
         }
         Recipients::Undo { list } => {
-            let (files, desk) = (Files::of(config), store::desk(config).await?);
+            let (files, set) = (Files::of(config), Set::Recipients(list.list.clone()));
             let _lock = files.lock().await?;
-            let change =
-                desk.undo_import(files.copies(), &Set::Recipients(list.list.clone())).await?;
+            let undo = async |desk: &Desk| Ok(desk.undo_import(files.copies(), &set).await?);
+            let change = store::at_desk(config, undo).await?;
             println!(
                 "{change}  recipients: the list before the last import is back, with the consents it had then"
             );
@@ -150,12 +151,13 @@ pub fn rules(config: &Config, args: &ImportArgs) -> Rules {
 /// The list becomes the file; a row that cannot be read keeps what is stored under its id.
 async fn import(
     config: &Config,
+    desk: &Desk,
     args: &ImportArgs,
     list_name: &ListName,
     rules: Rules,
 ) -> Result<Answer> {
     let bytes = files::input(&args.file)?;
-    let (files, desk) = (Files::of(config), store::desk(config).await?);
+    let files = Files::of(config);
     let _lock = files.lock().await?;
     let set = Set::Recipients(list_name.clone());
     let copy = files.copies().path(&set);
@@ -165,7 +167,7 @@ async fn import(
         .with_context(|| format!("import {}", args.file.display()))?;
     drop(bytes);
     if let Err(nothing) = judge(config, &args.file, &list.findings, args.strict) {
-        let told = hear(&desk, &set, &copy, &mut list, args).await?;
+        let told = hear(desk, &set, &copy, &mut list, args).await?;
         return Err(if told == 0 {
             nothing
         } else {
@@ -185,7 +187,7 @@ async fn import(
         stored.iter().for_each(|stored| draft.add(stored));
     })?;
     let (kept, rows) = (keeper.kept, draft.rows);
-    take_up(&desk, &set, draft, args.guard(config.recipients.shrink_max)).await?;
+    take_up(desk, &set, draft, args.guard(config.recipients.shrink_max)).await?;
     if !args.dry_run {
         println!("{rows} recipients are in the list");
         if kept > 0 {
@@ -223,8 +225,8 @@ const IMPORTS: u32 = 50;
 
 /// The latest imports of a set, the present one first.
 pub async fn history(config: &Config, set: &Set, format: Format) -> Result<Answer> {
-    let desk = store::desk(config).await?;
-    let imports = desk.imports_of(set, IMPORTS).await?;
+    let look = async |desk: &Desk| Ok(desk.imports_of(set, IMPORTS).await?);
+    let imports = store::at_desk(config, look).await?;
     let row = |import: &Import| {
         let rows = import.rows;
         vec![

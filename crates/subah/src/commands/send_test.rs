@@ -17,11 +17,11 @@ use scheduler::{Plan, Snapshot};
 
 use super::deliveries::shown;
 use super::one;
-use super::plan::bad_media;
 use super::select::Person;
 use crate::cli::{Role, SendTestArgs};
 use crate::exit::Answer;
 use crate::files::{self, Files};
+use crate::foresight::bad_media;
 use crate::morning::{Ended, Loops, Until, follow, interrupted};
 use crate::wire::Parts;
 use crate::{http, output};

@@ -8,7 +8,7 @@ use anyhow::Result;
 use desk::recorder::Recorder;
 use desk::relay::Relay;
 use domain::TenantId;
-use records::Records;
+use records::{Place, Records};
 use telemetry::Fault;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,8 @@ use super::Parts;
 
 /// Before records that are away are looked for again.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long a plan waits until the records have what it is made from.
+pub(super) const KEPT_FIRST: Duration = Duration::from_secs(5);
 /// How long a snapshot may take to or from the records.
 const KEPT_WITHIN: Duration = Duration::from_secs(60);
 /// How long a plan waits for the records.
@@ -57,11 +59,14 @@ impl Parts {
         tracing::error!("the run is planned without what the records may still have to say: {why}");
     }
 
-    /// Keeps what a run is planned from in the records, while it is planned, so that another host
+    /// Keeps what a run is planned from in records that other hosts can read, so that another host
     /// can finish the plan. Records that do not answer cost nothing but that.
     pub(super) fn keep_snapshot(&self, file: PathBuf) -> impl Future<Output = ()> + use<> {
         let (place, now) = (self.records.clone(), self.clock.now());
         let kept = tokio::spawn(tokio::time::timeout(KEPT_WITHIN, async move {
+            if matches!(place, Place::Sqlite(_)) {
+                return Ok(()); // a file of this host's
+            }
             let records = Records::open(&place).await?;
             desk::snapshots::keep(&records, &TenantId::default(), &file, now).await?;
             records.close().await;
@@ -82,7 +87,7 @@ impl Parts {
 
     /// Gets what another host began to plan a run from, if this host does not have it.
     pub(super) async fn get_snapshot(&self, file: PathBuf) {
-        if file.exists() {
+        if file.exists() || matches!(self.records, Place::Sqlite(_)) {
             return;
         }
         let got = tokio::time::timeout(KEPT_WITHIN, async {
