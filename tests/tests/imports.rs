@@ -211,6 +211,27 @@ fn a_copy_of_no_known_version_is_fetched_and_left_overs_go() {
     assert!(!left.exists(), "what nobody imports any more is removed");
 }
 
+/// What a person has edited before there were records is taken up without the rows that are odd.
+#[test]
+fn odd_rows_of_an_earlier_list_cost_themselves_and_no_later_import() {
+    let desk = Desk::new();
+    desk.recipients("a1,Asha,9876500001,en,yes\na2,Usha,9876500002,en,yes\n");
+    let stored = desk.0.path("state/recipients.ndjson");
+    let rows = std::fs::read_to_string(&stored).unwrap();
+    for name in ["records.db", "recipients.version.json"] {
+        std::fs::remove_file(desk.0.path(&format!("state/{name}"))).unwrap();
+    }
+    let first = rows.lines().next().unwrap();
+    std::fs::write(&stored, format!("{rows}{first}\n\u{0}garbage\n")).unwrap();
+    let (code, said) = desk.recipients("a1,Asha,9876500001,en,yes\nb1,New,9876500009,en,yes\n");
+    assert!(code == 0, "{said}");
+    let said_so = "1 cannot be read, 1 repeat an id";
+    assert!(said.contains(said_so), "{said}");
+    assert!(desk.list().contains("b1") && desk.list().matches("a1").count() == 1);
+    let history = desk.0.ok(&["recipients", "history", "--format", "csv"]);
+    assert_eq!(history.lines().count(), 3, "taken up, then imported: {history}");
+}
+
 #[test]
 fn texts_people_would_be_ashamed_of_do_not_go_out() {
     let desk = Desk::new();

@@ -157,8 +157,12 @@ impl Stored {
         Ok(stored)
     }
 
+    pub fn hash(&self, key: &str) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
     pub fn standing(&self, key: &str, line: &[u8]) -> Standing {
-        match self.rows.get(&self.hasher.hash_one(key)) {
+        match self.rows.get(&self.hash(key)) {
             None => Standing::Added,
             Some(held) if *held == self.hasher.hash_one(line) => Standing::Same,
             Some(_) => Standing::Changed,
@@ -167,11 +171,11 @@ impl Stored {
 
     /// Takes a key out of what would be removed.
     pub fn meet(&mut self, key: &str) {
-        self.rows.remove(&self.hasher.hash_one(key));
+        self.rows.remove(&self.hash(key));
     }
 
     pub fn has(&self, key: &str) -> bool {
-        self.rows.contains_key(&self.hasher.hash_one(key))
+        self.rows.contains_key(&self.hash(key))
     }
 
     /// What the rows of a file change about the stored ones.

@@ -1,6 +1,7 @@
 //! Imports of recipients and content: the records take the rows up as a new version, then this
 //! host's copy becomes it.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -97,7 +98,7 @@ impl Desk {
                     imports::Draft::begin(&mut tx, &self.tenant, &name, head.version).await?;
                 draft.undo().await?;
                 let import = draft.finish(&self.actor, "undo", now, &mut rng).await?;
-                self.note_import(&mut tx, set, &import, true).await?;
+                self.note_import(&mut tx, set, &import).await?;
                 tx.commit("undo an import").await?;
                 Ok::<Import, RecordsError>(import)
             };
@@ -184,7 +185,8 @@ impl Desk {
         Ok(import)
     }
 
-    /// Writes the difference of two files as the version after `base`.
+    /// Writes the difference of two files as the version after `base`. Rows that cannot be read, or
+    /// whose key came before, cost themselves: only a file that somebody has edited has them.
     async fn write(
         &self,
         tx: &mut Tx,
@@ -199,7 +201,11 @@ impl Desk {
         tenants::ensure(tx, &self.tenant, now).await?;
         let mut draft = imports::Draft::begin(tx, &self.tenant, &name, base).await?;
         let mut lines = Lines::open(new)?;
-        while let Some(rows) = lines.chunk()? {
+        let (mut keys, mut repeated) = (HashSet::new(), 0);
+        while let Some(mut rows) = lines.chunk()? {
+            let before = rows.len();
+            rows.retain(|(key, _)| keys.insert(held.hash(key)));
+            repeated += before - rows.len();
             let (mut added, mut changed): (Vec<Keyed>, Vec<Keyed>) = Default::default();
             for (key, line) in rows {
                 match held.standing(&key, line.as_bytes()) {
@@ -212,6 +218,14 @@ impl Desk {
             draft.change(changed).await?;
             draft.add(added).await?;
         }
+        if lines.damaged + repeated > 0 {
+            let (damaged, file) = (lines.damaged, new.display());
+            tracing::error!(
+                damaged,
+                repeated,
+                "the records leave out rows of {file}: {damaged} cannot be read, {repeated} repeat an id; import the file again to put that right"
+            );
+        }
         let mut lines = Lines::open(stored)?;
         while let Some(rows) = lines.chunk()? {
             let gone = rows.into_iter().map(|(key, _)| key).filter(|key| held.has(key));
@@ -219,21 +233,15 @@ impl Desk {
         }
         let mut rng = self.fork_rng();
         let import = draft.finish(&self.actor, "import", now, &mut rng).await?;
-        self.note_import(tx, set, &import, false).await?;
+        self.note_import(tx, set, &import).await?;
         Ok(import)
     }
 
-    async fn note_import(
-        &self,
-        tx: &mut Tx,
-        set: &Set,
-        import: &Import,
-        undo: bool,
-    ) -> records::Result<()> {
+    async fn note_import(&self, tx: &mut Tx, set: &Set, import: &Import) -> records::Result<()> {
         let rows = import.rows;
         let done = audit::Done {
             actor: &self.actor,
-            act: set.act(undo),
+            act: &set.act(&import.act),
             object: &set.name(),
             detail: json!({"version": import.version, "rows": rows.total, "added": rows.added,
                 "changed": rows.changed, "removed": rows.removed}),
@@ -271,6 +279,8 @@ fn judge(set: &Set, rows: usize, replacement: &Replacement, guard: Guard) -> Res
 struct Lines {
     path: PathBuf,
     file: Option<BufReader<File>>,
+    /// Lines so far that cannot be read.
+    damaged: usize,
 }
 
 impl Lines {
@@ -281,10 +291,10 @@ impl Lines {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(DeskError::file("read", path, error)),
         };
-        Ok(Lines { path: path.to_owned(), file })
+        Ok(Lines { path: path.to_owned(), file, damaged: 0 })
     }
 
-    /// The next rows with their keys; `None`: there are no more. Damaged lines are left out.
+    /// The next rows with their keys; `None`: there are no more. Damaged lines are left out and counted.
     fn chunk(&mut self) -> Result<Option<Vec<Keyed>>> {
         let Some(file) = &mut self.file else { return Ok(None) };
         let mut rows = Vec::with_capacity(CHUNK);
@@ -297,8 +307,9 @@ impl Lines {
                 break;
             }
             let row = line.trim_ascii_end();
-            if let (Some(key), Ok(text)) = (draft::key(row), std::str::from_utf8(row)) {
-                rows.push((key, text.to_owned()));
+            match (draft::key(row), std::str::from_utf8(row)) {
+                (Some(key), Ok(text)) => rows.push((key, text.to_owned())),
+                _ => self.damaged += 1,
             }
         }
         Ok(Some(rows))

@@ -44,13 +44,11 @@ impl Set {
         }
     }
 
-    /// Which version of what the audit says was changed.
-    pub(crate) const fn act(&self, undo: bool) -> &'static str {
-        match (self, undo) {
-            (Set::Recipients(_), false) => "recipients import",
-            (Set::Recipients(_), true) => "recipients undo",
-            (Set::Content(..), false) => "content import",
-            (Set::Content(..), true) => "content undo",
+    /// As the audit and the command line name an act on it: `recipients import`, `content undo`.
+    pub(crate) fn act(&self, act: &str) -> String {
+        match self {
+            Set::Recipients(_) => format!("recipients {act}"),
+            Set::Content(..) => format!("content {act}"),
         }
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::is_plain_name;
+
 /// A campaign's name: 1 to 64 lower-case letters, digits, `-` or `_`. Safe in keys and labels.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -21,11 +23,7 @@ impl CampaignId {
     /// When a character would break a key, a label or the callback data.
     pub fn try_new(id: impl Into<String>) -> Result<Self, BadCampaignId> {
         let id = id.into();
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
-        if id.is_empty() || id.len() > 64 || !id.chars().all(plain) {
-            return Err(BadCampaignId(id));
-        }
-        Ok(CampaignId(id.into()))
+        if is_plain_name(&id) { Ok(CampaignId(id.into())) } else { Err(BadCampaignId(id)) }
     }
 
     pub fn as_str(&self) -> &str {

@@ -7,6 +7,8 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::is_plain_name;
+
 /// Of an approved template, such as `daily_pack_v2`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -154,11 +156,7 @@ impl ListName {
     /// When a character would break a path or a key.
     pub fn try_new(name: impl Into<String>) -> Result<Self, BadListName> {
         let name = name.into();
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
-        match (1..=64).contains(&name.len()) && name.chars().all(plain) {
-            true => Ok(ListName(name)),
-            false => Err(BadListName(name)),
-        }
+        if is_plain_name(&name) { Ok(ListName(name)) } else { Err(BadListName(name)) }
     }
 
     pub fn as_str(&self) -> &str {

@@ -4,8 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Longest name of a tenant, in bytes.
-const BYTES_MAX: usize = 64;
+use crate::text::is_plain_name;
 
 /// A plain word of small letters, digits, `-` and `_`, at most 64 of them. Stands in every
 /// durable record that is not a delivery's.
@@ -22,9 +21,7 @@ impl TenantId {
     /// When the text is no plain word.
     pub fn try_new(text: impl Into<String>) -> Result<Self, BadTenant> {
         let text = text.into();
-        let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"-_".contains(&c);
-        let fits = !text.is_empty() && text.len() <= BYTES_MAX && text.bytes().all(plain);
-        if fits { Ok(TenantId(text)) } else { Err(BadTenant) }
+        if is_plain_name(&text) { Ok(TenantId(text)) } else { Err(BadTenant) }
     }
 
     pub fn as_str(&self) -> &str {

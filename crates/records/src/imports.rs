@@ -14,6 +14,7 @@ use crate::id::Id;
 use crate::pool::{NUMBERED_MAX, Records, Row, Tx, Value};
 use crate::tenants::{at, millis};
 
+const DOING: &str = "import";
 /// `until` of a row that no version has ended.
 const OPEN: i64 = i64::MAX;
 
@@ -304,8 +305,6 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 }
-
-const DOING: &str = "import";
 
 /// Lets go of a whole set. Returns how many rows it had.
 ///

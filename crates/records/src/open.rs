@@ -54,7 +54,9 @@ impl Records {
             }
             Place::Postgres(url) => {
                 let options: PgConnectOptions = url.expose_secret().parse().map_err(open)?;
-                let options = options.options([("statement_timeout", "60000")]);
+                // Notices, such as that a table is there already, come with every connection.
+                let settings = [("statement_timeout", "60000"), ("client_min_messages", "warning")];
+                let options = options.options(settings);
                 let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX);
                 let pool = pool.acquire_timeout(PATIENCE).connect_with(options).await;
                 Pool::Postgres(pool.map_err(open)?)

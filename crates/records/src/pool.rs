@@ -1,9 +1,9 @@
 //! One API over both databases.
 //!
 //! The dialect: `$1` placeholders by number, instants as BIGINT milliseconds, ids and JSON as TEXT,
-//! bytes as BYTEA (which sqlite takes for a name), no types, arrays or functions of one database alone. Whatever has to differ is here, in
-//! `open.rs` and in `migrate.rs`, nowhere else. sqlite has one writer, so its writes queue here and not in
-//! busy loops; over PostgreSQL a writer may be told of a conflict and does it all again ([`Tries`]).
+//! bytes as BYTEA (which sqlite takes for a name), no types, arrays or functions of one database
+//! alone. Whatever has to differ is here, in `open.rs` and in `migrate.rs`, nowhere else. sqlite has
+//! one writer, so its writes queue here and not in busy loops; over PostgreSQL a writer may be told of a conflict and does it all again ([`Tries`]).
 
 use std::path::Path;
 

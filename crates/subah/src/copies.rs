@@ -8,6 +8,7 @@ use config::Config;
 use desk::sets::Set;
 use domain::Clock;
 use scheduler::daily::Due;
+use telemetry::Fault;
 use telemetry::labels::Loop;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +20,7 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// Until `stop`.
 pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
-    let files = Files::of(config);
+    let (files, mut fault) = (Files::of(config), Fault::default());
     loop {
         tokio::select! {
             biased;
@@ -27,9 +28,24 @@ pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
             () = tokio::time::sleep(EVERY) => {}
         }
         let sets = wanted(config, parts.clock.as_ref());
-        if files.refresh(config, &sets).await {
-            let now = parts.clock.now().secs_f64();
-            parts.metrics.process.loop_success.of(Loop::Copies).set(now);
+        match files.try_refresh(config, &sets).await {
+            Ok(()) => {
+                if let Some(met) = fault.over() {
+                    tracing::info!(
+                        "lists and content are brought up to date again; {met} tries had failed"
+                    );
+                }
+                let now = parts.clock.now().secs_f64();
+                parts.metrics.process.loop_success.of(Loop::Copies).set(now);
+            }
+            Err(error) => {
+                if fault.met(&format!("{error:#}")) {
+                    tracing::error!(
+                        error = format!("{error:#}"),
+                        "lists and content of this host may be old: {error:#}"
+                    );
+                }
+            }
         }
     }
 }

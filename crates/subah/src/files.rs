@@ -50,21 +50,20 @@ impl Files {
 
     /// Brings copies up to date with the records. Records that are away cost a moment: what this host
     /// has is used then, and said to be possibly old.
-    /// Returns whether the records answered.
-    pub async fn refresh(&self, config: &Config, sets: &[Set]) -> bool {
-        if matches!(&config.records, Place::Sqlite(path) if !path.exists()) {
-            return true; // nothing was ever imported; looking makes no records
-        }
-        let Err(error) = self.try_refresh(config, sets).await else { return true };
+    pub async fn refresh(&self, config: &Config, sets: &[Set]) {
+        let Err(error) = self.try_refresh(config, sets).await else { return };
         let dir = config.state_dir.display();
         tracing::error!(
             error = format!("{error:#}"),
             "the copies of lists and content in {dir} may be old, and are used: {error:#}"
         );
-        false
     }
 
-    async fn try_refresh(&self, config: &Config, sets: &[Set]) -> Result<()> {
+    /// The same, for who says by itself that the records are away.
+    pub async fn try_refresh(&self, config: &Config, sets: &[Set]) -> Result<()> {
+        if matches!(&config.records, Place::Sqlite(path) if !path.exists()) {
+            return Ok(()); // nothing was ever imported; looking makes no records
+        }
         let desk = tokio::time::timeout(HEARD_WITHIN, store::desk(config)).await;
         let desk = desk.map_err(|_| anyhow!("the records do not answer in {HEARD_WITHIN:?}"))??;
         let fetched = tokio::time::timeout(FETCHED_WITHIN, async {

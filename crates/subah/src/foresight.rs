@@ -1,7 +1,7 @@
 //! What a run would be if it was planned now: asked by `check`, and by the daemon from the evening
 //! before on, so that somebody hears of missing content while it can still be made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use ledger::{Ledger, Phase, Run};
 use scheduler::Plan;
 use scheduler::capacity::Capacity;
 use scheduler::daily::Due;
+use telemetry::Fault;
+use telemetry::labels::Loop;
 use templates::{Header, Media, TemplateCall};
 use tokio_util::sync::CancellationToken;
 
@@ -121,11 +123,24 @@ pub fn strange(run: &RunId) -> String {
 /// Looks ahead for each campaign, until `stop`.
 pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
     let mut seen: BTreeMap<CampaignId, Seen> = BTreeMap::new();
-    for run in nobodys(config, parts.ledger.as_ref()).await.unwrap_or_default() {
-        tracing::error!(run = %run, "{}", strange(&run));
-    }
+    let (mut strangers, mut fault) = (BTreeSet::new(), Fault::default());
     loop {
         let now = parts.clock.now();
+        let mut good = true;
+        match nobodys(config, parts.ledger.as_ref()).await {
+            Ok(runs) => {
+                fault.over();
+                for run in runs.into_iter().filter(|run| strangers.insert(run.clone())) {
+                    tracing::error!(run = %run, "{}", strange(&run));
+                }
+            }
+            Err(error) => {
+                good = false;
+                if fault.met(&error.to_string()) {
+                    tracing::warn!(error = %error, "look for open runs of no campaign: {error:#}");
+                }
+            }
+        }
         for one in &config.campaigns {
             let id = &one.campaign.id;
             let before = seen.get(id).copied();
@@ -140,6 +155,7 @@ pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
                             seen.insert(id.clone(), Seen { at: now, ready });
                         }
                         Err(error) => {
+                            good = false;
                             tracing::error!(campaign = %id, error = format!("{error:#}"), "look ahead at the run of {id} of {date}: {error:#}");
                         }
                     }
@@ -151,8 +167,10 @@ pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
                 }
             }
         }
-        let now = parts.clock.now().secs_f64();
-        parts.metrics.process.loop_success.of(telemetry::labels::Loop::Foresight).set(now);
+        if good {
+            let now = parts.clock.now().secs_f64();
+            parts.metrics.process.loop_success.of(Loop::Foresight).set(now);
+        }
         tokio::select! {
             biased;
             () = stop.cancelled() => return,

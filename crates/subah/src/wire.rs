@@ -189,17 +189,14 @@ impl Parts {
         let frame = frame(config, run, window, stop_at);
         let planner = self.planner(config);
         let dir = planner.snapshots();
-        if let Some(run) = &begun {
+        if let Some(run) = begun.filter(|run| run.phase == Phase::Planning) {
             self.get_snapshot(snapshot::path(&dir, &run.header.snapshot)).await;
         }
-        snapshot.save(&dir)?;
-        // Before the run is begun, if that takes no longer than a moment: this host may die.
-        let mut kept = Box::pin(self.keep_snapshot(snapshot::path(&dir, &snapshot.hash)));
-        let is_kept = tokio::time::timeout(of_records::KEPT_FIRST, &mut kept).await.is_ok();
+        let kept = self.share_snapshot(snapshot, &dir).await?;
         let planned = planner.plan(snapshot, &frame, self.clock.now(), progress).await?;
         self.heed_stops().await?;
-        if !is_kept {
-            kept.await;
+        if let Some(rest) = kept {
+            rest.await;
         }
         Ok(planned)
     }

@@ -72,7 +72,7 @@ pub async fn run(config: &Config, args: &PlanArgs) -> Result<Answer> {
             "the audience's list {list} was never imported: nobody of it is in this plan"
         ));
     }
-    let mut survey = survey(config, &plan);
+    let mut survey = survey(one.daily.window.zone, &plan);
     survey.for_nobody = for_nobody(&taken);
     survey.outside = taken.outside;
     survey.content = taken.for_nobody.len() + taken.snapshot.content_rows();
@@ -120,8 +120,7 @@ async fn warn_if_planned(config: &Config, id: &RunId, hash: &str) -> Result<()> 
     Ok(())
 }
 
-fn survey(config: &Config, plan: &Plan<'_>) -> Survey {
-    let zone = config.zone();
+fn survey(zone: Tz, plan: &Plan<'_>) -> Survey {
     let mut survey = Survey {
         deliverable: 0,
         minutes: BTreeMap::new(),
@@ -214,7 +213,8 @@ fn as_json(
         "minutes": survey.minutes,
         "content_for_nobody": survey.for_nobody.iter().map(for_nobody).collect::<Vec<_>>(),
         "families": survey.families, "without_picture": survey.without_picture,
-        "outside_audience": survey.outside, "language_fallbacks": survey.fallbacks, "one_person_twice": survey.twice,
+        "outside_audience": survey.outside,
+        "language_fallbacks": survey.fallbacks, "one_person_twice": survey.twice,
         "bad_media": survey.bad_media,
         "capacity": {"fits": capacity.fits(), "numbers": capacity.lanes.len(),
             "lanes": capacity.lanes.iter().map(lane).collect::<Vec<_>>(),

@@ -1,14 +1,18 @@
 //! The loops that stand between the records and the ledger, put together.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Result;
 use desk::recorder::Recorder;
 use desk::relay::Relay;
-use domain::TenantId;
+use domain::{TenantId, Timestamp};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use records::{Place, Records};
+use scheduler::Snapshot;
+use scheduler::snapshot::{self, SnapshotError};
 use telemetry::Fault;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +21,7 @@ use super::Parts;
 /// Before records that are away are looked for again.
 const LOOK: Duration = Duration::from_secs(2);
 /// How long a plan waits until the records have what it is made from.
-pub(super) const KEPT_FIRST: Duration = Duration::from_secs(5);
+const KEPT_FIRST: Duration = Duration::from_secs(5);
 /// How long a snapshot may take to or from the records.
 const KEPT_WITHIN: Duration = Duration::from_secs(60);
 /// How long a plan waits for the records.
@@ -59,30 +63,22 @@ impl Parts {
         tracing::error!("the run is planned without what the records may still have to say: {why}");
     }
 
-    /// Keeps what a run is planned from in records that other hosts can read, so that another host
-    /// can finish the plan. Records that do not answer cost nothing but that.
-    pub(super) fn keep_snapshot(&self, file: PathBuf) -> impl Future<Output = ()> + use<> {
-        let (place, now) = (self.records.clone(), self.clock.now());
-        let kept = tokio::spawn(tokio::time::timeout(KEPT_WITHIN, async move {
-            if matches!(place, Place::Sqlite(_)) {
-                return Ok(()); // a file of this host's
-            }
-            let records = Records::open(&place).await?;
-            desk::snapshots::keep(&records, &TenantId::default(), &file, now).await?;
-            records.close().await;
-            Ok::<(), anyhow::Error>(())
-        }));
-        async move {
-            let why = match kept.await {
-                Ok(Ok(Ok(()))) => return,
-                Ok(Ok(Err(error))) => format!("{error:#}"),
-                Ok(Err(_)) => format!("no answer in {KEPT_WITHIN:?}"),
-                Err(error) => error.to_string(),
-            };
-            tracing::warn!(
-                "the records do not have what the run is planned from, so only this host can finish its plan: {why}"
-            );
+    /// Keeps what a run is planned from in records that other hosts can read, before the run is begun:
+    /// this host may die in its middle. Returns what is left to wait for after a moment. Records that
+    /// do not answer cost nothing but the help of other hosts.
+    pub(super) async fn share_snapshot(
+        &self,
+        snapshot: &Snapshot,
+        dir: &Path,
+    ) -> Result<Option<BoxFuture<'static, ()>>, SnapshotError> {
+        if matches!(self.records, Place::Sqlite(_)) {
+            return Ok(None); // a file of this host's
         }
+        snapshot.save(dir)?;
+        let file = snapshot::path(dir, &snapshot.hash);
+        let mut kept = keep(self.records.clone(), file, self.clock.now()).boxed();
+        let is_kept = tokio::time::timeout(KEPT_FIRST, &mut kept).await.is_ok();
+        Ok(Some(kept).filter(|_| !is_kept))
     }
 
     /// Gets what another host began to plan a run from, if this host does not have it.
@@ -136,4 +132,23 @@ impl Parts {
             }
         }
     }
+}
+
+/// In a task of its own: the plan goes on meanwhile.
+async fn keep(place: Place, file: PathBuf, now: Timestamp) {
+    let kept = tokio::spawn(tokio::time::timeout(KEPT_WITHIN, async move {
+        let records = Records::open(&place).await?;
+        desk::snapshots::keep(&records, &TenantId::default(), &file, now).await?;
+        records.close().await;
+        Ok::<(), anyhow::Error>(())
+    }));
+    let why = match kept.await {
+        Ok(Ok(Ok(()))) => return,
+        Ok(Ok(Err(error))) => format!("{error:#}"),
+        Ok(Err(_)) => format!("no answer in {KEPT_WITHIN:?}"),
+        Err(error) => error.to_string(),
+    };
+    tracing::warn!(
+        "the records do not have what the run is planned from, so only this host can finish its plan: {why}"
+    );
 }
