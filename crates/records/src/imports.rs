@@ -134,7 +134,24 @@ impl<'a> Draft<'a> {
             return Err(RecordsError::Overtaken);
         }
         let rows = Rows { total, ..Rows::default() };
-        Ok(Draft { tx, tenant, set, version: base + 1, rows })
+        let mut draft = Draft { tx, tenant, set, version: base + 1, rows };
+        draft.claim().await?;
+        Ok(draft)
+    }
+
+    /// Takes the version's number before any row is written: whoever wants the same one meanwhile waits
+    /// here for this transaction's end, and meets none of its rows.
+    async fn claim(&mut self) -> Result<()> {
+        let into = "imports (tenant, set_name, version, id, imported_at, actor, act, rows_total, \
+            rows_added, rows_changed, rows_removed)";
+        let mut values: Vec<Value> =
+            vec![self.tenant.as_str().into(), self.set.into(), self.version.into()];
+        values.extend(["".into(), 0.into(), "".into(), "".into()]);
+        values.extend((0..4).map(|_| Value::from(0)));
+        match self.tx.insert_new(DOING, into, 11, values).await? {
+            1 => Ok(()),
+            _ => Err(RecordsError::Overtaken),
+        }
     }
 
     /// Adds rows whose keys the version before does not have.
@@ -219,7 +236,7 @@ impl<'a> Draft<'a> {
     /// Notes the version, and lets go of rows that neither it nor the one before it has.
     ///
     /// # Errors
-    /// When the database does not answer; a conflict when somebody else has made the same version.
+    /// When the database does not answer.
     pub async fn finish(
         self,
         actor: &str,
@@ -235,9 +252,9 @@ impl<'a> Draft<'a> {
             act: act.to_owned(),
             rows: self.rows,
         };
-        let sql = "INSERT INTO imports (tenant, set_name, version, id, imported_at, actor, act, \
-            rows_total, rows_added, rows_changed, rows_removed) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+        let sql = "UPDATE imports SET id = $4, imported_at = $5, actor = $6, act = $7, \
+            rows_total = $8, rows_added = $9, rows_changed = $10, rows_removed = $11 \
+            WHERE tenant = $1 AND set_name = $2 AND version = $3";
         let Rows { total, added, changed, removed } = import.rows;
         let values: Vec<Value> = vec![
             self.tenant.as_str().into(),

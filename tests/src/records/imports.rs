@@ -116,21 +116,25 @@ async fn of_two_imports_at_once_one_is_told(records: &Records) {
     let late = async |tx: &mut Tx| Draft::begin(tx, &ours, "people", 0).await.map(drop);
     let told = transact(records, late).await;
     assert!(matches!(told, Err(RecordsError::Overtaken)), "{told:?}");
-    // Both begin from version 1, in two transactions: one is made, the other is told.
-    let import = async |seed: u64| {
+    // Both begin from one version, in two transactions, with the same keys: one is made, the other is
+    // told that somebody was faster, and not that its rows are at fault.
+    let import = async |base: i64, seed: u64| {
         let change = async |tx: &mut Tx| {
-            let mut draft = Draft::begin(tx, &ours, "people", 1).await?;
-            draft.add(vec![row(&format!("new-{seed}"), "1")]).await?;
+            let mut draft = Draft::begin(tx, &ours, "people", base).await?;
+            draft.change(vec![row("a", &format!("{base}-{seed}"))]).await?;
+            draft.add(vec![row(&format!("new-{base}"), "1")]).await?;
             draft.finish("asha", "import", NOW, &mut rng(seed)).await
         };
         transact(records, change).await
     };
-    let (one, other) = tokio::join!(import(1), import(2));
-    let made = [&one, &other].into_iter().filter(|done| done.is_ok()).count();
-    assert_eq!(made, 1, "{one:?} {other:?}");
-    let told = [one, other].into_iter().find_map(Result::err);
-    assert!(matches!(told, Some(RecordsError::Overtaken)), "{told:?}");
-    assert_eq!(rows(records, &ours, 2).await.len(), 4);
+    for base in 1..=20 {
+        let (one, other) = tokio::join!(import(base, 1), import(base, 2));
+        let made = [&one, &other].into_iter().filter(|done| done.is_ok()).count();
+        assert_eq!(made, 1, "{one:?} {other:?}");
+        let told = [one, other].into_iter().find_map(Result::err);
+        assert!(matches!(told, Some(RecordsError::Overtaken)), "{told:?}");
+        assert_eq!(rows(records, &ours, base + 1).await.len() as i64, 3 + base);
+    }
 }
 
 async fn what_makes_no_sense_changes_nothing(records: &Records) {
