@@ -50,7 +50,7 @@ struct Subscribed {
 }
 
 /// What is asked about a template.
-const FIELDS: &str = "name,language,status,category,parameter_format,components";
+const FIELDS: &str = "name,language,status,category,parameter_format,components,quality_score";
 
 #[derive(Deserialize)]
 struct TemplatePage {

@@ -212,6 +212,15 @@ impl CloudApi {
         self.call(format!("GET /{}", path.join("/")), self.http.get(url)).await
     }
 
+    pub(crate) async fn post_json<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &Value,
+    ) -> Result<T, CallError> {
+        let request = self.http.post(self.url(path)).json(body);
+        self.call(format!("POST /{}", path.join("/")), request).await
+    }
+
     pub(crate) async fn post_form<T: DeserializeOwned>(
         &self,
         path: &[&str],

@@ -2,12 +2,13 @@
 //!
 //! Out: [`client`] posts what [`messages`] builds and reads every answer as an
 //! [`domain::Outcome`]; [`media`] uploads and remembers ids; [`account`] reads numbers and
-//! templates. In: [`signature`] checks raw bytes, [`webhooks`] reads whatever comes.
+//! templates, [`management`] hands templates in. In: [`signature`] checks raw bytes, [`webhooks`] reads whatever comes.
 //! [`error_codes`] says what each Graph code means, one line a code.
 
 pub mod account;
 pub mod client;
 pub mod error_codes;
+pub mod management;
 pub mod media;
 pub mod messages;
 mod meta;

@@ -1,6 +1,6 @@
 //! The endpoints: `/messages`, `/media`, numbers, templates; `/oracle` for the curious.
 
-mod templates;
+pub mod templates;
 mod validate;
 
 use std::collections::{HashMap, HashSet};
@@ -36,6 +36,8 @@ pub struct Shared {
     pub rng: Mutex<StdRng>,
     /// Uploaded files by id.
     pub media: Mutex<HashMap<String, Uploaded>>,
+    /// Templates that were handed in.
+    pub templates: Mutex<Vec<templates::Created>>,
     /// Message ids that were given out.
     pub messages: Mutex<HashSet<String>>,
 }
@@ -56,7 +58,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/{version}/{id}", get(read_object))
         .route("/{version}/{id}/messages", post(send))
         .route("/{version}/{id}/media", post(upload))
-        .route("/{version}/{id}/message_templates", get(templates::list))
+        .route("/{version}/{id}/message_templates", get(templates::list).post(templates::create))
         .route("/{version}/{id}/phone_numbers", get(phone_numbers))
         .layer(DefaultBodyLimit::max(110 * 1024 * 1024))
         .with_state(shared)

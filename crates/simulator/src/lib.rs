@@ -74,6 +74,7 @@ impl Simulator {
             courier: Arc::clone(&courier),
             rng: Mutex::new(rng),
             media: Mutex::default(),
+            templates: Mutex::default(),
             messages: Mutex::default(),
             options,
         });

@@ -6,7 +6,9 @@
 
 pub mod clean;
 pub mod definition;
+pub mod draft;
 pub mod lint;
+pub mod review;
 
 pub use clean::{CleanError, clean};
 pub use definition::{BadCall, ParameterFormat, TemplateDefinition, variables};

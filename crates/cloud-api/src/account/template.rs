@@ -18,11 +18,19 @@ pub struct TemplateInfo {
     pub status: String,
     #[serde(default)]
     pub category: String,
+    #[serde(default)]
+    quality_score: Option<QualityScore>,
     /// NAMED or POSITIONAL; empty when Graph does not say.
     #[serde(default)]
     parameter_format: String,
     #[serde(default)]
     components: Vec<Component>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct QualityScore {
+    #[serde(default)]
+    score: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -47,6 +55,11 @@ struct Button {
 impl TemplateInfo {
     pub fn is_approved(&self) -> bool {
         self.status == APPROVED
+    }
+
+    /// GREEN, YELLOW, RED or UNKNOWN; empty when Graph does not say.
+    pub fn quality(&self) -> &str {
+        self.quality_score.as_ref().map_or("", |quality| &quality.score)
     }
 
     /// Why calls that fit `definition` would be refused (132000, 132012), one reason each; none:

@@ -1,18 +1,32 @@
-//! The account's templates: each translation, approved, with its components.
+//! The account's templates: each translation with its components; those that are handed in are
+//! reviewed for a moment, and refused or filed as Meta does.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use ::templates::definition::{ButtonFormat, HeaderFormat};
+use ::templates::lint::Severity;
+use ::templates::review::{Remark, review};
 use ::templates::{ParameterFormat, TemplateDefinition};
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use cloud_api::management::draft_of;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Sim;
+use super::{Shared, Sim};
 use crate::options::Options;
+
+/// How long a review takes.
+const REVIEW: Duration = Duration::from_secs(2);
+
+/// A template that was handed in.
+pub struct Created {
+    body: Value,
+    at: Instant,
+}
 
 pub(super) const APPROVED: &str = "APPROVED";
 
@@ -48,27 +62,95 @@ pub(super) async fn list(
         return refused;
     }
     let wanted = query.get("name");
-    let data: Vec<Value> = match (known(&shared.options), wanted) {
+    let created = created(&shared, wanted);
+    let mut data: Vec<Value> = match (known(&shared.options), wanted) {
         (None, None) => Vec::new(),
+        (None, Some(_)) if !created.is_empty() => Vec::new(),
         (None, Some(name)) => vec![json!({"name": name, "language": "en", "status": APPROVED,
-            "category": "UTILITY", "id": "594425479261596",
+            "category": category(&shared.options), "id": "594425479261596",
             "components": [{"type": "BODY", "text": "Good morning."}]})],
         (Some(all), _) => {
             // As Graph does: names that contain what is asked for.
             let named = all.iter().filter(|listed| {
                 wanted.is_none_or(|name| listed.template.name.contains(name.as_str()))
             });
-            named.flat_map(translations).collect()
+            named.flat_map(|listed| translations(listed, &shared.options)).collect()
         }
     };
+    data.extend(created);
     Json(json!({"data": data, "paging": {"cursors": {"before": "MAZDZD", "after": "MjQZD"}}}))
         .into_response()
 }
 
-fn translations(Listed { status, template }: &Listed) -> impl Iterator<Item = Value> {
+/// Takes a template for review, or refuses it with Meta's code.
+pub(super) async fn create(
+    State(shared): Sim,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> Response {
+    if let Some(refused) = shared.refuse_without_token(&headers) {
+        return refused;
+    }
+    let draft = match draft_of(&body) {
+        Ok(draft) => draft,
+        Err(why) => return shared.error(400, 100, &why.to_string()),
+    };
+    let is_error = |remark: &&Remark| remark.severity == Severity::Error;
+    let promotes = |remark: &Remark| remark.rule == "utility-promotes";
+    let remarks = review(&draft);
+    if let Some(bad) = remarks.iter().filter(is_error).find(|remark| !promotes(remark)) {
+        return shared.error(400, 100, &format!("{}: {}", bad.place, bad.reason));
+    }
+    // Promotion is not refused: Meta files such a template where it belongs.
+    let mut body = body;
+    if remarks.iter().any(promotes) {
+        body["category"] = "MARKETING".into();
+    }
+    let mut created = shared.templates.lock().expect("no panic while held");
+    let same = |held: &Created| ["name", "language"].iter().all(|key| held.body[key] == body[key]);
+    let listed = known(&shared.options).unwrap_or_default();
+    let there = listed.iter().any(|held| {
+        *held.template.name == *draft.name
+            && held.template.languages.iter().any(|held| **held == *draft.language)
+    });
+    if there || created.iter().any(same) {
+        let details = "There is already content in this language for this template";
+        return shared.error(400, 100, details);
+    }
+    let id = (594_425_479_261_600 + created.len()).to_string();
+    body["id"] = id.clone().into();
+    let category = body["category"].clone();
+    created.push(Created { body, at: Instant::now() });
+    Json(json!({"id": id, "status": "PENDING", "category": category})).into_response()
+}
+
+/// Those that were handed in, as they stand now.
+fn created(shared: &Shared, wanted: Option<&String>) -> Vec<Value> {
+    let created = shared.templates.lock().expect("no panic while held");
+    let named = |held: &&Created| {
+        let name = held.body["name"].as_str().unwrap_or("");
+        wanted.is_none_or(|wanted| name.contains(wanted.as_str()))
+    };
+    let shown = |held: &Created| {
+        let mut body = held.body.clone();
+        let reviewed = held.at.elapsed() >= REVIEW;
+        body["status"] = if reviewed { APPROVED } else { "PENDING" }.into();
+        body
+    };
+    created.iter().filter(named).map(shown).collect()
+}
+
+fn category(options: &Options) -> String {
+    options.category.to_uppercase()
+}
+
+fn translations<'a>(
+    Listed { status, template }: &'a Listed,
+    options: &'a Options,
+) -> impl Iterator<Item = Value> + 'a {
     template.languages.iter().map(move |language| {
         json!({"name": template.name, "language": language, "status": status,
-            "category": "UTILITY", "id": "594425479261596",
+            "category": category(options), "id": "594425479261596",
             "parameter_format": format(template), "components": components(template)})
     })
 }
