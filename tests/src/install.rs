@@ -53,7 +53,7 @@ pub struct Times {
 }
 
 pub struct Install {
-    dir: TempDir,
+    pub dir: TempDir,
     pub receiver: u16,
     pub metrics: u16,
     pub simulator: String,

@@ -151,6 +151,11 @@ fn whoever_looks_ahead_is_begun_again() {
 }
 
 #[test]
+fn a_keeper_of_templates_is_begun_again() {
+    is_begun_again("template_keeper");
+}
+
+#[test]
 fn a_sender_that_dies_ends_the_process_in_order() {
     ends_the_process_in_order("sender");
 }

@@ -21,12 +21,20 @@ fn list(install: &Install, all: &[(&str, &str, &[&str])]) {
     std::fs::write(install.path("templates.json"), text).unwrap();
 }
 
-fn install() -> Install {
+/// Who puts another version in place of one that is stopped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Hand,
+    Keeper,
+}
+
+fn install(by: By) -> Install {
     let install = Install::with_templates(PEOPLE as u32, TIMES);
     let config = install.path("subah.toml");
     let text = std::fs::read_to_string(&config).unwrap();
-    std::fs::write(&config, text.replace("[cloud_api]", "[cloud_api]\nwaba_id = \"1022\""))
-        .unwrap();
+    let text = text.replace("[cloud_api]", "[cloud_api]\nwaba_id = \"1022\"");
+    let rotate = by == By::Keeper;
+    std::fs::write(&config, format!("{text}\n[templates]\nrotate = {rotate}\n")).unwrap();
     install
 }
 
@@ -41,7 +49,7 @@ const BOTH: &[&str] = &["first_name", "headline"];
 
 #[test]
 fn a_version_goes_in_place_of_one_that_is_paused_in_the_middle_of_a_run() {
-    let install = install();
+    let install = install(By::Hand);
     list(&install, &[("daily_pack", "APPROVED", BOTH), ("daily_pack_v2", "APPROVED", BOTH)]);
     let _daemon = install.start(&["serve"]);
     until("some messages", || (went(&install, "daily_pack") > 5).then_some(()));
@@ -79,9 +87,52 @@ fn a_version_goes_in_place_of_one_that_is_paused_in_the_middle_of_a_run() {
     assert_eq!(named.count() as u64, second, "each attempt says what went");
 }
 
+/// Nobody is awake: the best approved version that takes the same parameters goes, and the planned
+/// one stays away after its pause until it has rested.
+#[test]
+fn the_keeper_puts_the_best_version_in_place_of_one_that_is_paused() {
+    let install = install(By::Keeper);
+    let other: &[&str] = &["first_name", "mood"];
+    let listed = |planned| {
+        [
+            ("daily_pack", planned, BOTH),
+            ("daily_pack_v2", "PENDING", BOTH),
+            ("daily_pack_v3", "APPROVED", other),
+            ("daily_pack_v4", "APPROVED", BOTH),
+        ]
+    };
+    list(&install, &listed("APPROVED"));
+    let _daemon = install.start(&["serve"]);
+    until("some messages", || (went(&install, "daily_pack") > 5).then_some(()));
+    list(&install, &listed("PAUSED"));
+    let all =
+        || (went(&install, "daily_pack") + went(&install, "daily_pack_v4") == PEOPLE).then_some(());
+    until("everybody", all);
+    assert!(went(&install, "daily_pack_v4") > 0);
+    assert_eq!(install.oracle()["oracle"]["duplicates"], 0);
+    let shown = install.ok(&["templates", "list", "--format", "json"]);
+    assert!(shown.contains("is not approved, by the template keeper"), "{shown}");
+    let doctor = install.output(&["templates", "doctor", "--format", "json"]);
+    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert_eq!(doctor.status.code(), Some(1), "a campaign's own template is not approved: {said}");
+    assert!(said.contains("daily_pack_v4 goes in its place"), "{said}");
+    let audit = std::fs::read_to_string(install.path("state/audit.ndjson")).unwrap();
+    assert!(audit.contains("the template keeper"), "{audit}");
+    let (_, metrics) = install.get("/metrics").unwrap();
+    let substituted = "subah_template_substituted{language=\"en\",template=\"daily_pack\"} 1";
+    assert!(metrics.contains(substituted), "{metrics}");
+    let usable = "subah_template_usable_versions{language=\"en\",template=\"daily_pack\"} 1";
+    assert!(metrics.contains(usable), "{metrics}");
+    // A person's word goes before the keeper's.
+    install.ok(&["templates", "restore"]);
+    list(&install, &listed("APPROVED"));
+    let doctor = install.ok(&["templates", "doctor", "daily_pack", "--format", "json"]);
+    assert!(!doctor.contains("goes in its place"), "{doctor}");
+}
+
 #[test]
 fn what_would_be_refused_does_not_go_in_anybodys_place() {
-    let install = install();
+    let install = install(By::Hand);
     let other: &[&str] = &["first_name", "mood"];
     list(
         &install,

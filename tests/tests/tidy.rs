@@ -20,6 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("provider", &["domain"]),
     ("records", &["domain"]),
     ("cloud-api", &["domain", "provider", "segment-log", "templates"]),
+    ("catalogue", &["domain", "cloud-api", "templates"]),
     ("ledger", &["domain", "segment-log", "telemetry"]),
     ("queue", &["domain", "ledger", "telemetry"]),
     ("scheduler", &["domain", "templates", "ledger", "provider", "segment-log"]),
@@ -34,6 +35,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "domain",
             "templates",
+            "catalogue",
             "cloud-api",
             "config",
             "desk",

@@ -4,6 +4,7 @@
 //! are refused, because a misspelt key would silently be a default.
 
 mod campaigns;
+mod drafts;
 pub mod numbers;
 mod read;
 pub mod secrets;
@@ -11,8 +12,8 @@ mod sending;
 mod template;
 
 pub use campaigns::CampaignConfig;
+pub use drafts::Drafts;
 pub use read::{BadConfig, parse_duration, parse_time};
-pub use template::is_template_name;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -28,8 +29,10 @@ use scheduler::intake::Country;
 use secrecy::{ExposeSecret, SecretString};
 use sender::Options as Sender;
 use templates::lint::{Lint, RULES};
+use templates::review::REVIEW_RULES;
 
 use crate::campaigns::read_campaigns;
+use crate::drafts::read_drafts;
 use crate::numbers::{read_endpoints, read_numbers};
 use crate::read::Section;
 use crate::secrets::CredentialFiles;
@@ -105,6 +108,8 @@ pub struct Config {
     pub recipients: Recipients,
     /// Rules for texts.
     pub lint: Lint,
+    /// Templates before Meta has approved them, and what is done when Meta stops one.
+    pub drafts: Drafts,
     pub numbers: Vec<BusinessNumber>,
     /// At least one, each with an id of its own.
     pub campaigns: Vec<CampaignConfig>,
@@ -187,6 +192,7 @@ impl Config {
         let recipients = read_recipients(&mut root.section("recipients"));
         let retention = read_retention(&mut root.section("retention"));
         let lint = read_lint(&mut root.section("lint"));
+        let drafts = read_drafts(&mut root.section("templates"), &home);
         let campaigns = read_campaigns(root, &home, &numbers.all, &lint);
         Config {
             file: file.to_owned(),
@@ -205,6 +211,7 @@ impl Config {
             policy,
             recipients,
             lint,
+            drafts,
             numbers: numbers.all,
             campaigns,
             named: None,
@@ -392,8 +399,10 @@ fn read_recipients(section: &mut Section) -> Recipients {
 
 fn read_lint(section: &mut Section) -> Lint {
     let allow = section.texts("allow").unwrap_or_default();
-    for rule in allow.iter().filter(|rule| !RULES.contains(&rule.as_str())) {
-        section.problem("allow", &format!("{rule:?}"), &format!("rules: {}", RULES.join(", ")));
+    let known = |rule: &str| RULES.contains(&rule) || REVIEW_RULES.contains(&rule);
+    for rule in allow.iter().filter(|rule| !known(rule)) {
+        let all = [RULES, REVIEW_RULES].concat().join(", ");
+        section.problem("allow", &format!("{rule:?}"), &format!("rules: {all}"));
     }
     Lint { allow }
 }

@@ -2,6 +2,7 @@
 
 use domain::Language;
 use templates::definition::{ButtonFormat, HeaderFormat};
+use templates::review::{is_language, is_template_name};
 use templates::{ParameterFormat, TemplateDefinition};
 
 use crate::read::Section;
@@ -88,20 +89,6 @@ fn read_header_parameter(section: &mut Section, header: &str, format: &str) -> O
         section.problem("header_parameter", "nothing", "the name of the header's variable");
     }
     header_parameter
-}
-
-/// What Meta takes as a template's name.
-pub fn is_template_name(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    (1..=512).contains(&name.len()) && name.chars().all(plain)
-}
-
-/// `hi`, `en_US`: Meta refuses `en-US`, `EN` and `English` at 06:00 as 132001.
-fn is_language(code: &str) -> bool {
-    let (language, region) = code.split_once('_').unwrap_or((code, "XX"));
-    let lower =
-        (2..=3).contains(&language.len()) && language.bytes().all(|b| b.is_ascii_lowercase());
-    lower && region.len() == 2 && region.bytes().all(|b| b.is_ascii_uppercase())
 }
 
 /// Variables against the approved text: the same ones, and positional ones from 1 on.

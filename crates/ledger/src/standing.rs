@@ -12,6 +12,8 @@ use crate::cell;
 use crate::error::Result;
 
 const CELL: &str = "standing";
+/// Holds when a webhook last spoke of a template.
+const NEWS: &str = "template_news";
 
 /// A version that is sent in place of another. It takes the other's parameters as they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,4 +97,20 @@ pub async fn restore(
 ) -> Result<Option<Substitute>> {
     let key = (planned.clone(), language.clone());
     cell::update(ledger, CELL, |standing: &mut Standing| standing.0.remove(&key)).await
+}
+
+/// When a webhook last spoke of a template: whoever watches over them looks again.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn news_at(ledger: &dyn Ledger) -> Result<Timestamp> {
+    cell::read(ledger, NEWS).await
+}
+
+/// Notes that a webhook spoke of a template.
+///
+/// # Errors
+/// When the ledger does not answer.
+pub async fn note_news(ledger: &dyn Ledger, at: Timestamp) -> Result<()> {
+    cell::update(ledger, NEWS, |held: &mut Timestamp| *held = at.max(*held)).await
 }

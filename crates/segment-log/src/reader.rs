@@ -141,7 +141,9 @@ fn whole_frames(bytes: &[u8]) -> (Vec<Vec<u8>>, usize, BadFrame) {
 fn read_from(path: &Path, offset: u64) -> std::io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(offset))?;
-    let mut bytes = Vec::new();
+    let left = file.metadata()?.len().saturating_sub(offset);
+    let mut bytes =
+        Vec::with_capacity(usize::try_from(left).map_or(BATCH_BYTES, |left| left.min(BATCH_BYTES)));
     file.take(BATCH_BYTES as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

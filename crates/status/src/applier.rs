@@ -18,7 +18,7 @@ use std::time::Duration;
 use domain::callback::CallbackKey;
 use domain::{Backoff, Clock, MessageId, NumberId, RunId, Timestamp};
 use ledger::api::apply_all;
-use ledger::{Applied, Ledger, LedgerError, WebhookFact, recovery, store_mark};
+use ledger::{Applied, Ledger, LedgerError, WebhookFact, recovery, standing, store_mark};
 use rand::rngs::StdRng;
 use telemetry::Metrics;
 use telemetry::labels::{Loop, Pair, StatusKind, Verdict};
@@ -85,6 +85,8 @@ struct Batch {
     unnamed: Vec<Unnamed>,
     /// Failures about an account or number that no delivery of ours is named for.
     general: Vec<halted::General>,
+    /// When something was said of a template.
+    template_news: Option<Timestamp>,
 }
 
 /// A status that names no attempt of ours.
@@ -242,8 +244,11 @@ impl Applier {
     /// Applies what a batch says. Returns facts whose delivery is not in the ledger, and how many
     /// facts there were.
     async fn apply_batch(&self, batch: Batch) -> Result<Told, LedgerError> {
-        let Batch { mut facts, unnamed, general } = batch;
+        let Batch { mut facts, unnamed, general, template_news } = batch;
         let now = self.time.by_the_store(self.clock.now());
+        if let Some(at) = template_news {
+            standing::note_news(self.ledger.as_ref(), at).await?;
+        }
         halted::stop_general(self, &general, now).await?;
         facts.extend(self.matched(unnamed, now).await?);
         let mut told = self.apply(&facts, now).await?;

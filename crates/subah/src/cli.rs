@@ -54,7 +54,13 @@ impl Cli {
     /// Whether it works on the files of an installation.
     pub fn needs_installation(&self) -> bool {
         use Command::{Completions, Demo, Formats, Init, Man, Simulate};
-        let read = matches!(self.command, Command::Webhooks(Webhooks::Read { .. }));
+        let read = matches!(
+            self.command,
+            Command::Webhooks(Webhooks::Read { .. })
+                | Command::Templates(
+                    TemplatesCommand::Lint { .. } | TemplatesCommand::Preview { .. }
+                )
+        );
         let apart = matches!(
             self.command,
             Demo(_) | Init { .. } | Simulate(_) | Formats | Completions { .. } | Man { .. }

@@ -74,7 +74,7 @@ pub async fn run(cli: Cli) -> Result<Answer> {
         Command::Numbers(NumbersCommand::Probe) => numbers::probe(&config()?).await,
         Command::Consents(command) => consents::run(&config()?, &command).await,
         Command::Audit(command) => audit::run(&config()?, &command).await,
-        Command::Templates(command) => templates::run(&config()?, &command).await,
+        Command::Templates(command) => templates::run(&cli.config, config, &command).await,
         Command::Ledger(command) => verify::run(&config()?, &command).await,
         Command::Recover(args) => recover::run(&config()?, &args).await,
         Command::Status { date, format, watch } => {

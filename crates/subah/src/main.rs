@@ -20,6 +20,7 @@ mod rehearsal;
 mod sampler;
 mod store;
 mod supervise;
+mod template_keeper;
 mod terminal;
 mod token;
 mod wire;
@@ -27,6 +28,9 @@ mod wire;
 use std::process::ExitCode;
 
 use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     exit::quietly_when_the_reader_is_gone();

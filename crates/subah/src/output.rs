@@ -91,6 +91,15 @@ pub fn audit(config: &Config, reveal: bool, what: &str) -> Result<()> {
 /// When it cannot be written.
 pub fn record(config: &Config, kind: &str, what: &str) -> Result<String> {
     let user = crate::owner::who();
+    record_of(config, &user, kind, what)?;
+    Ok(user)
+}
+
+/// Notes what somebody else than this command's user does, such as a loop that decides.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn record_of(config: &Config, user: &str, kind: &str, what: &str) -> Result<()> {
     let at = SystemClock.now().rfc3339(config.zone());
     let line = serde_json::json!({"at": at, "user": user, kind: what});
     let path = config.state_dir.join("audit.ndjson");
@@ -98,8 +107,7 @@ pub fn record(config: &Config, kind: &str, what: &str) -> Result<String> {
     std::fs::create_dir_all(&config.state_dir).with_context(doing)?;
     let mut file =
         std::fs::File::options().create(true).append(true).open(&path).with_context(doing)?;
-    writeln!(file, "{line}").with_context(doing)?;
-    Ok(user)
+    writeln!(file, "{line}").with_context(doing)
 }
 
 /// One JSON document on standard output.

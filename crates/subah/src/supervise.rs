@@ -41,10 +41,21 @@ enum OnEnd {
 /// Without these a morning is not done: the process ends in order when one of them cannot be
 /// brought up again.
 const fn is_vital(which: Loop) -> bool {
-    use Loop::{Copies, Foresight, Recorder, Relay, Retention, Sampler, TokenKeeper, Watchdog};
+    use Loop::{
+        Copies, Foresight, Recorder, Relay, Retention, Sampler, TemplateKeeper, TokenKeeper,
+        Watchdog,
+    };
     !matches!(
         which,
-        Sampler | TokenKeeper | Watchdog | Retention | Copies | Foresight | Relay | Recorder
+        Sampler
+            | TokenKeeper
+            | Watchdog
+            | Retention
+            | Copies
+            | Foresight
+            | TemplateKeeper
+            | Relay
+            | Recorder
     )
 }
 
@@ -65,6 +76,7 @@ const fn on_end(which: Loop) -> OnEnd {
         | Loop::Retention
         | Loop::Copies
         | Loop::Foresight
+        | Loop::TemplateKeeper
         | Loop::Relay
         | Loop::Recorder => OnEnd::Restart,
     }

@@ -156,4 +156,5 @@ pub enum Loop {
     Recorder,
     Copies,
     Foresight,
+    TemplateKeeper,
 }

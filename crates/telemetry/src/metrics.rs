@@ -10,6 +10,7 @@ mod news;
 mod process;
 mod runs;
 mod sending;
+mod templates;
 
 use prometheus::{Registry, TextEncoder};
 
@@ -18,12 +19,14 @@ pub use self::news::News;
 pub use self::process::Process;
 pub use self::runs::Runs;
 pub use self::sending::Sending;
+pub use self::templates::Templates;
 
 pub struct Metrics {
     registry: Registry,
     pub sending: Sending,
     pub news: News,
     pub runs: Runs,
+    pub templates: Templates,
     pub process: Process,
 }
 
@@ -47,6 +50,7 @@ impl Metrics {
             sending: Sending::new(&make),
             news: News::new(&make),
             runs: Runs::new(&make),
+            templates: Templates::new(&make),
             process: Process::new(&make),
             registry,
         }

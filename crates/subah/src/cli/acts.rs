@@ -172,6 +172,54 @@ pub enum TemplatesCommand {
         #[arg(long, value_delimiter = ',')]
         language: Vec<String>,
     },
+    /// What Meta would refuse in drafts, what they would be charged as, what SEBI's code says
+    ///
+    /// Drafts are files FAMILY/vN/LANGUAGE.toml, or Meta's creation bodies as .json.
+    /// `subah formats` shows one.
+    Lint {
+        /// Files and folders [default: the folder `templates` beside the configuration]
+        paths: Vec<PathBuf>,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// Drafts as a phone shows them, with their samples
+    Preview {
+        /// Files and folders [default: the folder `templates` beside the configuration]
+        paths: Vec<PathBuf>,
+    },
+    /// Hand drafts in to Meta for approval; one that Meta has already is left alone
+    Submit {
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        /// Do it; without it only what would be done is said
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Drafts beside what Meta has under their names
+    Compare {
+        /// Files and folders [default: the folder `templates` beside the configuration]
+        paths: Vec<PathBuf>,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// Every template of the account: status, category, quality, what that means, what to do
+    Doctor {
+        /// Only this name or family [default: all]
+        name: Option<String>,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// Write what Meta has as files
+    Pull {
+        /// Where to [default: the folder `templates` beside the configuration]
+        #[arg(long)]
+        dir: Option<PathBuf>,
+        /// Only this name or family [default: all]
+        name: Option<String>,
+        /// Also put Meta's text in place of a file that differs
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Subcommand)]

@@ -22,7 +22,7 @@ use crate::morning::{Loops, hindered, interrupted};
 use crate::sampler::Sampler;
 use crate::supervise::{Loop, Running};
 use crate::wire::Parts;
-use crate::{copies, foresight, http, keeping, notify, wire};
+use crate::{copies, foresight, http, keeping, notify, template_keeper, wire};
 
 /// The daily loop looks at least this often: clocks are set and files arrive meanwhile.
 const LOOK_MAX: Duration = Duration::from_secs(20);
@@ -57,6 +57,7 @@ pub async fn run(config: &Config, roles: &[Role]) -> Result<Answer> {
         begin(Loop::Scheduler, scheduler);
         begin(Loop::Copies, copies);
         begin(Loop::Foresight, foresight);
+        begin(Loop::TemplateKeeper, template_keeper);
     }
     let loops = Loops::start(&parts, receiver);
     notify::ready("up; the loops begin");
@@ -140,6 +141,13 @@ fn copies(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Ru
 fn foresight(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
     Box::pin(async move {
         foresight::run(&config, &parts, stop).await;
+        Ok(())
+    })
+}
+
+fn template_keeper(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
+    Box::pin(async move {
+        template_keeper::run(&config, &parts, stop).await;
         Ok(())
     })
 }

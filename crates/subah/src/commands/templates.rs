@@ -1,14 +1,19 @@
-//! `templates`: what Meta says of each translation, and a version in place of another.
+//! `templates`: what Meta says of each translation, and a version in place of another; drafts.
+
+mod account;
+mod drafts;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use cloud_api::CloudApi;
 use cloud_api::account::TemplateInfo;
+use config::Config;
 use config::secrets::Credentials;
-use config::{Config, is_template_name};
 use domain::{Language, TemplateName};
 use ledger::standing::{self, Standing, Substitute};
+use templates::review::is_template_name;
 
 use super::one;
 use crate::cli::{Format, TemplatesCommand};
@@ -16,13 +21,34 @@ use crate::exit::{Answer, WrongUse};
 use crate::owner::who;
 use crate::{output, store};
 
-pub async fn run(config: &Config, command: &TemplatesCommand) -> Result<Answer> {
+/// `find` loads the configuration; drafts are reviewed without one.
+pub async fn run(
+    file: &Option<PathBuf>,
+    find: impl FnOnce() -> Result<Config>,
+    command: &TemplatesCommand,
+) -> Result<Answer> {
     match command {
-        TemplatesCommand::List { format } => list(config, format.format).await,
-        TemplatesCommand::Substitute { live, language, reason, yes } => {
-            substitute(config, live, language, reason, *yes).await
+        TemplatesCommand::Lint { paths, format } => {
+            drafts::lint(&drafts::Rules::find(file.as_deref())?, paths, format.format)
         }
-        TemplatesCommand::Restore { language } => restore(config, language).await,
+        TemplatesCommand::Preview { paths } => {
+            drafts::preview(&drafts::Rules::find(file.as_deref())?, paths)
+        }
+        TemplatesCommand::List { format } => list(&find()?, format.format).await,
+        TemplatesCommand::Substitute { live, language, reason, yes } => {
+            substitute(&find()?, live, language, reason, *yes).await
+        }
+        TemplatesCommand::Restore { language } => restore(&find()?, language).await,
+        TemplatesCommand::Submit { paths, yes } => drafts::submit(&find()?, paths, *yes).await,
+        TemplatesCommand::Compare { paths, format } => {
+            drafts::compare(&find()?, paths, format.format).await
+        }
+        TemplatesCommand::Doctor { name, format } => {
+            account::doctor(&find()?, name.as_deref(), format.format).await
+        }
+        TemplatesCommand::Pull { dir, name, yes } => {
+            drafts::pull(&find()?, dir.as_deref(), name.as_deref(), *yes).await
+        }
     }
 }
 
