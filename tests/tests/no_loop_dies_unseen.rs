@@ -156,6 +156,11 @@ fn a_keeper_of_templates_is_begun_again() {
 }
 
 #[test]
+fn whoever_looks_before_a_run_is_begun_again() {
+    is_begun_again("preflight");
+}
+
+#[test]
 fn a_sender_that_dies_ends_the_process_in_order() {
     ends_the_process_in_order("sender");
 }

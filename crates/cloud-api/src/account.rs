@@ -2,7 +2,8 @@
 
 mod template;
 
-use domain::NumberId;
+use domain::{NumberId, Timestamp};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 pub use self::template::{APPROVED, TemplateInfo};
@@ -43,6 +44,28 @@ pub struct HealthInfo {
     pub can_send_message: String,
 }
 
+/// What Meta tells of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenInfo {
+    pub is_valid: bool,
+    /// `None`: never.
+    pub expires_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+struct DebugToken {
+    data: DebugData,
+}
+
+#[derive(Deserialize)]
+struct DebugData {
+    #[serde(default)]
+    is_valid: bool,
+    /// Seconds; 0: never.
+    #[serde(default)]
+    expires_at: u64,
+}
+
 #[derive(Deserialize)]
 struct Subscribed {
     #[serde(default)]
@@ -64,6 +87,20 @@ impl CloudApi {
     pub async fn number(&self, number: &NumberId) -> Result<NumberInfo, CallError> {
         let fields = "id,display_phone_number,verified_name,quality_rating,status,throughput,health_status,messaging_limit_tier";
         self.get(&[number.as_str()], &[("fields", fields)]).await
+    }
+
+    /// What Meta tells of the token that this client bears, asked with itself: not every token may.
+    /// The token is part of the query here, as Meta wants it; no error repeats a query.
+    ///
+    /// # Errors
+    /// As [`CloudApi::get`].
+    pub async fn token_info(&self) -> Result<TokenInfo, CallError> {
+        let token = self.token();
+        let query = [("input_token", token.expose_secret())];
+        let told: DebugToken = self.get(&["debug_token"], &query).await?;
+        let DebugData { is_valid, expires_at } = told.data;
+        let end = i64::try_from(expires_at).ok().filter(|end| *end > 0).map(Timestamp::from_secs);
+        Ok(TokenInfo { is_valid, expires_at: end })
     }
 
     /// How many apps get the account's webhooks.

@@ -120,6 +120,20 @@ impl GraphError {
 }
 
 impl CallError {
+    /// The account, the token or a permission was refused: every other call is refused as well.
+    pub fn is_about_everything(&self) -> bool {
+        let CallError::Refused { code, .. } = self else { return false };
+        let answer =
+            error_codes::Answer { code: *code, subcode: None, kind: "", is_transient: false };
+        match error_codes::answered(answer) {
+            Answered::Refused(failure) => {
+                failure.class == FailureClass::Halted
+                    && matches!(failure.scope, Scope::Account | Scope::Auth)
+            }
+            Answered::Doubtful { .. } => false,
+        }
+    }
+
     /// What was refused concerns this object and not the account, the number or the token:
     /// others may go.
     pub fn is_about_the_object(&self) -> bool {
@@ -164,7 +178,7 @@ impl CloudApi {
         *self.token.write().expect("no panic while held") = token;
     }
 
-    fn token(&self) -> SecretString {
+    pub(crate) fn token(&self) -> SecretString {
         self.token.read().expect("no panic while held").clone()
     }
 

@@ -55,6 +55,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/oracle", get(oracle))
         .route("/oracle/deliveries", get(oracle_deliveries))
         .route("/media/{id}", get(download))
+        .route("/{version}/debug_token", get(debug_token))
         .route("/{version}/{id}", get(read_object))
         .route("/{version}/{id}/messages", post(send))
         .route("/{version}/{id}/media", post(upload))
@@ -304,6 +305,24 @@ async fn read_object(
         Ok(number) if open || known(&number) => Json(described(&number)).into_response(),
         _ => shared.unknown_object(),
     }
+}
+
+/// A token of a system user: good, and without an end.
+async fn debug_token(
+    State(shared): Sim,
+    Path(version): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
+    if let Some(refused) = shared.refuse(&version, &headers) {
+        return refused;
+    }
+    let asked = query.get("input_token").map_or("", String::as_str);
+    let is_valid = !asked.is_empty() && !shared.expects_another(asked);
+    Json(json!({"data": {"app_id": "138483919580948", "type": "SYSTEM_USER",
+        "application": "Subah", "expires_at": 0, "is_valid": is_valid,
+        "scopes": ["whatsapp_business_management", "whatsapp_business_messaging"]}}))
+    .into_response()
 }
 
 /// `GET /media/{id}`: the file itself.

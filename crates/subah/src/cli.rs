@@ -90,14 +90,7 @@ pub enum Command {
         dir: PathBuf,
     },
     /// Is everything ready for the morning? Configuration, files, credentials, store, Meta
-    Check {
-        /// Do not ask Meta
-        #[arg(long)]
-        offline: bool,
-        /// Whose run is looked at: today, tomorrow or 2026-11-21 [default: the next one]
-        #[arg(long)]
-        date: Option<String>,
-    },
+    Check(CheckArgs),
     /// The recipient list
     #[command(subcommand)]
     Recipients(Recipients),
@@ -203,6 +196,21 @@ pub enum Format {
     Table,
     Json,
     Csv,
+}
+
+#[derive(Args)]
+pub struct CheckArgs {
+    /// Do not ask Meta
+    #[arg(long)]
+    pub offline: bool,
+    /// Whose run is looked at: today, tomorrow or 2026-11-21 [default: the next one]
+    #[arg(long)]
+    pub date: Option<String>,
+    /// Go, degraded or no-go: exit 1 only when nothing can be sent rightly
+    #[arg(long)]
+    pub run: bool,
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
 }
 
 #[derive(Args)]

@@ -59,7 +59,7 @@ pub async fn run(cli: Cli) -> Result<Answer> {
             webhooks::replay(&config()?, since.as_deref()).await
         }
         Command::Rehearse(args) => rehearse(config()?, &args).await,
-        Command::Check { offline, date } => check::run(&config()?, offline, date.as_deref()).await,
+        Command::Check(args) => check::run(&config()?, &args).await,
         Command::Recipients(command) => recipients::run(&config()?, &command).await,
         Command::Formats => {
             print!("{FORMATS}");

@@ -15,6 +15,7 @@ mod morning;
 mod notify;
 mod output;
 mod owner;
+mod preflight;
 mod private_redis;
 mod rehearsal;
 mod sampler;

@@ -42,8 +42,8 @@ enum OnEnd {
 /// brought up again.
 const fn is_vital(which: Loop) -> bool {
     use Loop::{
-        Copies, Foresight, Recorder, Relay, Retention, Sampler, TemplateKeeper, TokenKeeper,
-        Watchdog,
+        Copies, Foresight, Preflight, Recorder, Relay, Retention, Sampler, TemplateKeeper,
+        TokenKeeper, Watchdog,
     };
     !matches!(
         which,
@@ -54,6 +54,7 @@ const fn is_vital(which: Loop) -> bool {
             | Copies
             | Foresight
             | TemplateKeeper
+            | Preflight
             | Relay
             | Recorder
     )
@@ -77,6 +78,7 @@ const fn on_end(which: Loop) -> OnEnd {
         | Loop::Copies
         | Loop::Foresight
         | Loop::TemplateKeeper
+        | Loop::Preflight
         | Loop::Relay
         | Loop::Recorder => OnEnd::Restart,
     }

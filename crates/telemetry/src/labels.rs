@@ -157,4 +157,5 @@ pub enum Loop {
     Copies,
     Foresight,
     TemplateKeeper,
+    Preflight,
 }

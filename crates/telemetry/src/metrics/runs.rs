@@ -20,11 +20,18 @@ pub struct Runs {
     pub expected_until: GaugeVec,
     /// From the evening before until the run is planned; 1 at other times.
     pub next_sendable: GaugeVec,
+    /// 0 go, 1 degraded, 2 no-go.
+    pub preflight: IntGaugeVec,
 }
 
 impl Runs {
     pub(super) fn new(make: &Maker<'_>) -> Self {
         Runs {
+            preflight: make.configured_gauges(
+                "subah_preflight_outcome",
+                "What the last check before a run found: 0 go, 1 degraded, 2 no-go",
+                &["campaign"],
+            ),
             deliveries: make.configured_gauges(
                 "subah_run_deliveries",
                 "Deliveries of the campaign's latest run by state: sums to its recipients",
@@ -85,6 +92,7 @@ impl Runs {
                 self.deliveries.with_label_values(&[campaign, state]);
             }
             self.recipients.with_label_values(&[campaign]);
+            self.preflight.with_label_values(&[campaign]);
             self.delivered_by_deadline.with_label_values(&[campaign]);
             let floats = [&self.scheduled, &self.start, &self.deadline, &self.sla_target];
             self.next_sendable.with_label_values(&[campaign]).set(1.0);

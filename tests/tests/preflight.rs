@@ -1,0 +1,122 @@
+//! Goal: before a run everything is looked at, and the outcome says what it is: go, degraded or no-go;
+//! what nobody answered is never ok.
+//! Method: the real command and the real daemon against the simulator, whose templates and token are
+//! changed under them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::install::{Install, Times};
+use tests::until;
+
+const VARIABLES: &[&str] = &["first_name", "headline"];
+
+/// A campaign in `en`, and the account's templates beside it.
+fn install(opens_in: u64, listed: &[(&str, &str)]) -> Install {
+    let times = Times { opens_in: Duration::from_secs(opens_in), length: Duration::from_secs(60) };
+    let install = Install::with_templates(4, times);
+    let config = install.path("subah.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let text = text.replace("[cloud_api]", "[cloud_api]\nwaba_id = \"1022\"");
+    std::fs::write(&config, text).unwrap();
+    list(&install, listed);
+    install
+}
+
+fn list(install: &Install, listed: &[(&str, &str)]) {
+    let listed = listed.iter().map(|(name, status)| {
+        let template = json!({"name": name, "languages": ["en"], "body_parameters": VARIABLES});
+        json!({"status": status, "template": template})
+    });
+    let text = Value::from_iter(listed).to_string();
+    std::fs::write(install.path("templates.json"), text).unwrap();
+}
+
+/// Exit code, outcome, and the findings that are not ok.
+fn check(install: &Install) -> (Option<i32>, String, Vec<Value>) {
+    let output = install.output(&["check", "--run", "--format", "json"]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| {
+        panic!("{e}: {}", String::from_utf8_lossy(&output.stderr));
+    });
+    let findings = told["findings"].as_array().unwrap().iter().filter(|f| f["found"] != "ok");
+    let outcome = told["outcome"].as_str().unwrap().to_owned();
+    (output.status.code(), outcome, findings.cloned().collect())
+}
+
+fn says(findings: &[Value], what: &str, word: &str) -> bool {
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or("").to_owned();
+    findings.iter().any(|finding| {
+        let all = ["what", "seen", "expected", "then"].map(|key| text(finding, key)).join(" ");
+        all.contains(what) && all.contains(word)
+    })
+}
+
+#[test]
+fn a_template_that_is_stopped_degrades_and_none_at_all_is_no_go() {
+    let install = install(3_600, &[("daily_pack", "APPROVED")]);
+    let (code, outcome, findings) = check(&install);
+    assert_eq!(code, Some(0), "{findings:?}");
+    assert_ne!(outcome, "no-go", "{findings:?}");
+    assert!(findings.iter().all(|f| f["found"] == "not_checked"), "{findings:?}");
+    list(&install, &[("daily_pack", "PAUSED")]);
+    let (code, outcome, findings) = check(&install);
+    assert_eq!((code, outcome.as_str()), (Some(1), "no-go"));
+    assert!(says(&findings, "template daily_pack in en", "PAUSED"), "{findings:?}");
+    assert!(says(&findings, "campaign", "no translation of it is approved"), "{findings:?}");
+    // Another version goes: less than was meant, and it goes.
+    list(&install, &[("daily_pack", "PAUSED"), ("daily_pack_v2", "APPROVED")]);
+    install.ok(&["templates", "substitute", "daily_pack_v2", "--reason", "paused", "--yes"]);
+    let (code, outcome, findings) = check(&install);
+    assert_eq!((code, outcome.as_str()), (Some(0), "degraded"));
+    assert!(says(&findings, "template daily_pack in en", "daily_pack_v2 goes in its place"));
+    let shown = String::from_utf8(install.output(&["check", "--run"]).stdout).unwrap();
+    assert!(shown.contains("DEGRADED"), "{shown}");
+}
+
+#[test]
+fn a_token_that_is_refused_is_no_go_and_a_far_side_that_is_away_is_not_ok() {
+    let install = install(3_600, &[("daily_pack", "APPROVED")]);
+    std::fs::write(install.path("token"), "another").unwrap();
+    let (code, outcome, findings) = check(&install);
+    assert_eq!((code, outcome.as_str()), (Some(1), "no-go"));
+    assert!(says(&findings, "number", "190"), "{findings:?}");
+    assert!(!serde_json::to_string(&findings).unwrap().contains("another"), "no token is told");
+    // Nobody answers: that is not ok, and no reason to call the morning off.
+    let config = install.path("subah.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let away = format!("http://127.0.0.1:{}", tests::free_port());
+    std::fs::write(&config, text.replace(&install.simulator, &away)).unwrap();
+    let (code, outcome, findings) = check(&install);
+    assert_eq!((code, outcome.as_str()), (Some(0), "degraded"), "{findings:?}");
+    let asked = findings.iter().filter(|f| f["found"] == "not_checked").count();
+    assert!(asked >= 5, "{findings:?}");
+}
+
+#[test]
+fn content_that_is_missing_degrades_and_says_how_many() {
+    let install = install(3_600, &[("daily_pack", "APPROVED")]);
+    let empty = install.path("empty.ndjson");
+    std::fs::write(&empty, "{\"recipient_id\":\"nobody\",\"params\":{\"headline\":\"x\"}}\n")
+        .unwrap();
+    install.ok(&["content", "import", empty.to_str().unwrap(), "--yes"]);
+    let (code, outcome, findings) = check(&install);
+    assert_eq!((code, outcome.as_str()), (Some(0), "degraded"));
+    assert!(
+        says(&findings, "the run", "0 of 4 recipients who agreed can be sent to"),
+        "{findings:?}"
+    );
+}
+
+#[test]
+fn the_daemon_looks_before_the_run_and_keeps_what_it_found() {
+    let install = install(30, &[("daily_pack", "PAUSED")]);
+    let _daemon = install.start(&["serve"]);
+    let kept = until("the outcome", || {
+        let text = std::fs::read(install.path("state/preflight/daily-pack.json")).ok()?;
+        serde_json::from_slice::<Value>(&text).ok()
+    });
+    assert_eq!(kept["outcome"], "no-go", "{kept}");
+    let (_, metrics) = install.get("/metrics").unwrap();
+    let level = "subah_preflight_outcome{campaign=\"daily-pack\"} 2";
+    assert!(metrics.contains(level), "{level}");
+}
