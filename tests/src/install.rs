@@ -74,18 +74,29 @@ impl Install {
     /// # Panics
     /// As [`Install::new`].
     pub fn with_templates(people: u32, times: Times) -> Self {
-        Install::beside(people, times, &["templates.json"])
+        Install::beside(people, times, &[("--templates", "templates.json")])
     }
 
-    fn beside(people: u32, times: Times, templates: &[&str]) -> Self {
+    /// The same; the simulator says of its numbers what the file `numbers.json` says.
+    ///
+    /// # Panics
+    /// As [`Install::new`].
+    pub fn with_numbers(people: u32, times: Times) -> Self {
+        Install::beside(people, times, &[("--numbers", "numbers.json")])
+    }
+
+    /// The simulator reads these files, by flag.
+    fn beside(people: u32, times: Times, files: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let (receiver, metrics) = (free_port(), free_port());
         write_credentials(dir.path());
         let valid = dir.path().join("valid-token");
         std::fs::copy(dir.path().join("token"), &valid).expect("a copy");
-        let lists = templates.iter().map(|name| dir.path().join(name)).collect::<Vec<_>>();
+        let paths = files.iter().map(|(_, name)| dir.path().join(name)).collect::<Vec<_>>();
         let mut more = vec!["--token-file", valid.to_str().expect("UTF-8")];
-        more.extend(lists.iter().flat_map(|list| ["--templates", list.to_str().expect("UTF-8")]));
+        for ((flag, _), path) in files.iter().zip(&paths) {
+            more.extend([*flag, path.to_str().expect("UTF-8")]);
+        }
         let (simulator, process) = start_simulator(dir.path(), receiver, "none", &more);
         let install = Install { dir, receiver, metrics, simulator, _simulator: process };
         std::fs::write(install.path("subah.toml"), install.config(times)).expect("the config");

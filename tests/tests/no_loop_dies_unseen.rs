@@ -161,6 +161,11 @@ fn whoever_looks_before_a_run_is_begun_again() {
 }
 
 #[test]
+fn a_keeper_of_numbers_is_begun_again() {
+    is_begun_again("number_keeper");
+}
+
+#[test]
 fn a_sender_that_dies_ends_the_process_in_order() {
     ends_the_process_in_order("sender");
 }

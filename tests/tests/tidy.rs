@@ -20,7 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("provider", &["domain"]),
     ("records", &["domain"]),
     ("cloud-api", &["domain", "provider", "segment-log", "templates"]),
-    ("catalogue", &["domain", "cloud-api", "templates"]),
+    ("catalogue", &["domain", "quality", "cloud-api", "templates"]),
     ("ledger", &["domain", "segment-log", "telemetry"]),
     ("queue", &["domain", "ledger", "telemetry"]),
     ("scheduler", &["domain", "templates", "ledger", "provider", "segment-log"]),
@@ -28,12 +28,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("inbox", &["domain", "ledger", "provider", "segment-log", "telemetry"]),
     ("status", &["domain", "inbox", "ledger", "segment-log", "telemetry"]),
     ("desk", &["domain", "inbox", "ledger", "records", "segment-log", "status", "telemetry"]),
-    ("config", &["domain", "templates", "cloud-api", "records", "inbox", "scheduler", "sender"]),
+    (
+        "config",
+        &["domain", "quality", "templates", "cloud-api", "records", "inbox", "scheduler", "sender"],
+    ),
     ("simulator", &["domain", "templates", "cloud-api"]),
     (
         "subah",
         &[
             "domain",
+            "quality",
             "templates",
             "catalogue",
             "cloud-api",

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{Language, NumberId, TemplateName};
+use quality::Rating;
 
 use crate::files::family_of;
 
@@ -14,32 +15,11 @@ pub struct Candidate {
     /// The numbers of ours whose account it stands in.
     pub numbers: BTreeSet<NumberId>,
     pub approved: bool,
-    pub quality: Quality,
+    pub quality: Rating,
     /// In the campaign's own category: one that costs seven times as much takes nobody's place.
     pub same_category: bool,
     /// Takes the planned one's parameters as they are.
     pub fits: bool,
-}
-
-/// By readers' blocks and reports; the better, the greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Quality {
-    Red,
-    Yellow,
-    Unknown,
-    Green,
-}
-
-impl Quality {
-    /// What Graph calls it; what it does not say is unknown.
-    pub fn of(score: &str) -> Quality {
-        match score {
-            "GREEN" => Quality::Green,
-            "YELLOW" => Quality::Yellow,
-            "RED" => Quality::Red,
-            _ => Quality::Unknown,
-        }
-    }
 }
 
 /// What should go in place of a planned translation.
@@ -114,14 +94,14 @@ pub fn usable_versions(planned: &TemplateName, language: &Language, seen: &[Cand
 }
 
 fn usable(one: &Candidate) -> bool {
-    one.approved && one.same_category && one.quality != Quality::Red
+    one.approved && one.same_category && one.quality != Rating::Red
 }
 
 fn why_not(one: &Candidate) -> String {
     match one {
         _ if !one.approved => "is not approved".to_owned(),
         _ if !one.same_category => "was moved to another category".to_owned(),
-        _ if one.quality == Quality::Red => "has quality RED".to_owned(),
+        _ if one.quality == Rating::Red => "has quality RED".to_owned(),
         _ if !one.fits => "takes other parameters".to_owned(),
         _ => "can be sent".to_owned(),
     }
@@ -137,7 +117,7 @@ mod tests {
             language: "en".into(),
             numbers: BTreeSet::from([NumberId::try_new("1").unwrap()]),
             approved: true,
-            quality: Quality::Green,
+            quality: Rating::Green,
             same_category: true,
             fits: true,
         }
@@ -176,10 +156,10 @@ mod tests {
         let stopped = [
             Candidate { approved: false, ..one("pack_v2") },
             Candidate { same_category: false, ..one("pack_v2") },
-            Candidate { quality: Quality::Red, ..one("pack_v2") },
+            Candidate { quality: Rating::Red, ..one("pack_v2") },
         ];
         for stopped in stopped {
-            let yellow = Candidate { quality: Quality::Yellow, ..one("pack_v1") };
+            let yellow = Candidate { quality: Rating::Yellow, ..one("pack_v1") };
             let seen = [stopped.clone(), yellow, one("pack_v3"), one("other_v2")];
             assert_eq!(live(&seen).unwrap(), "pack_v3", "the better score");
             let seen = [stopped.clone(), one("pack_v3"), one("pack_v1"), one("pack_v0")];

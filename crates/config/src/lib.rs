@@ -13,6 +13,7 @@ mod template;
 
 pub use campaigns::CampaignConfig;
 pub use drafts::Drafts;
+pub use numbers::Pool;
 pub use read::{BadConfig, parse_duration, parse_time};
 
 use std::collections::BTreeMap;
@@ -33,7 +34,7 @@ use templates::review::REVIEW_RULES;
 
 use crate::campaigns::read_campaigns;
 use crate::drafts::read_drafts;
-use crate::numbers::{read_endpoints, read_numbers};
+use crate::numbers::{read_endpoints, read_numbers, read_pool};
 use crate::read::Section;
 use crate::secrets::CredentialFiles;
 use crate::sending::{read_cloud_api, read_sender};
@@ -111,6 +112,7 @@ pub struct Config {
     /// Templates before Meta has approved them, and what is done when Meta stops one.
     pub drafts: Drafts,
     pub numbers: Vec<BusinessNumber>,
+    pub pool: Pool,
     /// At least one, each with an id of its own.
     pub campaigns: Vec<CampaignConfig>,
     /// The campaign that the command line names.
@@ -192,6 +194,7 @@ impl Config {
         let recipients = read_recipients(&mut root.section("recipients"));
         let retention = read_retention(&mut root.section("retention"));
         let lint = read_lint(&mut root.section("lint"));
+        let pool = read_pool(&mut root.section("pool"));
         let drafts = read_drafts(&mut root.section("templates"), &home);
         let campaigns = read_campaigns(root, &home, &numbers.all, &lint);
         Config {
@@ -212,6 +215,7 @@ impl Config {
             recipients,
             lint,
             drafts,
+            pool,
             numbers: numbers.all,
             campaigns,
             named: None,

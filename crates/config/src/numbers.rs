@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use domain::{BusinessNumber, NumberId};
 
 use inbox::FIRST_ENDPOINT;
+use quality::rating::Shares;
 
 use super::read::Section;
 
@@ -106,4 +107,26 @@ pub fn read_endpoints(receiver: &mut Section, home: &Path) -> Vec<EndpointFiles>
         });
     }
     endpoints
+}
+
+/// What the daemon does about its numbers by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Whether a number slows down and stops as Meta's rating and status ask for.
+    pub follow_rating: bool,
+    pub shares: Shares,
+}
+
+pub fn read_pool(section: &mut Section) -> Pool {
+    let defaults = Shares::default();
+    let mut percent = |key: &str, default: u8| {
+        let n = section.integer(key, u32::from(default), 0..=100);
+        u8::try_from(n).unwrap_or(default)
+    };
+    let yellow = percent("yellow_percent", defaults.yellow);
+    let red = percent("red_percent", defaults.red);
+    if red > yellow {
+        section.problem("red_percent", &red.to_string(), "at most yellow_percent");
+    }
+    Pool { follow_rating: section.flag("follow_rating", true), shares: Shares { yellow, red } }
 }

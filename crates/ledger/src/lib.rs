@@ -19,6 +19,7 @@ pub mod lanes;
 pub mod members;
 pub mod model;
 pub mod opt_outs;
+pub mod orders;
 pub mod places;
 pub mod record;
 pub mod recovery;

@@ -12,8 +12,8 @@ use crate::cell;
 use crate::error::Result;
 
 const CELL: &str = "standing";
-/// Holds when a webhook last spoke of a template.
-const NEWS: &str = "template_news";
+/// Holds when a webhook last spoke of a template, a number or the account.
+const NEWS: &str = "meta_news";
 
 /// A version that is sent in place of another. It takes the other's parameters as they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +99,8 @@ pub async fn restore(
     cell::update(ledger, CELL, |standing: &mut Standing| standing.0.remove(&key)).await
 }
 
-/// When a webhook last spoke of a template: whoever watches over them looks again.
+/// When a webhook last spoke of a template, a number or the account: whoever watches over them looks
+/// again.
 ///
 /// # Errors
 /// When the ledger does not answer.
@@ -107,7 +108,7 @@ pub async fn news_at(ledger: &dyn Ledger) -> Result<Timestamp> {
     cell::read(ledger, NEWS).await
 }
 
-/// Notes that a webhook spoke of a template.
+/// Notes that a webhook spoke of one of them.
 ///
 /// # Errors
 /// When the ledger does not answer.

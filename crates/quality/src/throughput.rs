@@ -24,6 +24,8 @@ const FLOOR: f64 = 0.05;
 const GROWTH_PER_SECOND: f64 = 0.05;
 /// Answers to requests that were already in flight must not cut the rate again.
 const CUT_PAUSE: Duration = Duration::from_secs(1);
+/// Before a number that is paused is looked at again.
+const PAUSED: Duration = Duration::from_secs(1);
 /// Burst in seconds of rate: what a lane may send at once after a pause.
 const BURST_SECONDS: f64 = 0.1;
 
@@ -39,8 +41,10 @@ pub struct Throughput {
 }
 
 struct State {
-    /// Messages a second, at most `limit × HEADROOM`.
+    /// Messages a second, at most `limit × HEADROOM × share`.
     rate: f64,
+    /// Of the limit, by order: 0 to 1.
+    share: f64,
     bucket: Bucket,
     stopwatch: Stopwatch,
     changed_at: Instant,
@@ -56,7 +60,7 @@ impl Throughput {
         let stopwatch = Stopwatch::new(now);
         let rate = limit * HEADROOM;
         let bucket = bucket(rate, &stopwatch);
-        let state = State { rate, bucket, stopwatch, changed_at: now, cut_at: None };
+        let state = State { rate, share: 1.0, bucket, stopwatch, changed_at: now, cut_at: None };
         let cut_pause = CUT_PAUSE.div_f64(compress.max(1.0));
         Throughput { limit, growth, cut_pause, state: Mutex::new(state) }
     }
@@ -64,6 +68,9 @@ impl Throughput {
     /// Takes one permit, or tells how long until the next.
     pub fn check(&self, now: Instant) -> Pace {
         let mut state = self.state.lock().expect("no panic while held");
+        if state.share <= 0.0 {
+            return Pace::Hold(PAUSED);
+        }
         self.recover(&mut state, now);
         state.stopwatch.set(now);
         match state.bucket.check() {
@@ -80,8 +87,28 @@ impl Throughput {
             return;
         }
         state.cut_at = Some(now);
-        let halved = (state.rate / 2.0).max(self.limit * FLOOR);
+        let halved = (state.rate / 2.0).max(self.limit * FLOOR * state.share);
         set_rate(&mut state, halved, now);
+    }
+
+    /// Sends at this share of the limit from now on, 0 to 1; at 0 not at all. A greater share is
+    /// grown into, as after a cut. True when that is news.
+    pub fn set_share(&self, share: f64, now: Instant) -> bool {
+        let share = share.clamp(0.0, 1.0);
+        let mut state = self.state.lock().expect("no panic while held");
+        if state.share == share {
+            return false;
+        }
+        state.share = share;
+        let (floor, top) = (self.limit * FLOOR * share, self.limit * HEADROOM * share);
+        let rate = state.rate.min(top).max(floor);
+        set_rate(&mut state, rate, now);
+        true
+    }
+
+    /// By order nothing goes.
+    pub fn is_paused(&self) -> bool {
+        self.state.lock().expect("no panic while held").share <= 0.0
     }
 
     /// Messages a second right now.
@@ -90,7 +117,7 @@ impl Throughput {
     }
 
     fn recover(&self, state: &mut State, now: Instant) {
-        let top = self.limit * HEADROOM;
+        let top = self.limit * HEADROOM * state.share;
         let since = now.saturating_duration_since(state.changed_at);
         let step = self.growth * since.as_secs_f64();
         // In steps of a twentieth of the limit: a new bucket begins full.
@@ -195,6 +222,25 @@ mod tests {
             let full = 10 * limit;
             assert!(n <= full + 1 && f64::from(n) >= f64::from(full) * 0.9, "{n} of {full}");
         }
+    }
+
+    #[test]
+    fn a_share_is_kept_and_a_pause_lets_nothing_through() {
+        let start = Instant::now();
+        let throughput = Throughput::new(80, 1.0, start);
+        assert!(throughput.set_share(0.5, start));
+        assert!(!throughput.set_share(0.5, start), "no news");
+        let n = sent(&throughput, start, Duration::from_secs(10));
+        assert!((360..=401).contains(&n), "{n} of 400");
+        let later = start + Duration::from_secs(10);
+        throughput.set_share(0.0, later);
+        assert!(throughput.is_paused());
+        assert_eq!(sent(&throughput, later, Duration::from_secs(10)), 0);
+        let resumed = later + Duration::from_secs(10);
+        throughput.set_share(1.0, resumed);
+        assert!(throughput.rate() < 10.0, "grown into: {}", throughput.rate());
+        throughput.check(resumed + Duration::from_secs(30));
+        assert_eq!(throughput.rate(), 76.0);
     }
 
     #[test]

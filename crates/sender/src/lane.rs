@@ -125,6 +125,17 @@ impl NumberLane {
         self.export(now);
     }
 
+    /// Sends at this share of the number's rate, per cent.
+    pub fn heed_orders(&self, percent: u8) {
+        let now = monotonic();
+        if self.throughput.set_share(f64::from(percent) / 100.0, now) {
+            let rate = self.throughput.rate();
+            tracing::warn!(lane = %self.number, percent, "number {} sends at {percent} % of its rate by order, {rate:.0}/s now", self.number);
+            self.wake.notify_one();
+            self.export(now);
+        }
+    }
+
     /// The number is probed at once.
     pub fn hurry(&self, now: Instant) {
         self.with_breaker(|breaker| breaker.hurry(now));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::callback::CallbackKey;
 use domain::{BusinessNumber, Clock, NumberId};
 use ledger::halts::{self, Thing};
-use ledger::{Ledger, Phase, standing};
+use ledger::{Ledger, Phase, orders, standing};
 use provider::Registry;
 use quality::PairRate;
 use queue::{Lane, LaneOptions, LanesEnded, run_lanes};
@@ -179,6 +179,10 @@ async fn heed_halts(shared: &Shared, lanes: &[Arc<NumberLane>], stop: &Cancellat
         }
         if let Ok(found) = standing::read(shared.ledger.as_ref()).await {
             shared.heed_standing(found);
+        }
+        if let Ok(found) = orders::read(shared.ledger.as_ref()).await {
+            let now = shared.store_now(); // orders end by the store's clock
+            lanes.iter().for_each(|lane| lane.heed_orders(found.percent(&lane.number, now)));
         }
         // A store that does not answer is noticed where something has to be sent.
         if let Ok(found) = halts::read(shared.ledger.as_ref()).await {

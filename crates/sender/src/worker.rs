@@ -49,6 +49,9 @@ impl Lane for NumberLane {
 
     fn room(&self) -> Room {
         failpoint::pass("panic-claims");
+        if self.throughput.is_paused() {
+            return Room::Wait(AHEAD);
+        }
         let waiting = self.permits_wanted();
         let room = match self.with_breaker(|breaker| breaker.state(monotonic())) {
             BreakerState::Open => Room::Wait(AHEAD),

@@ -181,6 +181,10 @@ async fn send(
         callback: text("biz_opaque_callback_data"),
         template: body["template"]["name"].as_str().map(str::to_owned),
     };
+    let status = told(&shared.options, &message.number)["status"].clone();
+    if status.as_str().is_some_and(|status| status != "CONNECTED") {
+        return shared.error(403, 133_010, "the phone number is not registered");
+    }
     match shared.numbers.admit(&message.number, &message.to, Instant::now()) {
         Admission::Yes => {}
         Admission::Throughput => {
@@ -302,7 +306,9 @@ async fn read_object(
     // Any number is one of ours when none are listed, but not what only a file can be asked.
     let open = shared.options.numbers.is_empty() && !query.contains_key("phone_number_id");
     match NumberId::try_new(id) {
-        Ok(number) if open || known(&number) => Json(described(&number)).into_response(),
+        Ok(number) if open || known(&number) => {
+            Json(described(&shared.options, &number)).into_response()
+        }
         _ => shared.unknown_object(),
     }
 }
@@ -337,22 +343,35 @@ async fn download(State(shared): Sim, Path(id): Path<String>, headers: HeaderMap
     }
 }
 
-fn described(number: &NumberId) -> Value {
-    json!({
+/// What the file of numbers says of one; empty when it says nothing.
+fn told(options: &Options, number: &NumberId) -> Value {
+    let Some(file) = &options.numbers_file else { return Value::Null };
+    let text = std::fs::read(file).unwrap_or_default();
+    let all: Value = serde_json::from_slice(&text).unwrap_or_default();
+    all[number.as_str()].clone()
+}
+
+fn described(options: &Options, number: &NumberId) -> Value {
+    let mut described = json!({
         "id": number.as_str(),
         "display_phone_number": "+1 555-078-3881",
         "verified_name": "Simulated Advisor Desk",
         "quality_rating": "GREEN",
         "status": "CONNECTED",
         "throughput": {"level": "STANDARD"},
-    })
+    });
+    for (key, value) in told(options, number).as_object().into_iter().flatten() {
+        described[key] = value.clone();
+    }
+    described
 }
 
 async fn phone_numbers(State(shared): Sim, headers: HeaderMap) -> Response {
     if let Some(refused) = shared.refuse_without_token(&headers) {
         return refused;
     }
-    let data: Vec<Value> = shared.options.numbers.iter().map(|(n, _)| described(n)).collect();
+    let data: Vec<Value> =
+        shared.options.numbers.iter().map(|(n, _)| described(&shared.options, n)).collect();
     Json(json!({"data": data})).into_response()
 }
 

@@ -34,6 +34,10 @@ pub struct Options {
     /// A JSON list in place of `templates`, read for each request: objects of a `status`, such as
     /// `PAUSED`, and a `template`.
     pub templates_file: Option<PathBuf>,
+    /// A JSON object, read for each request: by number, what Graph says of it, such as
+    /// `{"1001": {"status": "BANNED", "quality_rating": "RED"}}`. One that is not connected sends
+    /// nothing.
+    pub numbers_file: Option<PathBuf>,
     /// Translations that every template has; empty accepts every language.
     pub languages: Vec<String>,
     /// Holds the token that is taken, read for each request; any is, without it.
@@ -60,6 +64,7 @@ impl Options {
             numbers: Vec::new(),
             templates: Vec::new(),
             templates_file: None,
+            numbers_file: None,
             languages: Vec::new(),
             token_file: None,
             media: Vec::new(),

@@ -27,6 +27,8 @@ struct Seen {
 #[derive(Clone, Debug, Serialize)]
 pub struct Accepted {
     pub nonce: String,
+    /// That it was sent from.
+    pub number: String,
     /// The template's name; empty for other messages.
     pub template: String,
     /// False when its story ends in a `failed` status: nobody ever has it, so another
@@ -66,6 +68,7 @@ impl Oracle {
         }
         seen.accepted.entry(delivery).or_default().push(Accepted {
             nonce,
+            number: taken.number.to_string(),
             template: taken.template.clone().unwrap_or_default(),
             arrives,
         });

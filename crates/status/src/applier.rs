@@ -85,8 +85,8 @@ struct Batch {
     unnamed: Vec<Unnamed>,
     /// Failures about an account or number that no delivery of ours is named for.
     general: Vec<halted::General>,
-    /// When something was said of a template.
-    template_news: Option<Timestamp>,
+    /// When something was said of a template, a number or the account.
+    meta_news: Option<Timestamp>,
 }
 
 /// A status that names no attempt of ours.
@@ -244,9 +244,9 @@ impl Applier {
     /// Applies what a batch says. Returns facts whose delivery is not in the ledger, and how many
     /// facts there were.
     async fn apply_batch(&self, batch: Batch) -> Result<Told, LedgerError> {
-        let Batch { mut facts, unnamed, general, template_news } = batch;
+        let Batch { mut facts, unnamed, general, meta_news } = batch;
         let now = self.time.by_the_store(self.clock.now());
-        if let Some(at) = template_news {
+        if let Some(at) = meta_news {
             standing::note_news(self.ledger.as_ref(), at).await?;
         }
         halted::stop_general(self, &general, now).await?;

@@ -37,7 +37,7 @@ use domain::{BusinessNumber, Clock, SystemClock, Timestamp};
 use ledger::{Ledger, Phase, Run};
 use sender::FileJournal;
 
-use crate::cli::{Cli, Command, NumbersCommand, RehearseArgs, Webhooks};
+use crate::cli::{Cli, Command, RehearseArgs, Webhooks};
 use crate::exit::{Answer, WrongUse};
 use crate::files::{self, Files};
 use crate::{output, rehearsal, store, wire};
@@ -71,7 +71,7 @@ pub async fn run(cli: Cli) -> Result<Answer> {
         Command::Serve { role } => serve::run(&config()?, &role).await,
         Command::Backup { to } => backup::backup(&config()?, &to).await,
         Command::Restore(args) => backup::restore(&config()?, &args.from, &args).await,
-        Command::Numbers(NumbersCommand::Probe) => numbers::probe(&config()?).await,
+        Command::Numbers(command) => numbers::run(&config()?, &command).await,
         Command::Consents(command) => consents::run(&config()?, &command).await,
         Command::Audit(command) => audit::run(&config()?, &command).await,
         Command::Templates(command) => templates::run(&cli.config, config, &command).await,

@@ -211,6 +211,9 @@ pub async fn look(scope: &Scope<'_>) -> Result<(Findings, Result<()>)> {
         }
     };
     let ledger = ledger.as_deref();
+    if let Some(ledger) = ledger {
+        host::orders(scope, ledger, &mut findings).await?;
+    }
     for one in &scope.campaigns {
         next_run::look(scope, one, ledger, &mut findings).await?;
     }

@@ -42,8 +42,8 @@ enum OnEnd {
 /// brought up again.
 const fn is_vital(which: Loop) -> bool {
     use Loop::{
-        Copies, Foresight, Preflight, Recorder, Relay, Retention, Sampler, TemplateKeeper,
-        TokenKeeper, Watchdog,
+        Copies, Foresight, NumberKeeper, Preflight, Recorder, Relay, Retention, Sampler,
+        TemplateKeeper, TokenKeeper, Watchdog,
     };
     !matches!(
         which,
@@ -54,6 +54,7 @@ const fn is_vital(which: Loop) -> bool {
             | Copies
             | Foresight
             | TemplateKeeper
+            | NumberKeeper
             | Preflight
             | Relay
             | Recorder
@@ -79,6 +80,7 @@ const fn on_end(which: Loop) -> OnEnd {
         | Loop::Foresight
         | Loop::TemplateKeeper
         | Loop::Preflight
+        | Loop::NumberKeeper
         | Loop::Relay
         | Loop::Recorder => OnEnd::Restart,
     }

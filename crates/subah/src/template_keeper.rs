@@ -12,19 +12,20 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use catalogue::files::family_of;
-use catalogue::rotation::{Candidate, Decision, Quality, can_stand_in, decide, usable_versions};
+use catalogue::rotation::{Candidate, Decision, can_stand_in, decide, usable_versions};
 use cloud_api::account::TemplateInfo;
-use config::{CampaignConfig, Config};
+use config::Config;
 use domain::campaign::Category;
 use domain::{Clock, Language, NumberId, TemplateName, Timestamp};
 use ledger::halts::{self, Thing};
 use ledger::standing::{self, Standing, Substitute};
-use scheduler::daily::Due;
+use quality::Rating;
 use telemetry::Fault;
 use telemetry::labels::Loop;
 use templates::TemplateDefinition;
 use tokio_util::sync::CancellationToken;
 
+use crate::morning_near::is_near;
 use crate::output;
 use crate::wire::Parts;
 
@@ -35,8 +36,6 @@ const NEAR: Duration = Duration::from_secs(60);
 const FAR: Duration = Duration::from_secs(600);
 /// Before a question that had no answer is asked again.
 const AGAIN: Duration = Duration::from_secs(5);
-/// So long before a window opens it is near.
-const LEAD: Duration = Duration::from_secs(45 * 60);
 /// A version that was stopped rests so long, unless its readers like it by then.
 const REST: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// Who decides, in the words of the audit.
@@ -157,7 +156,7 @@ impl Keeper<'_> {
         let is_it = |one: &&Substitute| one.planned == *name && one.language == *language;
         let substitute = held.substitutes().find(is_it);
         let own = seen.iter().find(|one| one.name == *name && one.language == *language);
-        let is_liked = own.is_some_and(|own| own.quality == Quality::Green);
+        let is_liked = own.is_some_and(|own| own.quality == Rating::Green);
         let is_substituted = match follow(&decision, substitute, seen, is_liked, self.now) {
             Step::Stay => substitute.is_some(),
             Step::Say(words) => {
@@ -184,7 +183,7 @@ impl Keeper<'_> {
         };
         let labels = [&**name, &**language];
         let usable = i64::try_from(usable_versions(name, language, seen)).unwrap_or(i64::MAX);
-        let metrics = &self.parts.metrics.templates;
+        let metrics = &self.parts.metrics.standing;
         metrics.usable_versions.with_label_values(&labels).set(usable);
         metrics.substituted.with_label_values(&labels).set(i64::from(is_substituted));
         Ok(())
@@ -197,15 +196,6 @@ impl Keeper<'_> {
             self.looked.said.insert(key, words);
         }
     }
-}
-
-/// Whether a window is open, or opens soon.
-fn is_near(config: &Config, now: Timestamp) -> bool {
-    let is_now = |at| {
-        let due = |one: &CampaignConfig| matches!(one.daily.due(at, |_| false), Due::Now { .. });
-        config.campaigns.iter().any(due)
-    };
-    is_now(now) || is_now(now + LEAD)
 }
 
 fn candidates(
@@ -222,7 +212,7 @@ fn candidates(
         language: info.language.as_str().into(),
         numbers: numbers.clone(),
         approved: info.is_approved(),
-        quality: Quality::of(info.quality()),
+        quality: Rating::of(info.quality()),
         same_category: of_category(info),
         fits: info.misfits(planned).is_empty(),
     };
@@ -287,7 +277,7 @@ mod tests {
             language: "en".into(),
             numbers: BTreeSet::new(),
             approved,
-            quality: Quality::Unknown,
+            quality: Rating::Unknown,
             same_category: true,
             fits: true,
         }

@@ -75,6 +75,12 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// The client that bears a number's token.
+    pub fn api_of(&self, number: &NumberId) -> &CloudApi {
+        let own = self.tokens.iter().find(|held| held.number.as_ref() == Some(number));
+        own.map_or(&self.api, |held| &held.api)
+    }
+
     pub async fn new(config: &Config, credentials: Credentials, roles: &[Role]) -> Result<Self> {
         let ledger = store::open(config).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);

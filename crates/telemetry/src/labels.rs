@@ -158,4 +158,5 @@ pub enum Loop {
     Foresight,
     TemplateKeeper,
     Preflight,
+    NumberKeeper,
 }

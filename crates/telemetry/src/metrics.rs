@@ -10,7 +10,7 @@ mod news;
 mod process;
 mod runs;
 mod sending;
-mod templates;
+mod standing;
 
 use prometheus::{Registry, TextEncoder};
 
@@ -19,14 +19,14 @@ pub use self::news::News;
 pub use self::process::Process;
 pub use self::runs::Runs;
 pub use self::sending::Sending;
-pub use self::templates::Templates;
+pub use self::standing::Standing;
 
 pub struct Metrics {
     registry: Registry,
     pub sending: Sending,
     pub news: News,
     pub runs: Runs,
-    pub templates: Templates,
+    pub standing: Standing,
     pub process: Process,
 }
 
@@ -50,7 +50,7 @@ impl Metrics {
             sending: Sending::new(&make),
             news: News::new(&make),
             runs: Runs::new(&make),
-            templates: Templates::new(&make),
+            standing: Standing::new(&make),
             process: Process::new(&make),
             registry,
         }
@@ -60,6 +60,7 @@ impl Metrics {
     pub fn configure(&self, campaigns: &[&str], numbers: &[&str], states: &[&str]) {
         self.runs.configure(campaigns, states);
         self.sending.configure(numbers);
+        self.standing.configure(numbers);
     }
 
     /// The text exposition format.

@@ -13,6 +13,7 @@ use domain::outbound::{Param, TemplateCall};
 use domain::{
     Address, Language, Phone, Policy, RecipientId, RunId, TemplateName, Timestamp, Window,
 };
+use ledger::orders::{self, Decider, Order};
 use ledger::rehome::rehome;
 use ledger::standing::{self, Substitute};
 use ledger::{
@@ -206,12 +207,25 @@ impl Caller {
         standing::substitute(&self.ledger, one).await
     }
 
-    /// A number is to send nothing more: what waits there goes to another one.
+    /// A number is to send nothing, or little, for a while: what waits there goes to another one.
     async fn rehome(&self) -> Result<(), LedgerError> {
         let lanes = &self.header.lanes;
         let from = self.world.draw(|rng| rng.random_range(0..lanes.len()));
         let to = (from + 1) % lanes.len();
         let pair = (&lanes[from], &lanes[to]);
+        let (percent, secs) =
+            self.world.draw(|rng| (rng.random_range(0..=2) * 25, rng.random_range(1..=10)));
+        let since = self.ledger.now().await?;
+        let order = Order {
+            number: lanes[from].clone(),
+            decider: Decider::Keeper,
+            percent,
+            since,
+            until: Some(since + Duration::from_secs(secs)),
+            by: "the keeper".into(),
+            why: "its rating dropped".into(),
+        };
+        orders::give(&self.ledger, &order).await?;
         rehome(&self.ledger, &run_id(), pair, None, 100, None).await?;
         // Of the campaign's run too: what is planned moves as what is appended does.
         rehome(&self.ledger, &self.world.run, pair, None, 100, None).await.map(drop)

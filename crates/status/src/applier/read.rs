@@ -30,7 +30,6 @@ impl Applier {
         self.note_misplaced(record, heard.misplaced);
         for event in heard.events {
             self.metrics.news.events.of(kind(&event)).inc();
-            let is_template = matches!(event, Event::Template(_));
             match event {
                 Event::Status(report) => self.read_status(report, received_at, batch),
                 Event::Error { number, error } => {
@@ -45,9 +44,7 @@ impl Applier {
                     );
                 }
                 Event::Template(news) | Event::Account(news) => {
-                    if is_template {
-                        batch.template_news = Some(received_at);
-                    }
+                    batch.meta_news = Some(received_at);
                     tracing::warn!("{news}; {}", news.scrubbed());
                 }
                 Event::Odd { why } => {

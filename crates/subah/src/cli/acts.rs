@@ -79,6 +79,28 @@ pub struct RestoreArgs {
 
 #[derive(Subcommand)]
 pub enum NumbersCommand {
+    /// Each number: what Meta says of it, at which share of its rate it sends, and by whose order
+    List {
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// Send nothing through a number; what waits goes through the others
+    Pause {
+        number: String,
+        /// Why, for those who read it later
+        #[arg(long)]
+        reason: String,
+        /// For how long: 30m, 2h [default: until it is resumed]
+        #[arg(long = "for", value_parser = span, value_name = "SPAN")]
+        span: Option<Duration>,
+    },
+    /// Take a person's pause back; what Meta's rating asks for stays
+    Resume {
+        number: String,
+        /// Why, for those who read it later
+        #[arg(long)]
+        reason: String,
+    },
     /// Try what is stopped again at once: numbers, translations, the account
     Probe,
 }
@@ -313,6 +335,10 @@ pub struct SimulateArgs {
     /// and a template [default: every name is approved]
     #[arg(long, value_name = "FILE")]
     pub templates: Option<PathBuf>,
+    /// File with a JSON object, read at each request: by number, what Graph says of it, such as
+    /// {"1001": {"status": "BANNED", "quality_rating": "RED"}}
+    #[arg(long, value_name = "FILE")]
+    pub numbers: Option<PathBuf>,
     /// Messages a second that each number takes
     #[arg(long, default_value_t = 80)]
     pub throughput: u32,

@@ -22,7 +22,9 @@ use crate::morning::{Loops, hindered, interrupted};
 use crate::sampler::Sampler;
 use crate::supervise::{Loop, Running};
 use crate::wire::Parts;
-use crate::{copies, foresight, http, keeping, notify, preflight, template_keeper, wire};
+use crate::{
+    copies, foresight, http, keeping, notify, number_keeper, preflight, template_keeper, wire,
+};
 
 /// The daily loop looks at least this often: clocks are set and files arrive meanwhile.
 const LOOK_MAX: Duration = Duration::from_secs(20);
@@ -58,6 +60,7 @@ pub async fn run(config: &Config, roles: &[Role]) -> Result<Answer> {
         begin(Loop::Copies, copies);
         begin(Loop::Foresight, foresight);
         begin(Loop::TemplateKeeper, template_keeper);
+        begin(Loop::NumberKeeper, number_keeper);
         begin(Loop::Preflight, preflight);
     }
     let loops = Loops::start(&parts, receiver);
@@ -149,6 +152,13 @@ fn foresight(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) ->
 fn template_keeper(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
     Box::pin(async move {
         template_keeper::run(&config, &parts, stop).await;
+        Ok(())
+    })
+}
+
+fn number_keeper(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
+    Box::pin(async move {
+        number_keeper::run(&config, &parts, stop).await;
         Ok(())
     })
 }

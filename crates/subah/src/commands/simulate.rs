@@ -26,6 +26,7 @@ pub async fn run(args: &SimulateArgs) -> Result<Answer> {
     options.latency = args.latency;
     options.languages = args.languages.clone();
     options.templates_file = args.templates.clone();
+    options.numbers_file = args.numbers.clone();
     options.token_file = args.token_file.clone();
     options.compress = args.compress;
     let simulator = Simulator::start(options, Arc::new(SystemClock)).await?;

@@ -8,6 +8,7 @@ use anyhow::Result;
 use config::Config;
 use domain::{Clock, SystemClock, Timestamp};
 use ledger::api::for_each;
+use ledger::orders::Order;
 use ledger::{DeliveryView, Filter, Ledger};
 use records::{Place, Records};
 
@@ -74,6 +75,27 @@ async fn rows(ledger: &dyn Ledger, findings: &mut Findings) -> Result<()> {
         n => format!("{n} deliveries cannot be read: `subah ledger verify` names them"),
     };
     findings.judge(damaged == 0, "store", said, "", "they are quarantined, the others go");
+    Ok(())
+}
+
+/// Numbers that send at less than their rate, by whose order.
+pub async fn orders(scope: &Scope<'_>, ledger: &dyn Ledger, findings: &mut Findings) -> Result<()> {
+    let orders = ledger::orders::read(ledger).await?;
+    for number in &scope.config.numbers {
+        let held = orders.of(&number.id).filter(|order| order.holds(scope.now));
+        for Order { percent, by, why, .. } in held.filter(|order| order.percent < 100) {
+            findings.judge(
+                false,
+                format!("number {}", number.id),
+                format!("it sends at {percent} % of its rate, by {by}: {why}"),
+                "",
+                match percent {
+                    0 => "what waits at it goes through the others: `subah numbers list`",
+                    _ => "what does not fit the window goes late or expires: `subah numbers list`",
+                },
+            );
+        }
+    }
     Ok(())
 }
 

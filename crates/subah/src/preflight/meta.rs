@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::Result;
 use catalogue::files::family_of;
-use catalogue::rotation::Quality;
 use cloud_api::account::{NumberInfo, TemplateInfo};
 use cloud_api::{CallError, CloudApi};
 use config::CampaignConfig;
@@ -13,6 +12,7 @@ use config::secrets::Credentials;
 use domain::{BusinessNumber, Timestamp};
 use ledger::Ledger;
 use ledger::standing::{self, Standing};
+use quality::Rating;
 use templates::TemplateDefinition;
 use tokio::time::Instant;
 
@@ -281,7 +281,7 @@ fn translations(
             let then = "each message costs by Meta's category, and consent is asked by ours";
             findings.judge(false, what.clone(), seen, category, then);
         }
-        if Quality::of(own.quality()) < Quality::Unknown {
+        if Rating::of(own.quality()) < Rating::Unknown {
             let seen = format!("quality {}", own.quality());
             findings.judge(false, what, seen, "GREEN", "have another version approved");
         }
