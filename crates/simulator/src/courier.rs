@@ -271,8 +271,12 @@ impl Courier {
         period > 0 && into < outage.as_secs()
     }
 
+    /// Sends one body of another kind than statuses, once. False: it was not answered with 200.
+    pub async fn tell(&self, body: &Value) -> bool {
+        self.post_bytes(Bytes::from(body.to_string())).await
+    }
+
     async fn post(&self, items: &[Item]) -> bool {
-        let Some(webhook) = self.webhook.clone() else { return true };
         let Some(first) = items.first() else { return true };
         let statuses: Vec<&str> = items.iter().map(|item| item.status.as_str()).collect();
         let number = &first.number;
@@ -282,7 +286,11 @@ impl Courier {
             r#"{{"object":"whatsapp_business_account","entry":[{{"id":"102290129340398","changes":[{{"field":"messages","value":{{"messaging_product":"whatsapp","metadata":{{"display_phone_number":"15550783881","phone_number_id":"{number}"}},"contacts":[{contacts}],"statuses":[{}]}}}}]}}]}}"#,
             statuses.join(",")
         );
-        let body = Bytes::from(body);
+        self.post_bytes(Bytes::from(body)).await
+    }
+
+    async fn post_bytes(&self, body: Bytes) -> bool {
+        let Some(webhook) = self.webhook.clone() else { return true };
         let signed = signature::sign(&self.secret, &body);
         let request = self
             .http

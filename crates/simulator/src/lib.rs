@@ -94,9 +94,25 @@ impl Simulator {
         format!("http://{}", self.address)
     }
 
+    /// Who sends webhooks of other kinds than statuses.
+    pub fn teller(&self) -> Teller {
+        Teller(Arc::clone(&self.courier))
+    }
+
     /// Status reports that the receiver has not answered with 200 yet.
     pub fn webhooks_pending(&self) -> usize {
         self.courier.pending()
+    }
+}
+
+/// Sends webhooks of a running simulator.
+#[derive(Clone)]
+pub struct Teller(Arc<Courier>);
+
+impl Teller {
+    /// Sends what somebody writes, or news of a number, once. False: it was not answered with 200.
+    pub async fn tell(&self, body: &serde_json::Value) -> bool {
+        self.0.tell(body).await
     }
 }
 

@@ -57,6 +57,7 @@ impl Cli {
         let read = matches!(
             self.command,
             Command::Webhooks(Webhooks::Read { .. })
+                | Command::Rehearse(RehearseArgs { scenario: Some(_), .. })
                 | Command::Templates(
                     TemplatesCommand::Lint { .. } | TemplatesCommand::Preview { .. }
                 )
@@ -255,7 +256,7 @@ impl From<Faults> for simulator::Profile {
 }
 
 /// A span such as 20s, 5m or 500ms.
-fn span(text: &str) -> Result<Duration, String> {
+pub fn span(text: &str) -> Result<Duration, String> {
     config::parse_duration(text)
         .ok_or_else(|| "expected a span above zero such as 20s or 5m".to_owned())
 }
@@ -299,6 +300,10 @@ pub struct RehearseArgs {
     /// Whose content to use: today, tomorrow or 2026-11-21
     #[arg(long, default_value = "today")]
     pub date: String,
+    /// A morning in which something happens, with people and content made up, and what must have
+    /// come of it: a name, a file (.toml), or `list`
+    #[arg(long, value_name = "NAME")]
+    pub scenario: Option<String>,
     #[command(flatten)]
     pub rehearsal: RehearsalArgs,
 }

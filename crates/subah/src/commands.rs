@@ -58,7 +58,7 @@ pub async fn run(cli: Cli) -> Result<Answer> {
         Command::Webhooks(Webhooks::Replay { since }) => {
             webhooks::replay(&config()?, since.as_deref()).await
         }
-        Command::Rehearse(args) => rehearse(config()?, &args).await,
+        Command::Rehearse(args) => rehearse(config, &args).await,
         Command::Check(args) => check::run(&config()?, &args).await,
         Command::Recipients(command) => recipients::run(&config()?, &command).await,
         Command::Formats => {
@@ -127,9 +127,12 @@ fn one(config: &Config) -> Result<&CampaignConfig> {
 }
 
 /// The campaign that is named, or all that have a run on that date.
-async fn rehearse(config: Config, args: &RehearseArgs) -> Result<Answer> {
+async fn rehearse(find: impl FnOnce() -> Result<Config>, args: &RehearseArgs) -> Result<Answer> {
+    if let Some(name) = &args.scenario {
+        return rehearsal::scenario::run(name, args.engine, &args.rehearsal).await;
+    }
+    let mut config = find()?;
     let date = files::date(&args.date, &config)?;
-    let mut config = config;
     if config.named.is_some() {
         config.campaigns = vec![one(&config)?.clone()];
     }

@@ -4,6 +4,11 @@
 //! HTTP over loopback, signed webhooks, inbox, report. The simulator's oracle then says
 //! whether anything was sent twice or lost.
 
+pub mod made_up;
+pub mod scenario;
+mod script;
+mod stage;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -32,6 +37,7 @@ use crate::morning::{Ended, Loops, Until, follow, hindered, interrupted};
 use crate::private_redis::PrivateRedis;
 use crate::wire::Parts;
 use crate::{html, output};
+use stage::Stage;
 
 /// How long the far side may go on reporting after the window.
 const DRAIN: Duration = Duration::from_secs(120);
@@ -46,12 +52,36 @@ const BETWEEN: Duration = Duration::from_secs(2);
 
 /// Runs them one after the other, in the order of their windows, and prints a report of each.
 pub async fn rehearse(
+    config: Config,
+    wanted: Vec<Rehearsed>,
+    date: NaiveDate,
+    engine: Engine,
+    args: &RehearsalArgs,
+) -> Result<Answer> {
+    let held = hold(config, wanted, date, engine, args, None).await?;
+    let several = held.reports.len() > 1;
+    for (run, report) in &held.reports {
+        let name = if several { format!("report-{}", run.campaign()) } else { "report".to_owned() };
+        publish(report, &held.dir, &name, args.format)?;
+    }
+    Ok(Answer::from_bool(held.reports.iter().all(|(_, report)| report.sla.met)))
+}
+
+/// A morning that is over.
+pub struct Held {
+    pub dir: PathBuf,
+    pub reports: Vec<(RunId, Report)>,
+}
+
+/// Holds a morning; with a stage, what is written in its script happens meanwhile, and keepers watch.
+pub async fn hold(
     mut config: Config,
     mut wanted: Vec<Rehearsed>,
     date: NaiveDate,
     engine: Engine,
     args: &RehearsalArgs,
-) -> Result<Answer> {
+    mut stage: Option<Stage>,
+) -> Result<Held> {
     let dir = folder(args.dir.as_deref())?;
     config.state_dir = dir.join("state");
     config.records = Place::Sqlite(config.state_dir.join("records.db"));
@@ -68,10 +98,14 @@ pub async fn rehearse(
     let secret = SecretString::from(format!("rehearsal-{}", args.seed));
     let receiver = TcpListener::bind("127.0.0.1:0").await.context("listen on loopback")?;
     let media = wanted.iter().flat_map(|(_, snapshot)| media_ids(snapshot)).collect();
-    let simulator = start_simulator(&config, args, by, &receiver, secret.clone(), media).await?;
+    let mut options = simulated(&config, args, by, &receiver, secret.clone(), media)?;
+    if let Some(stage) = &mut stage {
+        stage.set(&dir, &mut options)?;
+        config.waba_id = Some("102290129340398".to_owned());
+    }
+    let simulator = Simulator::start(options, Arc::new(SystemClock)).await?;
     config.cloud_api.base_url = simulator.base_url().parse().context("the simulator's address")?;
-    let credentials = credentials(secret);
-    let mut parts = Parts::new(&config, credentials, &Role::ALL).await?;
+    let mut parts = Parts::new(&config, credentials(secret), &Role::ALL).await?;
     parts.compress(by);
 
     // Made for this rehearsal: there is nothing that it could have forgotten.
@@ -79,21 +113,23 @@ pub async fn rehearse(
     let runs = plan_all(&config, &parts, &wanted, date, engine, args.window).await?;
 
     let parts = Arc::new(parts);
-    hold_morning(&parts, &runs, receiver, &simulator).await?;
-    let mut met = true;
-    for run in &runs {
-        let mut report = report(parts.ledger.as_ref(), run).await?;
+    let playing = stage.map(|stage| stage.play(&config, &parts, &runs, &simulator));
+    let morning = hold_morning(&parts, &runs, receiver, &simulator).await;
+    if let Some(playing) = playing {
+        playing.end().await;
+    }
+    morning?;
+    let mut reports = Vec::new();
+    for run in runs {
+        let mut report = report(parts.ledger.as_ref(), &run).await?;
         report.seed = Some(args.seed);
-        report.oracle = Some(compare(parts.ledger.as_ref(), run, &simulator).await?);
-        let name =
-            if runs.len() > 1 { format!("report-{}", run.campaign()) } else { "report".to_owned() };
-        publish(&report, &dir, &name, args.format)?;
-        met = met && report.sla.met;
+        report.oracle = Some(compare(parts.ledger.as_ref(), &run, &simulator).await?);
+        reports.push((run, report));
     }
     if args.redis_url.is_some() {
         forget(&config.store).await?;
     }
-    Ok(Answer::from_bool(met))
+    Ok(Held { dir, reports })
 }
 
 /// Plans all of them, so that each window opens after the one before is over.
@@ -241,14 +277,14 @@ fn compress(config: &mut Config, by: f64) {
     config.sender.handling_timeout = config.policy.lease / 2 + config.policy.intent_timeout;
 }
 
-async fn start_simulator(
+fn simulated(
     config: &Config,
     args: &RehearsalArgs,
     by: f64,
     receiver: &TcpListener,
     app_secret: SecretString,
     media: Vec<String>,
-) -> Result<Simulator> {
+) -> Result<simulator::Options> {
     let webhook = format!("http://{}{}", receiver.local_addr()?, inbox::receiver::PATHS[0]);
     let mut options = simulator::Options::new(app_secret);
     options.webhook = Some(webhook.parse()?);
@@ -263,7 +299,7 @@ async fn start_simulator(
     // Of all that are rehearsed at once the simulator knows one.
     options.category = config.campaigns[0].campaign.category.as_str().to_owned();
     options.client_timeout = config.cloud_api.total_timeout;
-    Ok(Simulator::start(options, std::sync::Arc::new(SystemClock)).await?)
+    Ok(options)
 }
 
 /// Ids that the content names: in earnest they were uploaded before.

@@ -35,6 +35,12 @@ pub(super) const APPROVED: &str = "APPROVED";
 pub(super) struct Listed {
     /// APPROVED, PAUSED, DISABLED, PENDING or REJECTED.
     pub status: String,
+    /// UTILITY or MARKETING; by default that of the options.
+    #[serde(default)]
+    pub category: Option<String>,
+    /// GREEN, YELLOW or RED.
+    #[serde(default)]
+    pub quality: Option<String>,
     pub template: TemplateDefinition,
 }
 
@@ -46,7 +52,7 @@ pub(super) fn known(options: &Options) -> Option<Vec<Listed>> {
     }
     let listed = |template: &TemplateDefinition| {
         let (status, template) = (APPROVED.to_owned(), template.clone());
-        Listed { status, template }
+        Listed { status, category: None, quality: None, template }
     };
     let all = &options.templates;
     (!all.is_empty()).then(|| all.iter().map(listed).collect())
@@ -145,12 +151,13 @@ fn category(options: &Options) -> String {
 }
 
 fn translations<'a>(
-    Listed { status, template }: &'a Listed,
+    Listed { status, category: own, quality, template }: &'a Listed,
     options: &'a Options,
 ) -> impl Iterator<Item = Value> + 'a {
     template.languages.iter().map(move |language| {
         json!({"name": template.name, "language": language, "status": status,
-            "category": category(options), "id": "594425479261596",
+            "category": own.clone().unwrap_or_else(|| category(options)), "id": "594425479261596",
+            "quality_score": {"score": quality.as_deref().unwrap_or("UNKNOWN")},
             "parameter_format": format(template), "components": components(template)})
     })
 }
