@@ -107,6 +107,57 @@ fn content_that_is_missing_degrades_and_says_how_many() {
     );
 }
 
+/// The limit is one for all numbers together.
+#[test]
+fn a_portfolio_that_may_not_reach_everybody_degrades() {
+    let times = Times { opens_in: Duration::from_secs(3_600), length: Duration::from_secs(60) };
+    let install = Install::with_numbers(60, times);
+    let say = |tier: &str| {
+        let told = json!({"1001": {"messaging_limit_tier": "TIER_50"}, "1002": {"messaging_limit_tier": tier}});
+        std::fs::write(install.path("numbers.json"), told.to_string()).unwrap();
+    };
+    say("TIER_50");
+    let (code, outcome, findings) = check(&install);
+    assert_eq!((code, outcome.as_str()), (Some(0), "degraded"));
+    assert!(
+        says(&findings, "messaging limit", "50 people in any 24 hours, the next runs are for 60"),
+        "{findings:?}"
+    );
+    say("TIER_250");
+    let (_, _, findings) = check(&install);
+    assert!(!says(&findings, "messaging limit", "people"), "{findings:?}");
+    say("TIER_OF_ANOTHER_AGE");
+    std::fs::write(install.path("numbers.json"), "garbage").unwrap();
+    let (code, _, _) = check(&install);
+    assert_eq!(code, Some(0), "a far side that says odd things is no reason to call it off");
+}
+
+/// Pictures that Meta holds, or has to fetch from somewhere.
+#[test]
+fn pictures_that_are_not_there_are_said_by_host_alone() {
+    let install = install(3_600, &[]);
+    let config = install.path("subah.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let image = "name = \"daily_pack\"\nheader = \"image\"\n";
+    std::fs::write(&config, text.replace("name = \"daily_pack\"\n", image)).unwrap();
+    let import = |media: &Value| {
+        let row = json!({"recipient_id": "*", "params": {"headline": "NIFTY up"}, "media": media,
+            "approved_by": "C", "approved_at": "2026-01-15T18:00:00+05:30"});
+        let file = install.path("with-picture.ndjson");
+        std::fs::write(&file, format!("{row}\n")).unwrap();
+        install.ok(&["content", "import", file.to_str().unwrap(), "--yes"]);
+    };
+    import(&json!({"id": "1013859600285441"}));
+    let (_, outcome, findings) = check(&install);
+    assert_ne!(outcome, "go");
+    assert!(says(&findings, "media", "1 ids of the content are not known to Meta"), "{findings:?}");
+    import(&json!({"link": "https://cdn.no-such-host-at-all.in/asha-9876500001.jpg"}));
+    let (_, _, findings) = check(&install);
+    assert!(says(&findings, "media link cdn.no-such-host-at-all.in", "no answer"), "{findings:?}");
+    let all = serde_json::to_string(&findings).unwrap();
+    assert!(!all.contains("9876500001"), "{all}");
+}
+
 #[test]
 fn the_daemon_looks_before_the_run_and_keeps_what_it_found() {
     let install = install(30, &[("daily_pack", "PAUSED")]);

@@ -25,9 +25,27 @@ pub struct NumberInfo {
     pub throughput: ThroughputInfo,
     #[serde(default)]
     pub health_status: HealthInfo,
-    /// TIER_250 … TIER_UNLIMITED; empty when Graph does not say.
-    #[serde(default)]
+    /// TIER_250 … TIER_UNLIMITED, of the whole portfolio; empty when Graph does not say.
+    #[serde(default, alias = "whatsapp_business_manager_messaging_limit")]
     pub messaging_limit_tier: String,
+}
+
+impl NumberInfo {
+    /// Of how many people a conversation may be begun in any 24 hours, over all numbers of the
+    /// portfolio. `None`: Graph does not say, or a tier that is not known here.
+    /// Source: Meta, "Messaging limits" (2026-09).
+    pub fn people_a_day(&self) -> Option<u64> {
+        match self.messaging_limit_tier.as_str() {
+            "TIER_50" => Some(50),
+            "TIER_250" => Some(250),
+            "TIER_1K" => Some(1_000),
+            "TIER_2K" => Some(2_000),
+            "TIER_10K" => Some(10_000),
+            "TIER_100K" => Some(100_000),
+            "TIER_UNLIMITED" => Some(u64::MAX),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -85,8 +103,15 @@ impl CloudApi {
     /// # Errors
     /// As [`CloudApi::get`].
     pub async fn number(&self, number: &NumberId) -> Result<NumberInfo, CallError> {
-        let fields = "id,display_phone_number,verified_name,quality_rating,status,throughput,health_status,messaging_limit_tier";
-        self.get(&[number.as_str()], &[("fields", fields)]).await
+        // The limit's field has had another name since v24, and an unknown one is refused.
+        let limit = match self.major_version() {
+            Some(..24) => "messaging_limit_tier",
+            _ => "whatsapp_business_manager_messaging_limit",
+        };
+        let fields = format!(
+            "id,display_phone_number,verified_name,quality_rating,status,throughput,health_status,{limit}"
+        );
+        self.get(&[number.as_str()], &[("fields", &fields)]).await
     }
 
     /// What Meta tells of the token that this client bears, asked with itself: not every token may.

@@ -178,6 +178,12 @@ impl CloudApi {
         *self.token.write().expect("no panic while held") = token;
     }
 
+    /// 23 for `v23.0`.
+    pub(crate) fn major_version(&self) -> Option<u32> {
+        let version = self.root.path_segments()?.next_back()?;
+        version.strip_prefix('v')?.split('.').next()?.parse().ok()
+    }
+
     pub(crate) fn token(&self) -> SecretString {
         self.token.read().expect("no panic while held").clone()
     }
@@ -224,6 +230,15 @@ impl CloudApi {
         let mut url = self.url(path);
         url.query_pairs_mut().extend_pairs(query);
         self.call(format!("GET /{}", path.join("/")), self.http.get(url)).await
+    }
+
+    /// The status of a link that is none of Graph's; hosts that know no HEAD are asked for the file.
+    pub(crate) async fn head(&self, link: &Url) -> Result<u16, reqwest::Error> {
+        let status = self.http.head(link.clone()).send().await?.status().as_u16();
+        match status {
+            405 | 501 => Ok(self.http.get(link.clone()).send().await?.status().as_u16()),
+            status => Ok(status),
+        }
     }
 
     pub(crate) async fn post_json<T: DeserializeOwned>(

@@ -18,6 +18,7 @@ use domain::{NumberId, Timestamp};
 use provider::Uploaded;
 use segment_log::{Sync, whole};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::client::{CallError, CloudApi};
 
@@ -173,6 +174,19 @@ impl CloudApi {
             Err(error) if error.is_about_the_object() => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// What a link's host answers, as an HTTP status; asked without the token.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn link_status(&self, link: &Url) -> Result<u16, CallError> {
+        let answered = self.head(link).await;
+        let host = link.host_str().unwrap_or("a host");
+        answered.map_err(|e| CallError::NoAnswer {
+            doing: format!("HEAD of a link at {host}"),
+            source: e.without_url(),
+        })
     }
 
     async fn upload(

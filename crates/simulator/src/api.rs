@@ -359,6 +359,7 @@ fn described(options: &Options, number: &NumberId) -> Value {
         "quality_rating": "GREEN",
         "status": "CONNECTED",
         "throughput": {"level": "STANDARD"},
+        "messaging_limit_tier": "TIER_UNLIMITED",
     });
     for (key, value) in told(options, number).as_object().into_iter().flatten() {
         described[key] = value.clone();

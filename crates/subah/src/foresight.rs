@@ -32,8 +32,11 @@ const EVENING: NaiveTime = NaiveTime::from_hms_opt(20, 0, 0).expect("a constant 
 /// Of the day itself: what is still missing is said again.
 const MORNING: NaiveTime = NaiveTime::from_hms_opt(5, 0, 0).expect("a constant time");
 
+/// Different media that are looked at, of each kind.
+const MEDIA_MAX: usize = 50;
+
 /// A run as it would be planned now.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Foreseen {
     /// Recipients who agreed to get it.
     pub wanted: u32,
@@ -42,12 +45,27 @@ pub struct Foreseen {
     pub numbers_needed: usize,
     pub numbers: usize,
     pub fits: bool,
+    /// Some of the media that Meta holds already, and of those that it will fetch.
+    pub media_ids: BTreeSet<String>,
+    pub media_links: BTreeSet<String>,
 }
 
 impl Foreseen {
     /// Held against the promise: whoever wants it and cannot be sent to is not delivered to.
     pub fn is_enough(&self, sla_target: f64) -> bool {
         self.sendable > 0 && self.ratio() >= sla_target
+    }
+
+    fn note_media(&mut self, call: &TemplateCall) {
+        let Some(Header::Media { media, .. }) = &call.header else { return };
+        let (held, place) = match media {
+            Media::Id(id) => (&mut self.media_ids, id),
+            Media::Link(link) => (&mut self.media_links, link),
+            Media::Path(_) | Media::Asset(_) => return, // uploaded when the run is planned
+        };
+        if held.len() < MEDIA_MAX && !held.contains(place) {
+            held.insert(place.clone());
+        }
     }
 
     pub fn ratio(&self) -> f64 {
@@ -68,22 +86,23 @@ pub async fn look(
     let Some(window) = one.daily.window.on(date) else { return Ok(None) };
     let taken = Files::of(config).snapshot(config, one, date).await?;
     let plan = Plan::new(&taken.snapshot, RunId::new(&one.campaign.id, date), window, now);
-    let (mut wanted, mut sendable) = (0u32, 0u32);
+    let mut foreseen = Foreseen::default();
     for index in 0..plan.total() {
         let (mine, can) = match plan.at(index).call {
-            Ok(call) => (true, bad_media(&call).is_none()),
+            Ok(call) => {
+                foreseen.note_media(&call);
+                (true, bad_media(&call).is_none())
+            }
             Err(left_out) => (left_out.reason.is_a_fault(), false),
         };
-        (wanted, sendable) = (wanted + u32::from(mine), sendable + u32::from(can));
+        foreseen.wanted += u32::from(mine);
+        foreseen.sendable += u32::from(can);
     }
     let capacity = Capacity::of(&plan);
-    Ok(Some(Foreseen {
-        wanted,
-        sendable,
-        numbers_needed: capacity.numbers_needed as usize,
-        numbers: capacity.lanes.len(),
-        fits: capacity.fits(),
-    }))
+    foreseen.numbers_needed = capacity.numbers_needed as usize;
+    foreseen.numbers = capacity.lanes.len();
+    foreseen.fits = capacity.fits();
+    Ok(Some(foreseen))
 }
 
 /// Why a call's local file would not be taken.
@@ -239,10 +258,8 @@ mod tests {
         assert_eq!(ahead(one, at("2026-11-22T05:30")), None, "it is being planned");
         assert!(is_five_between(one, at("2026-11-22T04:50"), at("2026-11-22T05:05")));
         assert!(!is_five_between(one, at("2026-11-22T05:05"), at("2026-11-22T05:20")));
-        let nothing =
-            Foreseen { wanted: 0, sendable: 0, numbers_needed: 0, numbers: 1, fits: true };
-        assert!(!nothing.is_enough(0.0), "nobody can be sent to");
-        let most = Foreseen { wanted: 200, sendable: 198, ..nothing };
+        assert!(!Foreseen::default().is_enough(0.0), "nobody can be sent to");
+        let most = Foreseen { wanted: 200, sendable: 198, ..Foreseen::default() };
         assert!(most.is_enough(0.99) && !most.is_enough(0.995));
     }
 }

@@ -214,12 +214,13 @@ pub async fn look(scope: &Scope<'_>) -> Result<(Findings, Result<()>)> {
     if let Some(ledger) = ledger {
         host::orders(scope, ledger, &mut findings).await?;
     }
+    let mut needs = Vec::new();
     for one in &scope.campaigns {
-        next_run::look(scope, one, ledger, &mut findings).await?;
+        needs.push(next_run::look(scope, one, ledger, &mut findings).await?);
     }
     match credentials {
         Ok(credentials) if !scope.offline => {
-            meta::look(scope, credentials, ledger, &mut findings).await?;
+            meta::look(scope, credentials, ledger, &needs, &mut findings).await?;
         }
         _ => {
             findings.not_checked("Meta was not asked: numbers, templates, subscription, token", "")

@@ -15,7 +15,9 @@ use ledger::standing::{self, Standing};
 use quality::Rating;
 use templates::TemplateDefinition;
 use tokio::time::Instant;
+use url::Url;
 
+use super::next_run::Needs;
 use super::{Findings, Scope};
 
 /// What has no answer by then is not checked, all questions together: a minute before six there is
@@ -31,17 +33,22 @@ pub async fn look(
     scope: &Scope<'_>,
     credentials: Credentials,
     ledger: Option<&dyn Ledger>,
+    needs: &[Needs],
     findings: &mut Findings,
 ) -> Result<()> {
     let config = scope.config;
     let api = CloudApi::new(&config.cloud_api, credentials.meta_token)?;
     let until = Instant::now() + WITHIN;
     clock(&api, scope.now, findings).await;
+    let mut limit = None;
     for number in &config.numbers {
         let own = credentials.number_tokens.get(&number.id);
         let api = own.map_or_else(|| api.clone(), |token| api.with_token(token.clone()));
-        check_number(&api, number, until, findings).await;
+        let told = check_number(&api, number, until, findings).await;
+        limit = limit.max(told.and_then(|info| info.people_a_day()));
     }
+    portfolio(limit, needs.iter().map(|needs| u64::from(needs.people)).sum(), findings);
+    media(&api, scope, needs, until, findings).await;
     token(&api, scope.now, until, findings).await;
     let Some(waba) = &config.waba_id else {
         findings.not_checked("templates and subscription", "cloud_api.waba_id is not set");
@@ -152,9 +159,9 @@ async fn check_number(
     number: &BusinessNumber,
     until: Instant,
     findings: &mut Findings,
-) {
+) -> Option<NumberInfo> {
     let what = format!("number {}", number.id);
-    let Some(info) = asked(&what, api.number(&number.id), until, findings).await else { return };
+    let info = asked(&what, api.number(&number.id), until, findings).await?;
     let connected = info.status.is_empty() || info.status == "CONNECTED";
     let NumberInfo { verified_name, status, quality_rating, .. } = &info;
     findings.judge(
@@ -175,6 +182,23 @@ async fn check_number(
         _ => {}
     }
     check_limits(number, &info, findings);
+    Some(info)
+}
+
+/// The limit is one for all numbers of the portfolio: that of whichever number tells the most.
+fn portfolio(limit: Option<u64>, people: u64, findings: &mut Findings) {
+    let what = "messaging limit of the portfolio";
+    match limit {
+        None => findings.not_checked(what, "Meta does not say"),
+        Some(u64::MAX) => findings.ok(what, "unlimited"),
+        Some(limit) => findings.judge(
+            limit >= people,
+            what,
+            format!("{limit} people in any 24 hours, the next runs are for {people}"),
+            "",
+            "Meta refuses the rest: verify the business, or send to fewer until the limit rises",
+        ),
+    }
 }
 
 /// What a number may do, against what it is meant to do.
@@ -192,19 +216,70 @@ fn check_limits(number: &BusinessNumber, info: &NumberInfo, findings: &mut Findi
         ),
     }
     match info.health_status.can_send_message.as_str() {
-        "" => findings.not_checked(what.clone(), "health status"),
+        "" => findings.not_checked(what, "health status"),
         health => findings.judge(
             health == "AVAILABLE",
-            what.clone(),
+            what,
             format!("may send: {health}"),
             "AVAILABLE",
             "the WhatsApp Manager says what limits it",
         ),
     }
-    match info.messaging_limit_tier.as_str() {
-        "" => findings.not_checked(what, "messaging limit"),
-        tier => findings.ok(what, format!("messaging limit {tier}")),
+}
+
+/// Whether Meta still holds what the content names by id, and the hosts of links answer.
+async fn media(
+    api: &CloudApi,
+    scope: &Scope<'_>,
+    needs: &[Needs],
+    until: Instant,
+    findings: &mut Findings,
+) {
+    let ids: BTreeSet<&String> = needs.iter().flat_map(|needs| &needs.media_ids).collect();
+    let (mut known, mut unknown) = (0, 0);
+    if let Some(number) = scope.config.numbers.first() {
+        for id in ids {
+            match asked("media", api.knows_media(&number.id, id), until, findings).await {
+                None => break, // said
+                Some(true) => known += 1,
+                Some(false) => unknown += 1,
+            }
+        }
     }
+    let links: BTreeSet<&String> = needs.iter().flat_map(|needs| &needs.media_links).collect();
+    for link in links {
+        let what = format!("media link {}", host(link));
+        let Ok(url) = Url::parse(link) else { continue }; // refused when it was imported
+        match tokio::time::timeout_at(until, api.link_status(&url)).await {
+            Ok(Ok(status)) if (200..300).contains(&status) => known += 1,
+            Ok(Ok(status)) => findings.judge(
+                false,
+                what,
+                format!("HTTP {status}"),
+                "200",
+                "Meta cannot fetch it either (131053): its recipients get nothing",
+            ),
+            Ok(Err(error)) => {
+                findings.not_checked(what, format!("{:#}", anyhow::Error::from(error)));
+            }
+            Err(_) => return findings.not_checked(what, format!("no answer in {WITHIN:?}")),
+        }
+    }
+    if unknown > 0 {
+        let seen = format!("{unknown} ids of the content are not known to Meta");
+        let then = "ids live for thirty days, and belong to one number: give files instead";
+        findings.judge(false, "media", seen, "", then);
+    }
+    if known > 0 {
+        findings
+            .ok("media", format!("{known} pictures of the content were asked for and are there"));
+    }
+}
+
+/// A link's host alone: the rest may name a person.
+fn host(link: &str) -> String {
+    let url = Url::parse(link).ok();
+    url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// Each translation of a campaign's templates, and whether anything can be sent at all.

@@ -13,12 +13,29 @@ use super::{Findings, Scope};
 use crate::files::{self, Files};
 use crate::foresight::{self, Foreseen};
 
+/// What of the next run is asked of Meta and others.
+#[derive(Default)]
+pub struct Needs {
+    /// To how many people it is sent.
+    pub people: u32,
+    /// Media that the content names by an id of Meta's, or by a link.
+    pub media_ids: BTreeSet<String>,
+    pub media_links: BTreeSet<String>,
+}
+
+impl Needs {
+    fn of(people: u32) -> Self {
+        Needs { people, ..Needs::default() }
+    }
+}
+
+/// Looks at the run; what it needs of others is still to be asked.
 pub async fn look(
     scope: &Scope<'_>,
     one: &CampaignConfig,
     ledger: Option<&dyn Ledger>,
     findings: &mut Findings,
-) -> Result<()> {
+) -> Result<Needs> {
     let (config, now) = (scope.config, scope.now);
     let id = &one.campaign.id;
     let due = match one.daily.due(now, |_| false) {
@@ -29,11 +46,11 @@ pub async fn look(
     let asked = scope.date.map(|date| files::date(date, config)).transpose()?;
     let Some(next) = asked.or(due) else {
         findings.not_checked(format!("{id} has no further date"), "");
-        return Ok(());
+        return Ok(Needs::default());
     };
     if let Some(why) = one.daily.days.why_not(next) {
         findings.ok(format!("{id} has no run on {next}: {why}"), "");
-        return Ok(());
+        return Ok(Needs::default());
     }
     let run = RunId::new(id, next);
     for list in Files::of(config).lists_never_imported(one) {
@@ -47,13 +64,15 @@ pub async fn look(
     }
     if let Some(ledger) = ledger {
         before(ledger, one, next, now, findings).await?;
-        if planned(ledger, &run, one, findings).await? {
-            return Ok(());
+        if let Some(to_send) = planned(ledger, &run, one, findings).await? {
+            return Ok(Needs::of(to_send));
         }
     }
-    let Some(found) = foresight::look(config, one, next, now).await? else { return Ok(()) };
-    foreseen(&run, one, next, found, findings);
-    Ok(())
+    let found = foresight::look(config, one, next, now).await?;
+    let Some(found) = found else { return Ok(Needs::default()) };
+    foreseen(&run, one, next, &found, findings);
+    let Foreseen { sendable: people, media_ids, media_links, .. } = found;
+    Ok(Needs { people, media_ids, media_links })
 }
 
 /// What is left out tomorrow is said today; and a file of holidays that ends is said in time.
@@ -78,12 +97,12 @@ fn foreseen(
     run: &RunId,
     one: &CampaignConfig,
     date: NaiveDate,
-    found: Foreseen,
+    found: &Foreseen,
     findings: &mut Findings,
 ) {
     let id = &one.campaign.id;
     let enough = found.is_enough(one.sla_target);
-    let Foreseen { wanted, sendable, numbers_needed, numbers, fits } = found;
+    let Foreseen { wanted, sendable, numbers_needed, numbers, fits, .. } = found;
     findings.judge(
         enough,
         format!("the run {run}"),
@@ -95,7 +114,7 @@ fn foreseen(
         "the others are left out: is the content imported and approved, for each language?",
     );
     findings.judge(
-        fits,
+        *fits,
         format!("the run {run}"),
         format!("{numbers_needed} numbers needed, {numbers} configured"),
         "",
@@ -136,16 +155,16 @@ async fn before(
     Ok(())
 }
 
-/// Whether the run is planned; then its rows are fixed, and nothing is foreseen.
+/// To how many people a run that is planned is sent: its rows are fixed, and nothing is foreseen.
 async fn planned(
     ledger: &dyn Ledger,
     id: &RunId,
     one: &CampaignConfig,
     findings: &mut Findings,
-) -> Result<bool> {
-    let Some(run) = ledger.run(id).await? else { return Ok(false) };
+) -> Result<Option<u32>> {
+    let Some(run) = ledger.run(id).await? else { return Ok(None) };
     if run.phase == Phase::Planning {
-        return Ok(false);
+        return Ok(None);
     }
     let counts = ledger.counts(id).await?;
     let (all, left_out) = (run.total(), counts.get(State::Suppressed));
@@ -166,5 +185,5 @@ async fn planned(
         "",
         "`subah deliveries list --state suppressed` says why",
     );
-    Ok(true)
+    Ok(Some(to_send))
 }
