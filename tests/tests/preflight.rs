@@ -93,18 +93,37 @@ fn a_token_that_is_refused_is_no_go_and_a_far_side_that_is_away_is_not_ok() {
 }
 
 #[test]
-fn content_that_is_missing_degrades_and_says_how_many() {
+fn content_that_is_missing_degrades_and_for_nobody_is_no_go() {
     let install = install(3_600, &[("daily_pack", "APPROVED")]);
-    let empty = install.path("empty.ndjson");
-    std::fs::write(&empty, "{\"recipient_id\":\"nobody\",\"params\":{\"headline\":\"x\"}}\n")
-        .unwrap();
-    install.ok(&["content", "import", empty.to_str().unwrap(), "--yes"]);
+    let import = |row: &Value| {
+        let file = install.path("other.ndjson");
+        std::fs::write(&file, format!("{row}\n")).unwrap();
+        install.ok(&["content", "import", file.to_str().unwrap(), "--yes"]);
+    };
+    import(&json!({"recipient_id": "nobody", "params": {"headline": "x"}}));
+    let (code, outcome, findings) = check(&install);
+    assert_eq!((code, outcome.as_str()), (Some(1), "no-go"), "nobody would get anything");
+    assert!(says(&findings, "the run", "0 of 4 recipients who agreed can be"), "{findings:?}");
+    import(&json!({"recipient_id": "r00000", "params": {"headline": "x"}, "approved_by": "C",
+        "approved_at": "2026-01-15T18:00:00+05:30"}));
     let (code, outcome, findings) = check(&install);
     assert_eq!((code, outcome.as_str()), (Some(0), "degraded"));
-    assert!(
-        says(&findings, "the run", "0 of 4 recipients who agreed can be sent to"),
-        "{findings:?}"
-    );
+    assert!(says(&findings, "the run", "1 of 4 recipients"), "{findings:?}");
+}
+
+/// A person has paused the one number, Meta has banned the other.
+#[test]
+fn no_number_that_may_send_is_no_go() {
+    let times = Times { opens_in: Duration::from_secs(3_600), length: Duration::from_secs(60) };
+    let install = Install::with_numbers(4, times);
+    let banned = json!({"1001": {"status": "BANNED"}});
+    std::fs::write(install.path("numbers.json"), banned.to_string()).unwrap();
+    let (code, outcome, _) = check(&install);
+    assert_eq!((code, outcome.as_str()), (Some(0), "degraded"));
+    install.ok(&["numbers", "pause", "1002", "--reason", "a trial"]);
+    let (code, outcome, findings) = check(&install);
+    assert_eq!((code, outcome.as_str()), (Some(1), "no-go"));
+    assert!(says(&findings, "numbers", "none of them may send"), "{findings:?}");
 }
 
 /// The limit is one for all numbers together.

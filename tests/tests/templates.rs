@@ -159,6 +159,21 @@ fn what_would_be_refused_does_not_go_in_anybodys_place() {
         let said = String::from_utf8_lossy(&said);
         assert!(!output.status.success() && said.contains(want), "{args:?}: {said}");
     }
+    let silent = ["templates", "substitute", "daily_pack_v2", "--reason", " ", "--yes"];
+    assert_eq!(install.output(&silent).status.code(), Some(2), "a reason says something");
+    // Another category is another price, and another consent.
+    let variables = json!(BOTH);
+    let marketing = json!([{"status": "APPROVED", "template":
+        {"name": "daily_pack", "languages": ["en"], "body_parameters": variables}},
+        {"status": "APPROVED", "category": "MARKETING", "template":
+        {"name": "daily_pack_v5", "languages": ["en"], "body_parameters": variables}}]);
+    std::fs::write(install.path("templates.json"), marketing.to_string()).unwrap();
+    let output =
+        install.output(&["templates", "substitute", "daily_pack_v5", "--reason", "x", "--yes"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!output.status.success() && said.contains("another consent"), "{said}");
+    let unknown = install.output(&["templates", "doctor", "daily_pakc"]);
+    assert_eq!(unknown.status.code(), Some(1), "an empty table is no good news");
     let shown = install.ok(&["templates", "list", "--format", "csv"]);
     assert!(shown.contains("en,APPROVED,,daily_pack,"), "nothing was changed: {shown}");
     let dry = install.ok(&["templates", "restore"]);

@@ -38,11 +38,15 @@ pub fn read(paths: &[PathBuf]) -> (Vec<Written>, Vec<BadFile>) {
     files.dedup();
     let mut drafts = Vec::new();
     for path in files {
-        match read_file(&path) {
-            Ok(read) => {
-                drafts.extend(read.into_iter().map(|draft| Written { path: path.clone(), draft }));
+        let read = match read_file(&path) {
+            Ok(read) => read,
+            Err(why) => vec![Err(why)],
+        };
+        for one in read {
+            match one {
+                Ok(draft) => drafts.push(Written { path: path.clone(), draft }),
+                Err(why) => bad.push(BadFile { path: path.clone(), why }),
             }
-            Err(why) => bad.push(BadFile { path, why }),
         }
     }
     (drafts, bad)
@@ -88,11 +92,13 @@ fn collect(path: &Path, named: Named, depth: usize, to: &mut Vec<PathBuf>, bad: 
     }
 }
 
-fn read_file(path: &Path) -> Result<Vec<Draft>, String> {
-    let file = fs::File::open(path).map_err(|e| e.to_string())?;
-    if !file.metadata().is_ok_and(|seen| seen.is_file()) {
+/// The drafts of a file; in a list one that cannot be read costs itself.
+fn read_file(path: &Path) -> Result<Vec<Result<Draft, String>>, String> {
+    // Asked before it is opened: a pipe that nobody writes to would wait for ever.
+    if !fs::metadata(path).is_ok_and(|seen| seen.is_file()) {
         return Err("it is no ordinary file".to_owned());
     }
+    let file = fs::File::open(path).map_err(|e| e.to_string())?;
     let mut bytes = Vec::new();
     file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
     if bytes.len() as u64 > BYTES_MAX {
@@ -102,9 +108,9 @@ fn read_file(path: &Path) -> Result<Vec<Draft>, String> {
     let text = text.trim_start_matches('\u{feff}');
     let drafts = match path.extension().is_some_and(|ending| ending == "json") {
         true => read_json(text)?,
-        false => vec![read_toml(text)?],
+        false => vec![read_toml(text)],
     };
-    drafts.into_iter().map(|draft| place(draft, path)).collect()
+    Ok(drafts.into_iter().map(|draft| place(draft?, path)).collect())
 }
 
 fn read_toml(text: &str) -> Result<Draft, String> {
@@ -117,7 +123,7 @@ fn read_toml(text: &str) -> Result<Draft, String> {
 }
 
 /// One creation body, a list of them, or Graph's own list.
-fn read_json(text: &str) -> Result<Vec<Draft>, String> {
+fn read_json(text: &str) -> Result<Vec<Result<Draft, String>>, String> {
     let value: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
     let list = match &value {
         Value::Array(list) => list.as_slice(),
@@ -127,7 +133,14 @@ fn read_json(text: &str) -> Result<Vec<Draft>, String> {
         },
         _ => return Err("expected a template's creation body".to_owned()),
     };
-    list.iter().map(|one| draft_of(one).map_err(|e| e.to_string())).collect()
+    if list.is_empty() {
+        return Err("the list holds no template".to_owned());
+    }
+    let several = list.len() > 1;
+    let read = |(at, one): (usize, &Value)| {
+        draft_of(one).map_err(|e| if several { format!("[{at}]: {e}") } else { e.to_string() })
+    };
+    Ok(list.iter().enumerate().map(read).collect())
 }
 
 /// Gives a draft the name and language that its path says, and refuses two that differ.
@@ -251,6 +264,10 @@ mod tests {
             let said = bad.iter().find(|bad| bad.path.ends_with(path)).unwrap();
             assert!(said.why.contains(word), "{path}: {}", said.why);
         }
+        let pipe = dir.path().join("pipe.toml");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        assert_eq!(read(&[pipe]).1.len(), 1, "a pipe is not waited for");
         let (_, bad) = read(&[dir.path().join("nowhere"), dir.path().join("README.md")]);
         assert_eq!(bad.len(), 2);
     }
@@ -264,5 +281,10 @@ mod tests {
         write(dir.path(), "two.json", format!("\u{feff}{{\"data\": [{one}, {one}]}}"));
         let (found, bad) = read(&[dir.path().to_owned()]);
         assert_eq!((found.len(), bad), (3, vec![]));
+        write(dir.path(), "three.json", format!("[{one}, 5, {one}, null]"));
+        write(dir.path(), "none.json", "[]");
+        let (found, bad) = read(&[dir.path().to_owned()]);
+        assert_eq!((found.len(), bad.len()), (5, 3), "each entry costs itself: {bad:?}");
+        assert!(bad.iter().any(|bad| bad.why.starts_with("[3]: ")), "{bad:?}");
     }
 }

@@ -60,6 +60,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/{version}/{id}/messages", post(send))
         .route("/{version}/{id}/media", post(upload))
         .route("/{version}/{id}/message_templates", get(templates::list).post(templates::create))
+        .route("/{version}/{id}/subscribed_apps", get(subscribed_apps))
         .route("/{version}/{id}/phone_numbers", get(phone_numbers))
         .layer(DefaultBodyLimit::max(110 * 1024 * 1024))
         .with_state(shared)
@@ -311,6 +312,19 @@ async fn read_object(
         }
         _ => shared.unknown_object(),
     }
+}
+
+/// One app gets the account's webhooks.
+async fn subscribed_apps(
+    State(shared): Sim,
+    Path((version, _)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    if let Some(refused) = shared.refuse(&version, &headers) {
+        return refused;
+    }
+    let app = json!({"id": "138483919580948", "name": "Subah", "link": "https://example.in"});
+    Json(json!({"data": [{"whatsapp_business_api_data": app}]})).into_response()
 }
 
 /// A token of a system user: good, and without an end.

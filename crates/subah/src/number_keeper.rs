@@ -47,6 +47,8 @@ struct Looked {
     not_before: Timestamp,
     news: Timestamp,
     stopped: BTreeSet<NumberId>,
+    /// Numbers that sent nothing, by whosever order, when Meta was asked.
+    out: BTreeSet<NumberId>,
     /// By run and number that sends nothing.
     stay: BTreeMap<(RunId, NumberId), Stay>,
     fault: Fault,
@@ -106,11 +108,19 @@ impl Keeper<'_> {
         let stopped: BTreeSet<NumberId> = halted.into_iter().filter_map(of_number).collect();
         let pause = if is_near(self.config, self.now) { NEAR } else { FAR };
         let due = self.looked.at.is_none_or(|at| self.now.since(at) >= pause);
-        let told = news > self.looked.news || !stopped.is_subset(&self.looked.stopped);
+        // Before anything moves away from a number, it is asked who can take it.
+        let orders = orders::read(ledger).await?;
+        let numbers = self.config.numbers.iter().map(|number| &number.id);
+        let out: BTreeSet<NumberId> =
+            numbers.filter(|id| orders.percent(id, self.now) == 0).cloned().collect();
+        let told = news > self.looked.news
+            || !stopped.is_subset(&self.looked.stopped)
+            || !out.is_subset(&self.looked.out);
         if self.config.pool.follow_rating && self.now >= self.looked.not_before && (due || told) {
             self.round().await?;
             let looked = &mut *self.looked;
             (looked.at, looked.news, looked.stopped) = (Some(self.now), news, stopped);
+            looked.out = out;
         }
         self.fail_over().await
     }
@@ -164,8 +174,10 @@ impl Keeper<'_> {
             (None, None) => {}
             (Some(order), Some(why)) if order.percent == percent && order.why == why => {}
             (Some(_), None) => {
-                self.note(&format!("number {number} sends at its whole rate again"));
                 orders::lift(ledger, number, Decider::Keeper).await?;
+                let percent = orders::read(ledger).await?.percent(number, self.now);
+                let words = "Meta asks for nothing any more";
+                self.note(&format!("{words}: number {number} sends at {percent} % of its rate"));
             }
             (_, Some(why)) => {
                 self.note(&format!("number {number} sends at {percent} % of its rate: {why}"));
@@ -237,7 +249,7 @@ impl Keeper<'_> {
 
     /// A disk that takes no note holds up no morning: the log has the words as well.
     fn note(&self, what: &str) {
-        tracing::error!("{what}");
+        tracing::warn!("{what}");
         if let Err(error) = output::record_of(self.config, KEEPER, "decided", what) {
             tracing::error!("{error:#}: {what}");
         }

@@ -36,8 +36,9 @@ pub enum Found {
 pub enum Weight {
     /// It goes out all the same, to fewer people, later, or without a spare.
     Degraded,
-    /// Nothing can be sent rightly: the store loses writes, the token or the account is refused, or
-    /// no translation is approved.
+    /// Nothing can be sent rightly: the store loses writes, the token or the account is refused, no
+    /// translation is approved, no number may send, or nobody can be sent to. Only the first three
+    /// hold anything back; the others are what they are.
     NoGo,
 }
 

@@ -204,16 +204,13 @@ fn candidates(
     infos: &[TemplateInfo],
     numbers: &BTreeSet<NumberId>,
 ) -> Vec<Candidate> {
-    let of_category = |info: &TemplateInfo| {
-        info.category.is_empty() || info.category.eq_ignore_ascii_case(category.as_str())
-    };
     let candidate = |info: &TemplateInfo| Candidate {
         name: info.name.as_str().into(),
         language: info.language.as_str().into(),
         numbers: numbers.clone(),
         approved: info.is_approved(),
         quality: Rating::of(info.quality()),
-        same_category: of_category(info),
+        same_category: info.is_of(category.as_str()),
         fits: info.misfits(planned).is_empty(),
     };
     infos.iter().map(candidate).collect()

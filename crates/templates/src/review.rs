@@ -31,6 +31,7 @@ const FOOTER_MAX: usize = 60;
 pub const REVIEW_RULES: &[&str] = &[
     "template-name",
     "template-language",
+    "text-signs",
     "header-empty",
     "header-long",
     "header-signs",
@@ -125,6 +126,7 @@ impl Remarks {
 pub fn review(draft: &Draft) -> Vec<Remark> {
     let mut remarks = Remarks::default();
     names(draft, &mut remarks);
+    style::signs(draft, &mut remarks);
     if let Some(header) = &draft.header {
         check_header(header, "header", &mut remarks);
     }
@@ -170,8 +172,15 @@ fn check_header(header: &DraftHeader, place: &str, remarks: &mut Remarks) {
             remarks.error("header-kind", place, reason);
         }
         if header.format.has_file() && header.sample.as_deref().unwrap_or("").trim().is_empty() {
-            let reason = format!("Meta wants to see a sample {format}: header.sample names a file");
+            let reason = format!(
+                "Meta wants to see a sample {format}: header.sample is a handle of its upload (4::…)"
+            );
             remarks.error("header-sample", place, reason);
+        }
+        let handle = header.sample.as_deref().unwrap_or("");
+        if header.format.has_file() && !handle.trim().is_empty() && !handle.starts_with("4:") {
+            let reason = "Meta takes a handle of an upload (4::…) only: upload the file in the WhatsApp Manager, or hand it in there";
+            remarks.warn("header-sample", place, reason);
         }
         if header.format == DraftHeaderFormat::Gif {
             let reason = "Cloud API sends no GIF headers, only the Marketing Messages API does";

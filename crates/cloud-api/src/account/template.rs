@@ -57,6 +57,11 @@ impl TemplateInfo {
         self.status == APPROVED
     }
 
+    /// Whether it is filed under this category; what Graph does not say is taken for it.
+    pub fn is_of(&self, category: &str) -> bool {
+        self.category.is_empty() || self.category.eq_ignore_ascii_case(category)
+    }
+
     /// GREEN, YELLOW, RED or UNKNOWN; empty when Graph does not say.
     pub fn quality(&self) -> &str {
         self.quality_score.as_ref().map_or("", |quality| &quality.score)

@@ -174,6 +174,10 @@ pub fn draft_of(value: &Value) -> Result<Draft, NotADraft> {
         "NAMED" => ParameterFormat::Named,
         _ => ParameterFormat::Positional,
     };
+    let ttl = &value["message_send_ttl_seconds"];
+    if !ttl.is_null() && ttl.as_i64().is_none() {
+        return Err(not("message_send_ttl_seconds", format!("{ttl}, not a whole number")));
+    }
     let mut draft = Draft {
         name: text("name"),
         language: text("language"),
@@ -192,7 +196,12 @@ pub fn draft_of(value: &Value) -> Result<Draft, NotADraft> {
     };
     let parts = value["components"].as_array();
     let parts = parts.ok_or_else(|| not("components", "there is no list of components"))?;
+    let mut kinds = std::collections::BTreeSet::new();
     for (at, part) in parts.iter().enumerate() {
+        let kind = kind_of(part);
+        if !kinds.insert(kind.clone()) {
+            return Err(not(format!("components[{at}].type"), format!("{kind:?} comes twice")));
+        }
         read_part(part, &format!("components[{at}]"), &mut draft)?;
     }
     Ok(draft)

@@ -146,6 +146,16 @@ fn created(shared: &Shared, wanted: Option<&String>) -> Vec<Value> {
     created.iter().filter(named).map(shown).collect()
 }
 
+/// How a translation that was handed in stands: whether it is approved, and how many variables its
+/// body has. `None`: nobody handed it in.
+pub(super) fn handed_in(shared: &Shared, name: &str, language: &str) -> Option<(bool, usize)> {
+    let created = shared.templates.lock().expect("no panic while held");
+    let is_it = |held: &&Created| held.body["name"] == name && held.body["language"] == language;
+    let held = created.iter().find(is_it)?;
+    let draft = draft_of(&held.body).ok()?;
+    Some((held.at.elapsed() >= REVIEW, ::templates::variables(&draft.body).len()))
+}
+
 fn category(options: &Options) -> String {
     options.category.to_uppercase()
 }

@@ -92,6 +92,16 @@ fn template(shared: &Shared, number: &NumberId, template: &Value) -> Result<(), 
         return refuse(404, 132_001, "template name does not exist in the translation");
     }
     let Some(all) = templates::known(&shared.options) else { return Ok(()) };
+    let body = components.iter().find(|c| is(c, "body"));
+    let given = body.and_then(|c| c["parameters"].as_array()).map_or(0, Vec::len);
+    if let Some((true, variables)) = templates::handed_in(shared, name, language) {
+        return match given == variables {
+            true => Ok(()),
+            false => {
+                refuse(400, 132_000, "number of parameters does not match the expected number")
+            }
+        };
+    }
     let named = all.into_iter().find(|listed| listed.template.name == name);
     let named = named.filter(|it| it.template.languages.iter().any(|l| *l == language));
     let known = match named {
@@ -104,8 +114,6 @@ fn template(shared: &Shared, number: &NumberId, template: &Value) -> Result<(), 
         }
         _ => return refuse(404, 132_001, "template name does not exist in the translation"),
     };
-    let body = components.iter().find(|c| is(c, "body"));
-    let given = body.and_then(|c| c["parameters"].as_array()).map_or(0, Vec::len);
     if given != known.body_parameters.len() {
         return refuse(400, 132_000, "number of parameters does not match the expected number");
     }

@@ -331,8 +331,9 @@ pub struct SimulateArgs {
     /// Translations that templates have, e.g. en,hi; others are refused [default: all]
     #[arg(long, value_delimiter = ',')]
     pub languages: Vec<String>,
-    /// File with a JSON list of the account's templates, read at each request; each has a status
-    /// and a template [default: every name is approved]
+    /// File with a JSON list of the account's templates, read at each request, such as
+    /// [{"status": "PAUSED", "template": {"name": "daily_pack", "languages": ["en"],
+    /// "body_parameters": ["first_name"]}}] [default: every name is approved]
     #[arg(long, value_name = "FILE")]
     pub templates: Option<PathBuf>,
     /// File with a JSON object, read at each request: by number, what Graph says of it, such as

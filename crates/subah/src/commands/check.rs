@@ -59,7 +59,11 @@ pub async fn run(config: &Config, args: &CheckArgs) -> Result<Answer> {
 fn said(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Go => "GO: everything was looked at and is as it should be",
-        Outcome::Degraded => "DEGRADED: it goes out, see PROBLEM and not checked above",
-        Outcome::NoGo => "NO-GO: nothing can be sent rightly before the PROBLEM above is put right",
+        Outcome::Degraded => {
+            "DEGRADED: it goes out as far as it can, see PROBLEM and not checked above"
+        }
+        Outcome::NoGo => {
+            "NO-GO: nothing can be sent rightly before each PROBLEM above is put right"
+        }
     }
 }

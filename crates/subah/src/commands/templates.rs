@@ -13,6 +13,7 @@ use config::Config;
 use config::secrets::Credentials;
 use domain::{Language, TemplateName};
 use ledger::standing::{self, Standing, Substitute};
+use scheduler::Campaign;
 use templates::review::is_template_name;
 
 use super::one;
@@ -93,7 +94,12 @@ async fn substitute(
     why: &str,
     yes: bool,
 ) -> Result<Answer> {
-    let template = &one(config)?.campaign.template;
+    let campaign = &one(config)?.campaign;
+    let template = &campaign.template;
+    if why.trim().is_empty() {
+        let what = "--reason is empty: say why, for whoever asks tomorrow".to_owned();
+        return Err(WrongUse(what).into());
+    }
     if !is_template_name(live) {
         let what = format!("{live:?} is not a template's name: a to z, 0 to 9 and _, up to 512");
         return Err(WrongUse(what).into());
@@ -105,20 +111,7 @@ async fn substitute(
     }
     let languages = chosen(config, languages)?;
     let found = at_meta(config, &live).await.context("whether it can be sent is not known")?;
-    let mut refused = 0;
-    for language in &languages {
-        let held = found.iter().find(|info| *language == *info.language);
-        let why_not = match held {
-            None => vec!["Meta has no such translation".to_owned()],
-            Some(info) if !info.is_approved() => vec![format!("it is {} at Meta", info.status)],
-            Some(info) => info.misfits(template),
-        };
-        match why_not.is_empty() {
-            true => println!("{live} ({language}) can go in place of {}", template.name),
-            false => println!("{live} ({language}) cannot be sent: {}", why_not.join("; ")),
-        }
-        refused += usize::from(!why_not.is_empty());
-    }
+    let refused = refusals(campaign, &live, &languages, &found);
     if refused > 0 {
         println!("nothing was changed");
         return Ok(Answer::No);
@@ -127,7 +120,7 @@ async fn substitute(
         println!("nothing was changed; --yes does it");
         return Ok(Answer::Yes);
     }
-    output::record(config, "did", &format!("templates substitute {live}"))?;
+    output::record(config, "did", &format!("templates substitute {live}: {why}"))?;
     let ledger = store::open(config).await?;
     let since = ledger.now().await?;
     let numbers: BTreeSet<_> = config.numbers.iter().map(|number| number.id.clone()).collect();
@@ -139,6 +132,36 @@ async fn substitute(
     }
     println!("every sender sends {live} within a second; `templates restore` takes it back");
     Ok(Answer::Yes)
+}
+
+/// Says of each translation whether it can stand in; how many cannot.
+fn refusals(
+    campaign: &Campaign,
+    live: &TemplateName,
+    languages: &[Language],
+    found: &[TemplateInfo],
+) -> usize {
+    let template = &campaign.template;
+    let mut refused = 0;
+    for language in languages {
+        let held = found.iter().find(|info| *language == *info.language);
+        let why_not = match held {
+            None => vec!["Meta has no such translation".to_owned()],
+            Some(info) if !info.is_approved() => vec![format!("it is {} at Meta", info.status)],
+            Some(info) if !info.is_of(campaign.category.as_str()) => vec![format!(
+                "Meta files it under {}, and the campaign is {}: another price, and another consent",
+                info.category.to_lowercase(),
+                campaign.category.as_str()
+            )],
+            Some(info) => info.misfits(template),
+        };
+        match why_not.is_empty() {
+            true => println!("{live} ({language}) can go in place of {}", template.name),
+            false => println!("{live} ({language}) cannot be sent: {}", why_not.join("; ")),
+        }
+        refused += usize::from(!why_not.is_empty());
+    }
+    refused
 }
 
 async fn restore(config: &Config, languages: &[String]) -> Result<Answer> {

@@ -90,7 +90,7 @@ pub async fn orders(scope: &Scope<'_>, ledger: &dyn Ledger, findings: &mut Findi
                 format!("it sends at {percent} % of its rate, by {by}: {why}"),
                 "",
                 match percent {
-                    0 => "what waits at it goes through the others: `subah numbers list`",
+                    0 => "what waits at it goes through others that may send: `subah numbers list`",
                     _ => "what does not fit the window goes late or expires: `subah numbers list`",
                 },
             );

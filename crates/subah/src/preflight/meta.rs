@@ -11,6 +11,7 @@ use config::CampaignConfig;
 use config::secrets::Credentials;
 use domain::{BusinessNumber, Timestamp};
 use ledger::Ledger;
+use ledger::orders::{self, Orders};
 use ledger::standing::{self, Standing};
 use quality::Rating;
 use templates::TemplateDefinition;
@@ -38,14 +39,28 @@ pub async fn look(
 ) -> Result<()> {
     let config = scope.config;
     let api = CloudApi::new(&config.cloud_api, credentials.meta_token)?;
+    let orders = match ledger {
+        Some(ledger) => orders::read(ledger).await.unwrap_or_default(),
+        None => Orders::default(),
+    };
     let until = Instant::now() + WITHIN;
     clock(&api, scope.now, findings).await;
-    let mut limit = None;
+    let (mut limit, mut able) = (None, 0);
     for number in &config.numbers {
         let own = credentials.number_tokens.get(&number.id);
         let api = own.map_or_else(|| api.clone(), |token| api.with_token(token.clone()));
         let told = check_number(&api, number, until, findings).await;
+        let blocked = |info: &NumberInfo| {
+            !info.status.is_empty() && info.status != "CONNECTED"
+                || info.health_status.can_send_message == "BLOCKED"
+        };
+        let ordered = orders.percent(&number.id, scope.now) == 0;
+        able += usize::from(!ordered && !told.as_ref().is_some_and(blocked));
         limit = limit.max(told.and_then(|info| info.people_a_day()));
+    }
+    if able == 0 {
+        let then = "nothing can be sent: `subah numbers list` says by whose order, the WhatsApp Manager what Meta holds against them";
+        findings.no_go("numbers", "none of them may send", "", then);
     }
     portfolio(limit, needs.iter().map(|needs| u64::from(needs.people)).sum(), findings);
     media(&api, scope, needs, until, findings).await;
@@ -169,7 +184,7 @@ async fn check_number(
         what.clone(),
         format!("{verified_name} {status}, quality {quality_rating}"),
         "CONNECTED",
-        "its deliveries fail or move to other numbers",
+        "its deliveries move to other numbers, if there are any that may send",
     );
     match quality_rating.as_str() {
         "RED" | "YELLOW" => findings.judge(
@@ -345,16 +360,20 @@ fn translations(
             ),
         };
         findings.judge(approved, what.clone(), seen, "", &then);
+        let goes = instead.or(own.filter(|_| approved));
+        if let Some(live) = goes.filter(|live| !live.is_of(one.campaign.category.as_str())) {
+            let seen = format!(
+                "{} goes, and Meta files it under {}",
+                live.name,
+                live.category.to_lowercase()
+            );
+            let then = "each message costs by Meta's category, and consent is asked by ours";
+            findings.judge(false, what.clone(), seen, one.campaign.category.as_str(), then);
+        }
         let Some(own) = own.filter(|_| approved) else { continue };
         for misfit in own.misfits(template) {
             let then = "Meta refuses each message (132000, 132012): put the configuration right";
             findings.judge(false, what.clone(), misfit, "", then);
-        }
-        let category = one.campaign.category.as_str();
-        if !own.category.is_empty() && !own.category.eq_ignore_ascii_case(category) {
-            let seen = format!("Meta files it under {}", own.category.to_lowercase());
-            let then = "each message costs by Meta's category, and consent is asked by ours";
-            findings.judge(false, what.clone(), seen, category, then);
         }
         if Rating::of(own.quality()) < Rating::Unknown {
             let seen = format!("quality {}", own.quality());

@@ -102,6 +102,11 @@ fn foreseen(
 ) {
     let id = &one.campaign.id;
     let enough = found.is_enough(one.sla_target);
+    if found.sendable == 0 {
+        let then =
+            "nobody would get anything: is the content imported and approved, for each language?";
+        findings.no_go(format!("the run {run}"), "nobody can be sent to", "", then);
+    }
     let Foreseen { wanted, sendable, numbers_needed, numbers, fits, .. } = found;
     findings.judge(
         enough,
@@ -178,6 +183,10 @@ async fn planned(
     );
     // Whoever did not agree is left out on purpose; the plan has said how many could not be sent to.
     let to_send = u32::try_from(counts.sum(|state| state != State::Suppressed)).unwrap_or(u32::MAX);
+    if to_send == 0 {
+        let then = "nobody gets anything: put the content right, then `subah runs replan`";
+        findings.no_go(what.clone(), "nobody can be sent to", "", then);
+    }
     findings.judge(
         to_send > 0,
         what,

@@ -46,6 +46,9 @@ pub struct Rule {
     pub kind: Kind,
     pub severity: PackSeverity,
     pub phrases: Vec<String>,
+    /// Where a phrase stands in one of these, it is harmless.
+    #[serde(default)]
+    pub except: Vec<String>,
     /// Said with the finding.
     pub why: String,
 }
@@ -127,10 +130,8 @@ impl Pack {
             );
             remarks.warn("pack-unreviewed", "reviewed_by", reason);
         }
-        let plain: Vec<(&str, String)> = texts
-            .iter()
-            .map(|(place, text)| (place.as_str(), self.without_prescribed(plain(text))))
-            .collect();
+        let dressed: Vec<(&str, Vec<String>)> =
+            texts.iter().map(|(place, text)| (place.as_str(), self.undressed(text))).collect();
         let links = texts.iter().any(|(_, text)| text.contains("https://"));
         for rule in &self.rules {
             let severity = match (rule.severity, self.status) {
@@ -138,7 +139,7 @@ impl Pack {
                 _ => Severity::Warning,
             };
             match rule.kind {
-                Kind::Banned => self.banned(rule, severity, &plain, &mut remarks),
+                Kind::Banned => self.banned(rule, severity, &dressed, &mut remarks),
                 Kind::Required if !links => self.required(rule, severity, texts, &mut remarks),
                 Kind::Required => {}
             }
@@ -146,16 +147,21 @@ impl Pack {
         remarks.0
     }
 
-    fn banned(&self, rule: &Rule, severity: Severity, texts: &[(&str, String)], to: &mut Remarks) {
-        for (place, text) in texts {
-            let Some(phrase) = rule.phrases.iter().find(|phrase| holds(text, phrase)) else {
-                continue;
-            };
-            let denied = is_denied(text, &plain(phrase));
+    fn banned(
+        &self,
+        rule: &Rule,
+        severity: Severity,
+        texts: &[(&str, Vec<String>)],
+        to: &mut Remarks,
+    ) {
+        for (place, dresses) in texts {
+            let hits = dresses.iter().flat_map(|text| hits(text, rule));
+            // One that nobody denies weighs more than others that are.
+            let Some((phrase, denied)) = hits.min_by_key(|(_, denied)| *denied) else { continue };
             let severity = if denied { Severity::Warning } else { severity };
             let denied = if denied { ", denied by the words before it" } else { "" };
             let Rule { id, clause, why, .. } = rule;
-            let reason = format!("{phrase:?}{denied}: {why} ({}, {id}, {clause})", self.id);
+            let reason = format!("\"{phrase}\"{denied}: {why} ({}, {id}, {clause})", self.id);
             to.note("pack-banned", severity, place, reason);
         }
     }
@@ -181,12 +187,33 @@ impl Pack {
         }
     }
 
-    fn without_prescribed(&self, text: String) -> String {
-        self.prescribed.iter().fold(text, |text, sentence| {
-            let sentence = plain(sentence);
-            text.replace(&sentence, " ")
-        })
+    /// A text in each form in which a phrase is looked for, without what the code itself prescribes.
+    fn undressed(&self, text: &str) -> Vec<String> {
+        let mut all = dresses(text);
+        for prescribed in &self.prescribed {
+            for (text, one) in all.iter_mut().zip(dresses(prescribed)) {
+                *text = text.replace(&one, " ");
+            }
+        }
+        all.into()
     }
+}
+
+/// Each place where a rule's phrases stand, and whether it is denied there.
+fn hits<'a>(text: &str, rule: &'a Rule) -> Vec<(&'a str, bool)> {
+    let flat = flat(text);
+    let flat =
+        rule.except.iter().fold(flat, |text, one| text.replace(&self::flat(&plain(one)), " "));
+    let mut hits = Vec::new();
+    for phrase in &rule.phrases {
+        let wanted = self::flat(&plain(phrase));
+        let mut from = 0;
+        while let Some((begin, end)) = find(&flat, &wanted, from) {
+            hits.push((phrase.as_str(), is_denied(&flat[..begin])));
+            from = end;
+        }
+    }
+    hits
 }
 
 /// Everything a reader of the message sees.
@@ -209,39 +236,142 @@ fn texts(draft: &Draft) -> Vec<(String, String)> {
     texts
 }
 
-/// A text as phrases are looked for: one case, one form of each sign, no marks of emphasis, no
-/// signs that cannot be seen, single blanks.
+/// A text as phrases are looked for: one case, one form of each sign, no accents, no marks of
+/// emphasis, no signs that cannot be seen, single blanks.
 pub(super) fn plain(text: &str) -> String {
-    let unseen = |c: &char| !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}' | '\u{202a}'..='\u{202e}');
     let shown = |c: char| match c {
         '*' | '_' | '~' | '`' => ' ',
         '’' | '‘' => '\'',
         '‐'..='―' => '-',
         c => c,
     };
-    let folded: String =
-        text.nfkc().filter(unseen).map(shown).flat_map(char::to_lowercase).collect();
-    folded.split_whitespace().collect::<Vec<_>>().join(" ")
+    squeezed(folded(text).chars().map(shown))
 }
 
-/// Whether a plain text holds a phrase between word boundaries. A blank in the phrase also stands
-/// for a hyphen: `risk free` finds `risk-free`.
+fn squeezed(text: impl Iterator<Item = char>) -> String {
+    text.collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Small letters without accents, look-alikes as what they look like.
+fn folded(text: &str) -> String {
+    const SMALL_CAPITALS: &str = "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘǫʀꜱᴛᴜᴠᴡxʏᴢ";
+    const LOOK_ALIKES: &[(char, char)] = &[
+        ('а', 'a'),
+        ('е', 'e'),
+        ('о', 'o'),
+        ('р', 'p'),
+        ('с', 'c'),
+        ('у', 'y'),
+        ('х', 'x'),
+        ('і', 'i'),
+        ('ѕ', 's'),
+        ('ԁ', 'd'),
+        ('һ', 'h'),
+        ('к', 'k'),
+        ('м', 'm'),
+        ('т', 't'),
+        ('в', 'b'),
+        ('н', 'h'),
+        ('ο', 'o'),
+        ('α', 'a'),
+        ('ν', 'v'),
+        ('ρ', 'p'),
+        ('τ', 't'),
+        ('υ', 'u'),
+        ('ι', 'i'),
+        ('κ', 'k'),
+        ('ε', 'e'),
+        ('ı', 'i'),
+    ];
+    let unseen = |c: &char| {
+        !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{ad}'
+            | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{300}'..='\u{36f}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e007f}')
+    };
+    let letter = |c: char| {
+        let small = SMALL_CAPITALS.chars().position(|small| small == c);
+        let small = small.and_then(|at| u8::try_from(at).ok()).map(|at| char::from(b'a' + at));
+        let alike = || LOOK_ALIKES.iter().find(|(seen, _)| *seen == c).map(|(_, meant)| *meant);
+        small.or_else(alike).unwrap_or(c)
+    };
+    // Taken apart, so that accents are signs of their own; Indic vowel signs stay.
+    text.nfkd().filter(unseen).flat_map(char::to_lowercase).map(letter).nfc().collect()
+}
+
+/// The forms that a text may hide a word in: as it stands, marks inside of words, letters apart,
+/// digits for letters.
+fn dresses(text: &str) -> [String; 4] {
+    let as_it_stands = plain(text);
+    let mark = |c: &char| !matches!(c, '*' | '_' | '~' | '`');
+    let unmarked = squeezed(folded(text).chars().filter(mark));
+    let digits = as_it_stands.split(' ').map(spelt).collect::<Vec<_>>().join(" ");
+    let together = together_again(&as_it_stands);
+    [as_it_stands, unmarked, digits, together]
+}
+
+/// `guarant33d` as it is read. Words without letters are numbers.
+fn spelt(word: &str) -> String {
+    if !word.chars().any(char::is_alphabetic) {
+        return word.to_owned();
+    }
+    let read = |c: char| match c {
+        '0' => 'o',
+        '1' | '!' => 'i',
+        '3' => 'e',
+        '4' | '@' => 'a',
+        '5' | '$' => 's',
+        c => c,
+    };
+    word.chars().map(read).collect()
+}
+
+/// Four letters or more that stand alone, with blanks or dots between, are a word.
+fn together_again(text: &str) -> String {
+    let words: Vec<&str> = text.split([' ', '.', '-']).filter(|word| !word.is_empty()).collect();
+    let alone = |word: &&str| {
+        let mut signs = word.chars().filter(|c| !is_mark(*c));
+        signs.next().is_some_and(char::is_alphabetic) && signs.next().is_none()
+    };
+    let (mut out, mut at): (Vec<String>, usize) = (Vec::new(), 0);
+    while at < words.len() {
+        let run = words[at..].iter().take_while(|word| alone(word)).count();
+        match run {
+            0..4 => {
+                out.push(words[at].to_owned());
+                at += 1;
+            }
+            n => {
+                out.push(words[at..at + n].concat());
+                at += n;
+            }
+        }
+    }
+    out.join(" ")
+}
+
+/// Hyphens and slashes between words are blanks: `risk free` finds `risk-free`.
+fn flat(text: &str) -> String {
+    text.replace(['-', '/'], " ")
+}
+
+/// Whether a plain text holds a phrase between word boundaries.
 pub(super) fn holds(text: &str, phrase: &str) -> bool {
-    find(text, &plain(phrase)).is_some()
+    find(&flat(text), &flat(&plain(phrase)), 0).is_some()
 }
 
-fn find(text: &str, phrase: &str) -> Option<usize> {
-    let (text, phrase) = (text.replace('-', " "), phrase.replace('-', " "));
+/// Where a phrase stands next, from a place on; a plural is found as well.
+fn find(text: &str, phrase: &str, mut from: usize) -> Option<(usize, usize)> {
     let word = |c: char| c.is_alphanumeric() || is_mark(c);
-    let mut from = 0;
-    while let Some(at) = text[from..].find(&phrase) {
+    while let Some(at) = text[from..].find(phrase) {
         let begin = from + at;
         let end = begin + phrase.len();
         let joins = |a: Option<char>, b: Option<char>| a.is_some_and(word) && b.is_some_and(word);
         let before = joins(text[..begin].chars().next_back(), phrase.chars().next());
-        let after = joins(phrase.chars().next_back(), text[end..].chars().next());
+        let rest = text[end..].strip_prefix('s').unwrap_or(&text[end..]);
+        let last = phrase.chars().next_back();
+        let after = joins(last, text[end..].chars().next()) && joins(last, rest.chars().next());
         if !before && !after {
-            return Some(begin);
+            return Some((begin, end));
         }
         from = begin + phrase.chars().next().map_or(1, char::len_utf8);
     }
@@ -256,8 +386,9 @@ fn is_mark(c: char) -> bool {
         | '\u{c00}'..='\u{c04}' | '\u{c3c}'..='\u{c4d}')
 }
 
-/// Whether one of the three words before a phrase denies it: "no assured returns".
-fn is_denied(text: &str, phrase: &str) -> bool {
+/// Whether the words before a phrase, of its own clause, deny it: "no assured returns", "beware of
+/// anyone who offers guaranteed returns".
+fn is_denied(before: &str) -> bool {
     const DENIALS: &[&str] = &[
         "no",
         "not",
@@ -268,14 +399,24 @@ fn is_denied(text: &str, phrase: &str) -> bool {
         "cannot",
         "isn't",
         "aren't",
+        "don't",
+        "doesn't",
         "nahi",
         "नहीं",
     ];
-    let Some(at) = find(text, phrase) else { return false };
-    let flat = text.replace('-', " ");
-    // A phrase that begins with the denial itself ("no risk") denies nothing.
-    let before = flat[..at].rsplit(['.', '!', '?', ';', '।']).next().unwrap_or("");
-    before.split_whitespace().rev().take(3).any(|word| DENIALS.contains(&word.trim_matches(',')))
+    const WARNINGS: &[&str] = &["beware", "avoid", "against", "scam", "scams", "fraud", "frauds"];
+    // "not only the best", "do not miss", "no doubt", "why not": these deny nothing.
+    const TRAPS: &[&str] =
+        &["only", "just", "merely", "simply", "miss", "doubt", "why", "worry", "wait", "but"];
+    let clause =
+        before.rsplit(['.', '!', '?', ';', ':', ',', '।', '\u{2013}']).next().unwrap_or("");
+    let words: Vec<&str> = clause.split_whitespace().collect();
+    let near = &words[words.len().saturating_sub(3)..];
+    let has = |words: &[&str], list: &[&str]| words.iter().any(|word| list.contains(word));
+    let denied = has(near, DENIALS)
+        && !has(near, TRAPS)
+        && !has(&words[words.len().saturating_sub(5)..], TRAPS);
+    denied || has(&words[words.len().saturating_sub(8)..], WARNINGS)
 }
 
 #[cfg(test)]

@@ -30,60 +30,88 @@ pub(super) const SHORTENERS: &[&str] = &[
 
 /// Words that make Meta file a utility template under marketing, at word boundaries.
 const PROMOTIONS: &[&str] = &[
-    "sale",
-    "discount",
-    "discounts",
     "% off",
     "percent off",
+    "% discount",
     "flat off",
-    "offer",
-    "offers",
+    "flat discount",
+    "get a discount",
+    "discount code",
+    "festive discount",
+    "on sale",
+    "sale is on",
+    "sale is live",
+    "mega sale",
+    "flash sale",
+    "big sale",
     "special offer",
     "limited offer",
+    "offer ends",
+    "offer valid",
+    "exclusive offer",
+    "exclusive deal",
+    "launch offer",
+    "offers for you",
     "limited time",
     "cashback",
-    "coupon",
+    "coupon code",
     "promo",
     "promo code",
-    "deal",
-    "deals",
-    "free",
-    "gift",
-    "bonus",
-    "win",
-    "winner",
+    "best deal",
+    "great deals",
+    "hot deal",
+    "free gift",
+    "for free",
+    "get free",
+    "free trial",
+    "free delivery",
+    "free shipping",
+    "bonus points",
     "lucky draw",
     "giveaway",
     "hurry",
     "buy now",
     "shop now",
     "order now",
-    "book now",
-    "don't miss",
     "last chance",
     "upgrade now",
     "refer a friend",
     "refer and earn",
     "save up to",
     "best price",
-    "exclusive",
-    "launch offer",
-    "introducing",
     "new arrival",
-    "new arrivals",
+    "don't miss out",
+    "अभी खरीदें",
+    "सीमित समय",
+    "મફત ભેટ",
+    "કેશબેક",
+];
+
+/// Words that promotions have, and letters about jobs, refunds and deeds as well.
+const MAYBE_PROMOTIONS: &[&str] = &[
+    "sale",
+    "discount",
+    "offer",
+    "deal",
+    "free",
+    "gift",
+    "bonus",
+    "win",
+    "winner",
+    "coupon",
+    "exclusive",
+    "introducing",
+    "book now",
+    "don't miss",
     "छूट",
     "ऑफर",
     "ऑफ़र",
     "मुफ्त",
     "मुफ़्त",
     "सेल",
-    "अभी खरीदें",
-    "सीमित समय",
-    "કેશબેક",
     "ઓફર",
     "ડિસ્કાઉન્ટ",
     "મફત",
-    "ऑफर्स",
     "सवलत",
     "मोफत",
     "தள்ளுபடி",
@@ -95,6 +123,56 @@ const PROMOTIONS: &[&str] = &[
     "ছাড়",
     "অফার",
     "বিনামূল্যে",
+];
+
+/// Where such a word is no promotion.
+const NO_PROMOTIONS: &[&str] = &[
+    "free of charge",
+    "feel free",
+    "toll free",
+    "sugar free",
+    "tax free",
+    "risk free rate",
+    "offer letter",
+    "job offer",
+    "offer document",
+    "offer for sale",
+    "coupon payment",
+    "coupon rate",
+    "sale deed",
+    "sale of securities",
+    "point of sale",
+    "bonus issue",
+    "bonus shares",
+    "free float",
+    "gift deed",
+    "gift nifty",
+    "gift city",
+];
+
+/// Names that are written in capitals.
+const ACRONYMS: &[&str] = &[
+    "SEBI",
+    "BASL",
+    "NISM",
+    "NIFTY",
+    "SENSEX",
+    "AMFI",
+    "NSDL",
+    "CDSL",
+    "ELSS",
+    "NEFT",
+    "IMPS",
+    "RTGS",
+    "FOMC",
+    "USDINR",
+    "CAGR",
+    "XIRR",
+    "BANKNIFTY",
+    "PARRVA",
+    "IRDAI",
+    "PFRDA",
+    "STOP",
 ];
 
 /// How a reader gets rid of marketing, in a footer or on a button.
@@ -139,6 +217,33 @@ pub(super) fn check(draft: &Draft, remarks: &mut Remarks) {
     }
 }
 
+/// Signs that nobody sees, that steer a terminal, or that turn the direction of a text; and letters of
+/// another alphabet that look like those beside them.
+pub(super) fn signs(draft: &Draft, remarks: &mut Remarks) {
+    let mut texts = fixed_text(draft);
+    texts
+        .extend(draft.samples.iter().map(|(name, text)| (format!("samples.{name}"), text.clone())));
+    for (place, text) in &texts {
+        let odd = |c: char| {
+            (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+                || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2060}'..='\u{2064}'
+                    | '\u{feff}' | '\u{ad}' | '\u{34f}' | '\u{202a}'..='\u{202e}'
+                    | '\u{2066}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}')
+        };
+        if text.contains(odd) {
+            let reason = "it holds signs that nobody sees, or that turn the direction of the text";
+            remarks.error("text-signs", place, reason);
+        }
+        let latin = |c: char| c.is_ascii_alphabetic();
+        let alike = |c: char| matches!(c, '\u{370}'..='\u{3ff}' | '\u{400}'..='\u{52f}');
+        let mixed = |word: &str| word.contains(latin) && word.contains(alike);
+        if text.split(|c: char| !c.is_alphabetic()).any(mixed) {
+            let reason = "a word mixes Latin letters with Greek or Cyrillic ones that look alike";
+            remarks.error("text-signs", place, reason);
+        }
+    }
+}
+
 /// The texts that stand in the template itself, each with its place.
 fn fixed_text(draft: &Draft) -> Vec<(String, String)> {
     let mut texts = vec![
@@ -161,14 +266,23 @@ fn fixed_text(draft: &Draft) -> Vec<(String, String)> {
 }
 
 fn promotion(fixed: &[(String, String)], draft: &Draft, remarks: &mut Remarks) {
+    const RULE: &str = "utility-promotes";
     for (place, text) in fixed {
-        let plain = super::packs::plain(text);
-        let found = PROMOTIONS.iter().find(|word| super::packs::holds(&plain, word));
-        if let Some(word) = found {
+        let plain = super::packs::plain(text).replace('-', " ");
+        let plain = NO_PROMOTIONS.iter().fold(plain, |text, harmless| text.replace(harmless, " "));
+        let found = |words: &[&'static str]| {
+            words.iter().find(|word| super::packs::holds(&plain, word)).copied()
+        };
+        if let Some(word) = found(PROMOTIONS) {
             let reason = format!(
-                "{word:?} reads like promotion: Meta files the template under marketing, at seven times the price"
+                "\"{word}\" reads like promotion: Meta files the template under marketing, at seven times the price"
             );
-            remarks.error("utility-promotes", place, reason);
+            remarks.error(RULE, place, reason);
+        } else if let Some(word) = found(MAYBE_PROMOTIONS) {
+            let reason = format!(
+                "\"{word}\" may read like promotion: Meta would file the template under marketing, at seven times the price"
+            );
+            remarks.warn(RULE, place, reason);
         }
     }
     use ButtonKind::{Catalog, CopyCode, Mpm, Spm};
@@ -200,7 +314,8 @@ fn one_text(place: &str, text: &str, remarks: &mut Remarks) {
     }
     let letters = |word: &&str| {
         let letters: Vec<char> = word.chars().filter(|c| c.is_alphabetic()).collect();
-        letters.len() >= SHOUTED_LETTERS && letters.iter().all(|c| c.is_uppercase())
+        let shouts = letters.len() >= SHOUTED_LETTERS && letters.iter().all(|c| c.is_uppercase());
+        shouts && !ACRONYMS.contains(&letters.into_iter().collect::<String>().as_str())
     };
     let shouted = text.split_whitespace().filter(letters).count();
     if shouted >= SHOUTED_WORDS {

@@ -67,6 +67,9 @@ const TEXTS: &[Case] = &[
     ("template-name", |d| d.name = String::new()),
     ("template-language", |d| d.language = "en-US".into()),
     ("template-language", |d| d.language = "English".into()),
+    ("text-signs", |d| d.body = "A pack \u{202e}for you is here.".into()),
+    ("text-signs", |d| d.body = "A pack with \u{430}ssured news is here.".into()),
+    ("text-signs", |d| d.footer = Some("a\u{1b}[31mb".into())),
     ("header-empty", |d| d.header.as_mut().unwrap().text = Some(" ".into())),
     ("header-long", |d| d.header.as_mut().unwrap().text = Some("x".repeat(61))),
     ("header-signs", |d| d.header.as_mut().unwrap().text = Some("*Your* pack".into())),
@@ -74,6 +77,7 @@ const TEXTS: &[Case] = &[
     ("header-sample", |d| {
         d.header = Some(DraftHeader { format: Format::Image, text: None, sample: None })
     }),
+    ("header-sample", |d| d.header = Some(header(Format::Image))),
     ("header-kind", |d| d.header = Some(header(Format::Gif))),
     ("header-kind", |d| {
         d.header = Some(DraftHeader { text: Some("x".into()), ..header(Format::Video) })
@@ -94,6 +98,8 @@ const TEXTS: &[Case] = &[
     ("variable-touching", |d| d.body = "Dear {{first_name}} {{headline}} is news of today.".into()),
     ("variable-braces", |d| d.body = "Dear {first_name}, it is a morning.".into()),
     ("variable-braces", |d| d.body = "Dear {{first_name}, it is a morning.".into()),
+    ("variable-form", |d| d.body = "Dear {{ first_name }}, it is a morning.".into()),
+    ("variable-first", |d| d.body = "*{{first_name}}*, the pack of today is here.".into()),
     ("variable-form", |d| d.body = "Dear {{First Name}}, it is a morning.".into()),
     ("variable-form", |d| d.body = "Dear {{}}, it is a morning.".into()),
     ("variable-form", |d| d.body = "Dear {{1}}, it is a morning.".into()),
@@ -233,6 +239,26 @@ fn words_are_found_between_boundaries_only() {
     draft.body =
         "Flags \u{1f1ee}\u{1f1f3} and \u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} are here.".into();
     assert!(!rules(&draft).contains("style-emoji"));
+}
+
+#[test]
+fn ordinary_letters_are_no_promotion() {
+    for text in [
+        "Your statement was sent free of charge, feel free to call us.",
+        "Our toll-free number is on the card.",
+        "Your offer letter and the job offer are attached.",
+        "The coupon payment on the bond is here, and so is the sale deed.",
+        "SEBI, BASL and NISM have new forms for you.",
+    ] {
+        let draft = Draft { body: text.into(), ..good() };
+        let odd = review(&draft);
+        let odd: Vec<_> = odd.iter().filter(|r| r.rule != "sample-unused").collect();
+        assert!(odd.is_empty(), "{text}: {odd:?}");
+    }
+    let maybe = Draft { body: "A discount was adjusted in the refund of today.".into(), ..good() };
+    let found = review(&maybe);
+    let found = found.iter().find(|remark| remark.rule == "utility-promotes").unwrap();
+    assert_eq!(found.severity, Severity::Warning, "a person decides");
 }
 
 #[test]

@@ -69,6 +69,13 @@ fn text(text: &str, place: &str, format: ParameterFormat, remarks: &mut Remarks)
     let trimmed = text.trim();
     if trimmed.starts_with("{{") {
         remarks.error("variable-first", place, "the text begins with a variable (2388299)");
+    } else if trimmed
+        .trim_start_matches(|c: char| !c.is_alphanumeric() && c != '{')
+        .starts_with("{{")
+    {
+        let reason =
+            "only marks stand before the first variable: some reviews refuse that as 2388299";
+        remarks.warn("variable-first", place, reason);
     }
     if trimmed.ends_with("}}") {
         remarks.error("variable-last", place, "the text ends with a variable (2388299)");
@@ -111,7 +118,13 @@ fn braces(text: &str, place: &str, remarks: &mut Remarks) {
         let tail = &rest[at..];
         let whole = tail.strip_prefix("{{").and_then(|inner| inner.split_once("}}"));
         match whole.filter(|(name, _)| !name.contains(['{', '}', '\n'])) {
-            Some((_, after)) => rest = after,
+            Some((name, after)) => {
+                if name.trim() != name {
+                    let reason = "no blanks inside of the braces: {{name}}, not {{ name }}";
+                    remarks.error("variable-form", place, reason);
+                }
+                rest = after;
+            }
             None => {
                 odd = true;
                 rest = &tail[1..];

@@ -71,6 +71,11 @@ fn what_a_draft_has_no_place_for_is_named() {
     odd["components"][3]["buttons"][0]["type"] = "HOLOGRAM".into();
     let said = draft_of(&odd).unwrap_err().to_string();
     assert_eq!(said, "components[3].buttons[0].type: \"hologram\" is not known");
+    let mut twice = bodies()[0].clone();
+    let body = twice["components"][1].clone();
+    twice["components"].as_array_mut().unwrap().push(body);
+    let said = draft_of(&twice).unwrap_err().to_string();
+    assert_eq!(said, "components[4].type: \"body\" comes twice");
     assert!(draft_of(&json!({"category": "UTILITY"})).is_err());
     assert!(draft_of(&json!({"category": 7, "components": []})).is_err());
 }

@@ -13,6 +13,7 @@ use templates::draft::Draft;
 
 use crate::cli::Format;
 use crate::exit::Answer;
+use crate::terminal::shown;
 use crate::{output, store};
 
 /// The WhatsApp Business Account that templates belong to.
@@ -61,6 +62,10 @@ pub async fn doctor(config: &Config, name: Option<&str>, format: Format) -> Resu
     let mut rows: Vec<Vec<String>> = found.iter().map(|at| row(at, &stopped, &standing)).collect();
     let (missing, answer) = of_campaigns(config, name, &found);
     rows.extend(missing);
+    if let Some(name) = name.filter(|_| rows.is_empty()) {
+        println!("Meta has no template or family {}", shown(name));
+        return Ok(Answer::No);
+    }
     output::rows(format, &COLUMNS, &rows)?;
     Ok(answer)
 }
