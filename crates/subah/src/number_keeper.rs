@@ -28,11 +28,13 @@ use crate::wire::Parts;
 
 /// How often it is looked whether there is a reason to ask Meta, and whether anything has to move.
 const LOOK: Duration = Duration::from_millis(500);
+/// The same when no window is near: a daemon at rest costs little.
+const LOOK_FAR: Duration = Duration::from_secs(5);
 /// Between two questions without a reason, around a window and at other times.
 const NEAR: Duration = Duration::from_secs(60);
 const FAR: Duration = Duration::from_secs(600);
-/// Before a question that had no answer is asked again.
-const AGAIN: Duration = Duration::from_secs(5);
+/// Before a question that had no answer is asked again: an account has a few hundred calls an hour.
+const AGAIN: Duration = Duration::from_secs(20);
 /// Before it is looked again whether something waits at a number that sends nothing: what was in hand
 /// when it was stopped comes back.
 const MOVE_AGAIN: Duration = Duration::from_secs(2);
@@ -65,21 +67,20 @@ struct Stay {
 pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
     let mut looked = Looked::default();
     loop {
+        let pause = if is_near(config, parts.clock.now()) { LOOK } else { LOOK_FAR };
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(pause) => {}
         }
         let now = parts.clock.now();
         match (Keeper { config, parts, looked: &mut looked, now }).look().await {
             Ok(()) => {
-                if let Some(met) = looked.fault.over() {
-                    tracing::info!("how the numbers stand is known again; {met} tries had failed");
-                }
                 parts.metrics.process.loop_success.of(Loop::NumberKeeper).set(now.secs_f64());
             }
             Err(error) => {
                 looked.not_before = now + AGAIN;
+                looked.at = None; // asked again then
                 if looked.fault.met(&format!("{error:#}")) {
                     tracing::error!("how the numbers stand is not known: {error:#}");
                 }
@@ -116,13 +117,33 @@ impl Keeper<'_> {
         let told = news > self.looked.news
             || !stopped.is_subset(&self.looked.stopped)
             || !out.is_subset(&self.looked.out);
-        if self.config.pool.follow_rating && self.now >= self.looked.not_before && (due || told) {
-            self.round().await?;
-            let looked = &mut *self.looked;
-            (looked.at, looked.news, looked.stopped) = (Some(self.now), news, stopped);
-            looked.out = out;
+        let asked = match (self.config.pool.follow_rating, due || told) {
+            (true, true) if self.now >= self.looked.not_before => {
+                let asked = self.round().await;
+                let looked = &mut *self.looked;
+                (looked.at, looked.news, looked.stopped) = (Some(self.now), news, stopped);
+                looked.out = out;
+                asked
+            }
+            (true, _) => Ok(()),
+            (false, _) => self.let_people_decide().await,
+        };
+        // Meta may be away: what an order stops goes through the others all the same.
+        self.fail_over().await?;
+        asked
+    }
+
+    /// Takes back what was ordered while the rating was followed.
+    async fn let_people_decide(&self) -> Result<()> {
+        let ledger = self.parts.ledger.as_ref();
+        let orders = orders::read(ledger).await?;
+        for number in &self.config.numbers {
+            if orders.of(&number.id).any(|order| order.decider == Decider::Keeper) {
+                orders::lift(ledger, &number.id, Decider::Keeper).await?;
+                self.note(&format!("number {} follows its rating no more", number.id));
+            }
         }
-        self.fail_over().await
+        Ok(())
     }
 
     /// Asks Meta for each number, and gives the orders that follow.
@@ -154,7 +175,12 @@ impl Keeper<'_> {
             }
         }
         match failed {
-            None => Ok(()),
+            None => {
+                if let Some(met) = self.looked.fault.over() {
+                    tracing::info!("how the numbers stand is known again; {met} tries had failed");
+                }
+                Ok(())
+            }
             Some((number, error)) => {
                 Err(anyhow::Error::from(error).context(format!("ask Meta for number {number}")))
             }

@@ -31,11 +31,13 @@ use crate::wire::Parts;
 
 /// How often it is looked whether there is a reason to ask Meta.
 const LOOK: Duration = Duration::from_millis(500);
+/// The same when no window is near: a daemon at rest costs little.
+const LOOK_FAR: Duration = Duration::from_secs(5);
 /// Between two questions without a reason, around a window and at other times.
 const NEAR: Duration = Duration::from_secs(60);
 const FAR: Duration = Duration::from_secs(600);
-/// Before a question that had no answer is asked again.
-const AGAIN: Duration = Duration::from_secs(5);
+/// Before a question that had no answer is asked again: an account has a few hundred calls an hour.
+const AGAIN: Duration = Duration::from_secs(20);
 /// A version that was stopped rests so long, unless its readers like it by then.
 const REST: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// Who decides, in the words of the audit.
@@ -60,10 +62,11 @@ pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
     let waba = config.waba_id.as_deref().filter(|_| config.drafts.rotate);
     let mut looked = Looked::default();
     loop {
+        let pause = if is_near(config, parts.clock.now()) { LOOK } else { LOOK_FAR };
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(pause) => {}
         }
         let now = parts.clock.now();
         let done = match waba {

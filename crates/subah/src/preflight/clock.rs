@@ -83,6 +83,8 @@ pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
             }
             done.insert(id.clone(), moment);
             if let Err(error) = one_look(config, parts, one, now).await {
+                let level = Outcome::Degraded.level(); // not checked is never ok
+                parts.metrics.runs.preflight.with_label_values(&[id.as_str()]).set(level);
                 tracing::error!(campaign = %id, error = format!("{error:#}"), "the check of {id} before its run: {error:#}");
             }
         }
