@@ -97,12 +97,7 @@ impl Parts {
             .context("set up the Cloud API client")?;
         let tokens = tokens(&credentials, &api);
         let providers = providers(config, &tokens);
-        let metrics = Arc::new(Metrics::new());
-        let numbers: Vec<&str> = config.numbers.iter().map(|n| n.id.as_str()).collect();
-        let states: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
-        let campaigns: Vec<&str> =
-            config.campaigns.iter().map(|one| one.campaign.id.as_str()).collect();
-        metrics.configure(&campaigns, &numbers, &states);
+        let metrics = Arc::new(metrics_of(config));
         metrics.process.start.set(clock.now().secs_f64());
         let installation = installation(config, ledger.as_ref()).await?;
         let derive = |secret: &SecretString| {
@@ -347,6 +342,22 @@ impl Parts {
 }
 
 /// The general token first, then those of single numbers.
+/// Every series that the configuration names, from the start.
+fn metrics_of(config: &Config) -> Metrics {
+    let metrics = Metrics::new();
+    let numbers: Vec<&str> = config.numbers.iter().map(|n| n.id.as_str()).collect();
+    let states: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
+    let campaigns: Vec<&str> =
+        config.campaigns.iter().map(|one| one.campaign.id.as_str()).collect();
+    metrics.configure(&campaigns, &numbers, &states);
+    for template in config.campaigns.iter().flat_map(|one| one.campaign.templates()) {
+        for language in &template.languages {
+            metrics.standing.expect_template(&template.name, language);
+        }
+    }
+    metrics
+}
+
 fn tokens(credentials: &Credentials, api: &CloudApi) -> Vec<Held> {
     let general = Held {
         number: None,

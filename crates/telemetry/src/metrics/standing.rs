@@ -18,7 +18,7 @@ impl Standing {
         Standing {
             usable_versions: make.configured_gauges(
                 "subah_template_usable_versions",
-                "Versions of a campaign's template that could be sent now in this language: 0 none, 1 no spare",
+                "Versions of a campaign's template that could be sent now in this language: 0 none, 1 no spare, -1 not known yet",
                 &["template", "language"],
             ),
             substituted: make.configured_gauges(
@@ -32,6 +32,12 @@ impl Standing {
                 &["number"],
             ),
         }
+    }
+
+    /// Exports a translation of a campaign's template of which nothing is known yet.
+    pub fn expect_template(&self, template: &str, language: &str) {
+        self.usable_versions.with_label_values(&[template, language]).set(-1);
+        self.substituted.with_label_values(&[template, language]);
     }
 
     /// Exports whole shares for these numbers.
