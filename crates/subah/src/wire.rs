@@ -341,7 +341,6 @@ impl Parts {
     }
 }
 
-/// The general token first, then those of single numbers.
 /// Every series that the configuration names, from the start.
 fn metrics_of(config: &Config) -> Metrics {
     let metrics = Metrics::new();
@@ -358,6 +357,7 @@ fn metrics_of(config: &Config) -> Metrics {
     metrics
 }
 
+/// The general token first, then those of single numbers.
 fn tokens(credentials: &Credentials, api: &CloudApi) -> Vec<Held> {
     let general = Held {
         number: None,
