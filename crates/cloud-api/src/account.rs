@@ -31,6 +31,16 @@ pub struct NumberInfo {
 }
 
 impl NumberInfo {
+    /// CONNECTED, or Graph does not say.
+    pub fn is_connected(&self) -> bool {
+        self.status.is_empty() || self.status == "CONNECTED"
+    }
+
+    /// Connected, and not blocked by its health.
+    pub fn can_send(&self) -> bool {
+        self.is_connected() && self.health_status.can_send_message != "BLOCKED"
+    }
+
     /// Of how many people a conversation may be begun in any 24 hours, over all numbers of the
     /// portfolio. `None`: Graph does not say, or a tier that is not known here.
     /// Source: Meta, "Messaging limits" (2026-09).

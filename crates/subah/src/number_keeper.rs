@@ -16,32 +16,22 @@ use domain::{Clock, NumberId, RunId, Timestamp};
 use ledger::halts::{self, Thing};
 use ledger::orders::{self, Decider, Order, Orders};
 use ledger::rehome::rehome;
-use ledger::{Ledger, Note, Phase, standing};
+use ledger::{Ledger, Note, Phase, RunHeader, standing};
 use quality::rating::{Rating, Seen, shares};
 use telemetry::Fault;
 use telemetry::labels::Loop;
 use tokio_util::sync::CancellationToken;
 
-use crate::morning_near::is_near;
-use crate::output;
+use crate::keepers::{self, AGAIN, ask_after, look_after};
 use crate::wire::Parts;
 
-/// How often it is looked whether there is a reason to ask Meta, and whether anything has to move.
-const LOOK: Duration = Duration::from_millis(500);
-/// The same when no window is near: a daemon at rest costs little.
-const LOOK_FAR: Duration = Duration::from_secs(5);
-/// Between two questions without a reason, around a window and at other times.
-const NEAR: Duration = Duration::from_secs(60);
-const FAR: Duration = Duration::from_secs(600);
-/// Before a question that had no answer is asked again: an account has a few hundred calls an hour.
-const AGAIN: Duration = Duration::from_secs(20);
 /// Before it is looked again whether something waits at a number that sends nothing: what was in hand
 /// when it was stopped comes back.
 const MOVE_AGAIN: Duration = Duration::from_secs(2);
 /// Deliveries that are moved to one number before the next one has its turn.
 const CHUNK: usize = 200;
 /// Who decides, in the words of the audit.
-pub const KEEPER: &str = "the number keeper";
+const KEEPER: &str = "the number keeper";
 
 #[derive(Default)]
 struct Looked {
@@ -67,7 +57,7 @@ struct Stay {
 pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
     let mut looked = Looked::default();
     loop {
-        let pause = if is_near(config, parts.clock.now()) { LOOK } else { LOOK_FAR };
+        let pause = look_after(config, parts.clock.now());
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
@@ -107,7 +97,7 @@ impl Keeper<'_> {
         };
         let halted = halts::read(ledger).await.context("ask the ledger what is stopped")?;
         let stopped: BTreeSet<NumberId> = halted.into_iter().filter_map(of_number).collect();
-        let pause = if is_near(self.config, self.now) { NEAR } else { FAR };
+        let pause = ask_after(self.config, self.now);
         let due = self.looked.at.is_none_or(|at| self.now.since(at) >= pause);
         // Before anything moves away from a number, it is asked who can take it.
         let orders = orders::read(ledger).await?;
@@ -119,14 +109,14 @@ impl Keeper<'_> {
             || !out.is_subset(&self.looked.out);
         let asked = match (self.config.pool.follow_rating, due || told) {
             (true, true) if self.now >= self.looked.not_before => {
-                let asked = self.round().await;
+                let asked = self.round(&orders).await;
                 let looked = &mut *self.looked;
                 (looked.at, looked.news, looked.stopped) = (Some(self.now), news, stopped);
                 looked.out = out;
                 asked
             }
             (true, _) => Ok(()),
-            (false, _) => self.let_people_decide().await,
+            (false, _) => self.let_people_decide(&orders).await,
         };
         // Meta may be away: what an order stops goes through the others all the same.
         self.fail_over().await?;
@@ -134,9 +124,8 @@ impl Keeper<'_> {
     }
 
     /// Takes back what was ordered while the rating was followed.
-    async fn let_people_decide(&self) -> Result<()> {
+    async fn let_people_decide(&self, orders: &Orders) -> Result<()> {
         let ledger = self.parts.ledger.as_ref();
-        let orders = orders::read(ledger).await?;
         for number in &self.config.numbers {
             if orders.of(&number.id).any(|order| order.decider == Decider::Keeper) {
                 orders::lift(ledger, &number.id, Decider::Keeper).await?;
@@ -147,17 +136,13 @@ impl Keeper<'_> {
     }
 
     /// Asks Meta for each number, and gives the orders that follow.
-    async fn round(&mut self) -> Result<()> {
-        let ledger = self.parts.ledger.as_ref();
-        let held = orders::read(ledger).await?;
+    async fn round(&mut self, held: &Orders) -> Result<()> {
         let (mut seen, mut answered, mut failed) = (Vec::new(), Vec::new(), None);
         for number in &self.config.numbers {
             match self.parts.api_of(&number.id).number(&number.id).await {
                 Ok(info) => {
-                    let connected = info.status.is_empty() || info.status == "CONNECTED";
-                    let blocked = info.health_status.can_send_message == "BLOCKED";
                     let rating = Rating::of(&info.quality_rating);
-                    seen.push(Seen { rating, can_send: connected && !blocked });
+                    seen.push(Seen { rating, can_send: info.can_send() });
                     answered.push(true);
                 }
                 Err(error) => {
@@ -171,7 +156,7 @@ impl Keeper<'_> {
         for ((number, (percent, why)), told) in self.config.numbers.iter().zip(shares).zip(answered)
         {
             if told {
-                self.order(&held, &number.id, percent, why).await?;
+                self.order(held, &number.id, percent, why).await?;
             }
         }
         match failed {
@@ -251,7 +236,7 @@ impl Keeper<'_> {
                 if self.looked.stay.get(&key).is_some_and(is_rest) {
                     continue;
                 }
-                let moved = move_all(ledger, &run.header.id, from, &to, now).await?;
+                let moved = move_all(ledger, &run.header, from, &to, now).await?;
                 self.say_moved(key, moved);
             }
         }
@@ -273,19 +258,16 @@ impl Keeper<'_> {
         self.looked.stay.insert(key, Stay { kept, at: self.now });
     }
 
-    /// A disk that takes no note holds up no morning: the log has the words as well.
     fn note(&self, what: &str) {
         tracing::warn!("{what}");
-        if let Err(error) = output::record_of(self.config, KEEPER, "decided", what) {
-            tracing::error!("{error:#}: {what}");
-        }
+        keepers::note(self.config, KEEPER, what);
     }
 }
 
 /// Moves what waits in one lane to others, in turns; how many moved, and how many stay.
 async fn move_all(
     ledger: &dyn Ledger,
-    run: &RunId,
+    run: &RunHeader,
     from: &NumberId,
     to: &[&NumberId],
     now: Timestamp,
@@ -293,12 +275,11 @@ async fn move_all(
     let (mut moved, mut kept, mut after, mut turn) = (0, 0, None, 0);
     while let Some(target) = to.get(turn % to.len().max(1)) {
         let by = KEEPER.to_owned();
-        let lane = ledger.run(run).await?.and_then(|run| run.header.lane_of(target));
-        let Some(lane) = lane else { break };
+        let Some(lane) = run.lane_of(target) else { break };
         let change = ledger::Change::Rehome { lane };
         let why = format!("number {from} sends nothing");
         let note = Note { at: now, by, change, why };
-        let done = rehome(ledger, run, (from, target), after, CHUNK, Some(&note)).await?;
+        let done = rehome(ledger, &run.id, (from, target), after, CHUNK, Some(&note)).await?;
         (moved, kept, turn) = (moved + done.moved, kept + done.kept, turn + 1);
         match done.next {
             Some(next) => after = Some(next),

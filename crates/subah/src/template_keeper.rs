@@ -25,19 +25,9 @@ use telemetry::labels::Loop;
 use templates::TemplateDefinition;
 use tokio_util::sync::CancellationToken;
 
-use crate::morning_near::is_near;
-use crate::output;
+use crate::keepers::{self, AGAIN, ask_after, look_after};
 use crate::wire::Parts;
 
-/// How often it is looked whether there is a reason to ask Meta.
-const LOOK: Duration = Duration::from_millis(500);
-/// The same when no window is near: a daemon at rest costs little.
-const LOOK_FAR: Duration = Duration::from_secs(5);
-/// Between two questions without a reason, around a window and at other times.
-const NEAR: Duration = Duration::from_secs(60);
-const FAR: Duration = Duration::from_secs(600);
-/// Before a question that had no answer is asked again: an account has a few hundred calls an hour.
-const AGAIN: Duration = Duration::from_secs(20);
 /// A version that was stopped rests so long, unless its readers like it by then.
 const REST: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// Who decides, in the words of the audit.
@@ -62,7 +52,7 @@ pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
     let waba = config.waba_id.as_deref().filter(|_| config.drafts.rotate);
     let mut looked = Looked::default();
     loop {
-        let pause = if is_near(config, parts.clock.now()) { LOOK } else { LOOK_FAR };
+        let pause = look_after(config, parts.clock.now());
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
@@ -107,7 +97,7 @@ impl Keeper<'_> {
             .map(|halt| halt.thing)
             .filter(|thing| matches!(thing, Thing::Translation(..)))
             .collect();
-        let pause = if is_near(self.config, self.now) { NEAR } else { FAR };
+        let pause = ask_after(self.config, self.now);
         let due = self.looked.at.is_none_or(|at| self.now.since(at) >= pause);
         let told = news > self.looked.news || !stopped.is_subset(&self.looked.stopped);
         if self.now < self.looked.not_before || !(due || told) {
@@ -167,7 +157,7 @@ impl Keeper<'_> {
                 substitute.is_some()
             }
             Step::Restore => {
-                note(self.config, &format!("{name} ({language}) is sent again"));
+                keepers::note(self.config, KEEPER, &format!("{name} ({language}) is sent again"));
                 standing::restore(ledger, name, language).await?;
                 tracing::warn!("template {name} ({language}) can be sent again, and is");
                 self.looked.said.remove(&(name.clone(), language.clone()));
@@ -177,7 +167,7 @@ impl Keeper<'_> {
                 let (planned, language) = (name.clone(), language.clone());
                 let (since, by) = (self.now, KEEPER.to_owned());
                 let words = format!("{live} goes in place of {planned} ({language}): {why}");
-                note(self.config, &words);
+                keepers::note(self.config, KEEPER, &words);
                 let one = Substitute { planned, language, live, numbers, since, by, why };
                 standing::substitute(ledger, one).await?;
                 tracing::error!("template {words}; `subah templates doctor` says more");
@@ -217,13 +207,6 @@ fn candidates(
         fits: info.misfits(planned).is_empty(),
     };
     infos.iter().map(candidate).collect()
-}
-
-/// A disk that takes no note holds up no morning: the log has the words as well.
-fn note(config: &Config, what: &str) {
-    if let Err(error) = output::record_of(config, KEEPER, "decided", what) {
-        tracing::error!("{error:#}: {what}");
-    }
 }
 
 /// What is done about one translation.

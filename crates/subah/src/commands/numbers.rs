@@ -54,9 +54,7 @@ async fn list(config: &Config, format: Format) -> Result<Answer> {
             info.as_ref().map_or("not known".to_owned(), |info| of(info).clone())
         };
         let percent = orders.percent(&number.id, now);
-        let stands = |info: &NumberInfo| {
-            (info.status.is_empty() || info.status == "CONNECTED") && info.quality_rating != "RED"
-        };
+        let stands = |info: &NumberInfo| info.is_connected() && info.quality_rating != "RED";
         if percent < 100 || !info.as_ref().is_ok_and(stands) {
             answer = Answer::No;
         }

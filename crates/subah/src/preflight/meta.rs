@@ -50,12 +50,8 @@ pub async fn look(
         let own = credentials.number_tokens.get(&number.id);
         let api = own.map_or_else(|| api.clone(), |token| api.with_token(token.clone()));
         let told = check_number(&api, number, until, findings).await;
-        let blocked = |info: &NumberInfo| {
-            !info.status.is_empty() && info.status != "CONNECTED"
-                || info.health_status.can_send_message == "BLOCKED"
-        };
         let ordered = orders.percent(&number.id, scope.now) == 0;
-        able += usize::from(!ordered && !told.as_ref().is_some_and(blocked));
+        able += usize::from(!ordered && told.as_ref().is_none_or(NumberInfo::can_send));
         limit = limit.max(told.and_then(|info| info.people_a_day()));
     }
     if able == 0 {
@@ -177,10 +173,9 @@ async fn check_number(
 ) -> Option<NumberInfo> {
     let what = format!("number {}", number.id);
     let info = asked(&what, api.number(&number.id), until, findings).await?;
-    let connected = info.status.is_empty() || info.status == "CONNECTED";
     let NumberInfo { verified_name, status, quality_rating, .. } = &info;
     findings.judge(
-        connected,
+        info.is_connected(),
         what.clone(),
         format!("{verified_name} {status}, quality {quality_rating}"),
         "CONNECTED",
