@@ -9,7 +9,7 @@ mod halted;
 mod matcher;
 mod read;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};

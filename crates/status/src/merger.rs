@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use domain::Timestamp;
+use ledger::members;
 use ledger::recovery::{Progress, Recoverer};
-use ledger::{Ledger, LedgerError, members};
 use tokio_util::sync::CancellationToken;
 
 use inbox::{Inbox, ReplayError, Source, Tail};
@@ -59,10 +59,11 @@ pub async fn merge(
     members::join(ledger, member, ledger.now().await?).await?;
     let Some(job) = recoverer.due(ledger).await? else { return Ok(None) };
     let mut unmatched = BTreeSet::new();
-    if let Some(runs) = &job.merge {
-        let since = begin(ledger, runs).await?;
-        people.replay(from_start().as_mut(), since).await?;
-        let replayed = applier.replay(from_start().as_mut(), since).await?;
+    if job.merge.is_some() {
+        // Everything that is kept: when something was received says this host's clock, and a clock that
+        // is behind must not leave out what the store has forgotten.
+        people.replay(from_start().as_mut(), Timestamp::MIN).await?;
+        let replayed = applier.replay(from_start().as_mut(), Timestamp::MIN).await?;
         let facts = replayed.facts;
         unmatched = replayed.unmatched;
         tracing::info!("{facts} status reports are merged into the store's new incarnation");
@@ -70,13 +71,54 @@ pub async fn merge(
     Ok(Some(recoverer.merged(ledger, &job, &unmatched).await?))
 }
 
-/// Nothing about these runs was received before, give or take the hosts' clocks.
-async fn begin(ledger: &dyn Ledger, runs: &[domain::RunId]) -> Result<Timestamp, LedgerError> {
-    let mut begin = Timestamp::MAX;
-    for id in runs {
-        if let Some(run) = ledger.run(id).await? {
-            begin = begin.min(run.header.window.opens - Duration::from_secs(60));
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::State;
+    use inbox::Record;
+    use serde_json::json;
+
+    use crate::applier::tests::{BEGIN, Stage};
+
+    /// Received by a clock that is ten minutes behind.
+    fn record(stage: &Stage, value: serde_json::Value) -> Record {
+        let value = json!({"field": "messages", "value": value});
+        let body = json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [value]}]});
+        Record::new(stage.now() - Duration::from_secs(600), body.to_string())
     }
-    Ok(begin)
+
+    #[tokio::test]
+    async fn a_receiver_whose_clock_is_behind_gives_a_restarted_store_all_that_it_knows() {
+        let stage = Stage::new().await;
+        let dir = tempfile::tempdir().unwrap();
+        let inbox = Inbox::open(dir.path(), u64::MAX).unwrap();
+        let mut recoverer = Recoverer::new("r");
+        let tail = || Box::new(Tail::from_start(dir.path())) as Box<dyn Source>;
+        let consumers = (&stage.applier, &stage.people);
+        merge(consumers, &mut recoverer, "r", tail).await.unwrap();
+        let index = stage.sent(7).await;
+        let memory = stage.ledger.memory();
+        let at = (BEGIN + Duration::from_secs(5)).secs().to_string();
+        let metadata = json!({"phone_number_id": "1001"});
+        let delivered = json!({"id": "x", "status": "delivered", "timestamp": at,
+            "biz_opaque_callback_data": stage.callback(index, 7, 0)});
+        let stop = json!({"from": crate::applier::tests::phone(1), "id": "wamid.stop", "type": "text",
+            "timestamp": at, "text": {"body": "STOP"}});
+        let records = [
+            record(&stage, json!({"metadata": metadata, "statuses": [delivered]})),
+            record(&stage, json!({"metadata": metadata, "messages": [stop]})),
+        ];
+        for record in &records {
+            inbox.append(record).await.unwrap();
+        }
+        stage.applier.merge_bodies(&records).await.unwrap();
+        stage.people.honour(&records).await.unwrap();
+        let (first, second) = (stage.view(index).await.state, stage.view(1).await.state);
+        assert_eq!((first, second), (State::Delivered, State::Suppressed));
+        stage.ledger.restart(Some(memory));
+        assert_eq!(stage.view(index).await.state, State::Accepted, "forgotten");
+        merge(consumers, &mut recoverer, "r", tail).await.unwrap();
+        let (first, second) = (stage.view(index).await.state, stage.view(1).await.state);
+        assert_eq!((first, second), (State::Delivered, State::Suppressed));
+    }
 }

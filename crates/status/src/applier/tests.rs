@@ -22,12 +22,12 @@ use inbox::endpoint::SpeaksOf;
 use telemetry::labels::{Pair, StatusKind, Verdict};
 
 const BODY: &str = r#"{"name": "daily_pack", "language": "hi"}"#;
-const BEGIN: Timestamp = Timestamp::from_secs(1_795_750_000);
+pub const BEGIN: Timestamp = Timestamp::from_secs(1_795_750_000);
 
-struct Stage {
-    applier: Applier,
-    people: People,
-    ledger: Arc<Model>,
+pub struct Stage {
+    pub applier: Applier,
+    pub people: People,
+    pub ledger: Arc<Model>,
     clock: Arc<ManualClock>,
     keys: [CallbackKey; 2],
 }
@@ -36,7 +36,7 @@ fn number(id: &str) -> NumberId {
     NumberId::try_new(id).unwrap()
 }
 
-fn phone(n: u32) -> String {
+pub fn phone(n: u32) -> String {
     format!("9198765{n:05}")
 }
 
@@ -68,7 +68,7 @@ fn header() -> RunHeader {
 
 impl Stage {
     /// A run of three deliveries on number 1001, all due.
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let clock = Arc::new(ManualClock::at(BEGIN));
         let ledger = Arc::new(Model::new(Arc::clone(&clock) as Arc<dyn Clock>));
         let header = header();
@@ -123,7 +123,7 @@ impl Stage {
     }
 
     /// Delivery `index`, accepted by the far side through an attempt of that nonce.
-    async fn sent(&self, nonce: u64) -> u32 {
+    pub async fn sent(&self, nonce: u64) -> u32 {
         let claim = self.ledger.claim(&number("1001"), 1).await.unwrap().claims.remove(0);
         let request = IntentRequest {
             id: claim.id.clone(),
@@ -148,8 +148,12 @@ impl Stage {
         claim.id.index
     }
 
-    fn callback(&self, index: u32, nonce: u64, key: usize) -> String {
+    pub fn callback(&self, index: u32, nonce: u64, key: usize) -> String {
         Callback { delivery: id(index), nonce: nonce.into() }.encode(&self.keys[key])
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     async fn hear(&self, value: Value) {
@@ -167,7 +171,7 @@ impl Stage {
         self.hear(json!({"metadata": {"phone_number_id": number}, "statuses": [status]})).await;
     }
 
-    async fn view(&self, index: u32) -> ledger::DeliveryView {
+    pub async fn view(&self, index: u32) -> ledger::DeliveryView {
         let all = self.ledger.list(&run(), &Filter::default(), None, 10).await.unwrap();
         all.into_iter().nth(index as usize).unwrap()
     }
