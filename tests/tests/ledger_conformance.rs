@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use std::time::Duration;
 
-use domain::{NumberId, SystemClock, Window};
+use domain::{DeliveryId, NumberId, SystemClock, Window};
 use ledger::members::{self, Excused};
 use ledger::recovery::{Progress, Recoverer};
 use ledger::redis::Options;
 use ledger::{Discarded, IntentAnswer, Ledger, LedgerError, Model, Redis, RunHeader, Sqlite};
 use tests::conformance;
+use tests::conformance::rolling::{Told, a_forgotten_row_whose_news_is_damaged_is_one_row};
 use tests::redis_server::RedisServer;
 
 #[tokio::test]
@@ -204,4 +205,50 @@ async fn what_sqlite_answered_is_there_after_a_restart() {
     let id = domain::DeliveryId { run, index: flying };
     let found = ledger::api::find(&second, &id).await.unwrap().unwrap();
     assert_eq!(found.state, domain::State::Intent);
+}
+
+/// What is left of a record: nothing, one byte, and the beginning of an old one.
+const LEFT: [&[u8]; 3] = [b"", b"x", b"{"];
+
+#[tokio::test]
+async fn damaged_news_of_a_forgotten_row_makes_no_second_row_in_the_model() {
+    let model = Model::new(Arc::new(SystemClock));
+    let damage = async |id: &DeliveryId| assert!(model.damage(id));
+    a_forgotten_row_whose_news_is_damaged_is_one_row(&model, "damaged", Told::State, damage).await;
+}
+
+#[tokio::test]
+async fn damaged_news_of_a_forgotten_row_makes_no_second_row_over_sqlite() {
+    for (n, left) in LEFT.into_iter().enumerate() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.db");
+        let ledger = Sqlite::open(&path, Arc::new(SystemClock)).unwrap();
+        let damage = async |id: &DeliveryId| {
+            let other = rusqlite::Connection::open(&path).unwrap();
+            let sql = "UPDATE deliveries SET record = ?1 WHERE idx = ?2";
+            assert_eq!(other.execute(sql, (left, id.index)).unwrap(), 1);
+        };
+        let case = format!("damaged-{n}");
+        a_forgotten_row_whose_news_is_damaged_is_one_row(&ledger, &case, Told::State, damage).await;
+    }
+}
+
+#[tokio::test]
+async fn damaged_news_of_a_forgotten_row_makes_no_second_row_over_redis() {
+    let server = RedisServer::start();
+    let ledger = Redis::connect(&Options::new(&server.url(), "damaged", false)).await.unwrap();
+    let client = redis::Client::open(server.url()).unwrap();
+    for (n, left) in LEFT.into_iter().enumerate() {
+        let damage = async |id: &DeliveryId| {
+            let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+            let key = format!("damaged:{{{}}}:d", id.run);
+            let mut set = redis::cmd("HSET");
+            let set = set.arg(key).arg(id.index).arg(left);
+            let new: i64 = set.query_async(&mut connection).await.unwrap();
+            assert_eq!(new, 0, "it was there");
+        };
+        let case = format!("damaged-{n}");
+        a_forgotten_row_whose_news_is_damaged_is_one_row(&ledger, &case, Told::Nothing, damage)
+            .await;
+    }
 }

@@ -306,6 +306,10 @@ impl Rows for Tables {
         })
     }
 
+    fn has_message(&mut self, run: &RunId, index: u32) -> Result<bool> {
+        Ok(self.table(run)?.rows.get(&index).is_some_and(|row| row.message.is_some()))
+    }
+
     fn put(&mut self, run: &Run, index: u32, record: &Record, was: State) -> Result<()> {
         let table = self.table(&run.header.id)?;
         let schedule = record.schedule(&run.header.policy);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use domain::{Attempt, DeliveryId, NumberId, RunId, State, Timestamp};
 
-use super::rows::{Rows, existing};
+use super::rows::{Rows, existing, readable};
 use crate::api::{Appended, NewRow, NotAppended, RowKey, Run, not_appended};
 use crate::error::{LedgerError, Result};
 use crate::opt_outs;
@@ -47,7 +47,7 @@ fn append_one(
     now: Timestamp,
 ) -> Result<Appended> {
     let id = run.header.id.clone();
-    let (index, forgotten) = place_of(rows, &id, &row.key)?;
+    let (index, forgotten) = place_of(rows, run, &row.key)?;
     rows.put_body(&id, &row.message.body, &row.body)?;
     rows.put_key(&id, &row.key, index)?;
     for person in opt_outs::hashes(&row.message.to) {
@@ -67,16 +67,16 @@ fn append_one(
 }
 
 /// Where a row belongs: its own index, or the first one after it that no other row has; and what
-/// is known of it there by its news alone.
-fn place_of(rows: &mut impl Rows, id: &RunId, key: &RowKey) -> Result<(u32, Option<Record>)> {
+/// is known of it there by its news alone. Such a row has no message, which says so also when its
+/// record cannot be read any more: a second row for its key would be a second message.
+fn place_of(rows: &mut impl Rows, run: &Run, key: &RowKey) -> Result<(u32, Option<Record>)> {
     let mut index = key.index();
     loop {
-        match rows.record(id, index) {
-            Ok(None) => return Ok((index, None)),
-            Ok(Some(record)) if record.is_forgotten() => return Ok((index, Some(record))),
-            Ok(Some(_)) | Err(LedgerError::Corrupt { .. }) => index = index.wrapping_add(1),
-            Err(error) => return Err(error),
+        let Some(record) = readable(rows, run, index)? else { return Ok((index, None)) };
+        if record.is_forgotten() || !rows.has_message(&run.header.id, index)? {
+            return Ok((index, Some(record)));
         }
+        index = index.wrapping_add(1);
     }
 }
 

@@ -44,6 +44,8 @@ pub trait Rows {
     fn body(&mut self, run: &RunId, hash: &BodyHash) -> Result<Arc<str>>;
     fn record(&mut self, run: &RunId, index: u32) -> Result<Option<Record>>;
     fn message(&mut self, run: &RunId, index: u32) -> Result<Envelope>;
+    /// Whether one is stored, readable or not: without one only news is known of the row.
+    fn has_message(&mut self, run: &RunId, index: u32) -> Result<bool>;
     fn put(&mut self, run: &Run, index: u32, record: &Record, was: State) -> Result<()>;
     /// Puts a quarantined record in place of one that cannot be read, and keeps the latter's
     /// bytes apart.

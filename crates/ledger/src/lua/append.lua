@@ -13,15 +13,15 @@ local over = (phase ~= 'open' and phase ~= 'paused') or now >= tonumber(ARGV[3])
 local answer, changed = {now_text, '', fenced and '1' or '0'}, false
 -- By the flag in its head, see stored.rs.
 local function is_forgotten(record)
-  return string.byte(record, 1) ~= 123 and string.byte(record, 2) % 2 == 1
+  return string.byte(record, 1) ~= 123 and (string.byte(record, 2) or 0) % 2 == 1
 end
--- Its own index, or the first one after it that no other row has.
+-- Its own index, or the first one after it that no other row has. A row without a message is one of
+-- which only news is known, also when its record cannot be read any more.
 local function place(index)
   while true do
     local text = string.format('%.0f', index)
-    local held = redis.call('HGET', KEYS[2], text)
-    if not held then return text, false end
-    if is_forgotten(held) then return text, true end
+    if not redis.call('HGET', KEYS[2], text) then return text, false end
+    if not redis.call('HGET', KEYS[3], text) then return text, true end
     index = (index + 1) % 4294967296
   end
 end

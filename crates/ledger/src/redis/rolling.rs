@@ -79,7 +79,9 @@ impl Redis {
     async fn adopt(&self, run: &Run, index: u32, row: &NewRow) -> Result<Appended> {
         let id = DeliveryId { run: run.header.id.clone(), index };
         let step = |record: &mut Record, _: &Run, now: Timestamp| {
-            if !record.is_forgotten() {
+            // A row that was appended has an end of its own; one that stands for damage has none.
+            let is_damaged_news = record.damage.is_some() && record.expires_at.is_none();
+            if !record.is_forgotten() && !is_damaged_news {
                 return swap::Step::Keep(());
             }
             transition::adopt(record, run, row, now);

@@ -339,6 +339,13 @@ impl Rows for SqlRows<'_> {
         stored::read_message(run, &format!("message {index}"), &found.unwrap_or_default())
     }
 
+    fn has_message(&mut self, run: &RunId, index: u32) -> Result<bool> {
+        let key = self.key(run)?;
+        let sql = "SELECT length(message) > 0 FROM deliveries WHERE run = ?1 AND idx = ?2";
+        let found = self.one("look for a message", sql, params![key, index], |row| row.get(0))?;
+        Ok(found.unwrap_or(false))
+    }
+
     /// An index that need not change is not written. A look may then come too early, never
     /// too late; the sweeper puts it right.
     fn put(&mut self, run: &Run, index: u32, record: &Record, was: State) -> Result<()> {

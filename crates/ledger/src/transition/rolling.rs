@@ -26,11 +26,16 @@ pub fn stub(run: &Run, news: &Attempt, number: Option<&NumberId>, now: Timestamp
     record
 }
 
-/// The forgotten row is appended again: what is known of its attempts counts.
+/// The forgotten row is appended again: what is known of its attempts counts. If that cannot be read
+/// any more, nobody knows what was tried: the row stays in quarantine, and says so.
 pub fn adopt(record: &mut Record, run: &Run, row: &NewRow, now: Timestamp) {
+    let forgotten = record.is_forgotten();
+    let damage = record.damage.take().filter(|_| !forgotten);
     let facts = std::mem::take(&mut record.facts);
     *record = appended(run, row, now);
-    record.facts.merge(&Facts { ended: None, ..facts });
+    let ended = facts.ended.clone().filter(|_| damage.is_some());
+    record.facts.merge(&Facts { ended, ..facts });
+    record.damage = damage;
     let before = record.state;
     settle(record, run, before);
     end_if_over(record, run, now);
