@@ -11,6 +11,7 @@
 mod caller;
 pub mod chaos;
 mod check;
+mod crowd;
 mod disks;
 mod far;
 mod host;
@@ -43,9 +44,18 @@ pub struct Setup {
     pub policy: OnAmbiguous,
     pub chaos: Chaos,
     pub deliveries: u32,
+    /// Hosts that send.
+    pub senders: usize,
+    /// So many people say STOP between planning and deadline, whether they were written to or not.
+    pub stops: u32,
 }
 
 impl Setup {
+    /// A morning of twelve on three hosts.
+    pub const fn of(seed: u64, policy: OnAmbiguous, chaos: Chaos) -> Self {
+        Setup { seed, policy, chaos, deliveries: 12, senders: 3, stops: 0 }
+    }
+
     pub fn evidence(&self) -> domain::Evidence {
         // So few deliveries would have a budget of one.
         domain::Evidence { budget: 0.25, ..domain::Evidence::default() }
@@ -133,6 +143,7 @@ async fn morning(setup: Setup) -> Verdict {
     hosts.start_all();
     let chaos =
         tokio::spawn(chaos::reign(Arc::clone(&world), Arc::clone(&store), Arc::clone(&hosts)));
+    tokio::spawn(crowd::speaks(Arc::clone(&world), Arc::clone(&far)));
     let acknowledged = caller::Acknowledged::default();
     tokio::spawn(caller::call(Arc::clone(&world), Arc::clone(&store), Arc::clone(&acknowledged)));
     let closed = wait(|| store.is_closed(&world.run) && store.is_closed(&caller::run_id())).await;

@@ -9,7 +9,7 @@ use tests::world::{Chaos, Setup, Verdict, run};
 fn mornings(policy: OnAmbiguous, chaos: Chaos, seeds: std::ops::Range<u64>) -> Verdict {
     let mut sum = Verdict::default();
     for seed in seeds {
-        let verdict = run(Setup { seed, policy, chaos, deliveries: 12 });
+        let verdict = run(Setup::of(seed, policy, chaos));
         let good = verdict.is_good(policy == OnAmbiguous::Hold);
         assert!(good, "seed {seed} under {} ({chaos:?}): {verdict:?}", policy.as_str());
         sum.add(&verdict);
@@ -45,13 +45,10 @@ fn calm_and_realistic_mornings_deliver() {
 #[test]
 fn equal_seeds_take_equal_courses() {
     for seed in 1..10 {
-        let setup =
-            Setup { seed, policy: OnAmbiguous::Evidence, chaos: Chaos::Absurd, deliveries: 12 };
+        let setup = Setup::of(seed, OnAmbiguous::Evidence, Chaos::Absurd);
         assert_eq!(run(setup), run(setup), "seed {seed}");
     }
-    let other = |seed| {
-        run(Setup { seed, policy: OnAmbiguous::Hold, chaos: Chaos::Absurd, deliveries: 12 }).trace
-    };
+    let other = |seed| run(Setup::of(seed, OnAmbiguous::Hold, Chaos::Absurd)).trace;
     assert_ne!(other(1), other(2));
 }
 
@@ -90,4 +87,14 @@ fn a_redis_that_is_not_the_one_it_was_loses_and_repeats_nothing() {
 fn power_cuts_lose_and_repeat_nothing() {
     harm("power-cuts", 4);
     harm("sqlite-power-cuts", 3);
+}
+
+#[test]
+fn whoever_says_stop_gets_nothing_more_while_many_hosts_send() {
+    for (seed, chaos) in [(1, Chaos::None), (2, Chaos::None), (3, Chaos::Realistic)] {
+        let few = Setup::of(seed, OnAmbiguous::Hold, chaos);
+        let verdict = run(Setup { deliveries: 120, senders: 8, stops: 90, ..few });
+        assert!(verdict.is_good(true), "seed {seed}: {verdict:#?}");
+        assert_eq!(verdict.stops, 90, "seed {seed}: each was answered");
+    }
 }

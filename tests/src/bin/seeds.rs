@@ -39,6 +39,12 @@ struct Args {
     /// Deliveries in each morning
     #[arg(long, default_value_t = 12)]
     deliveries: u32,
+    /// Hosts that send
+    #[arg(long, default_value_t = 3)]
+    senders: usize,
+    /// People who say STOP in each morning
+    #[arg(long, default_value_t = 0)]
+    stops: u32,
     /// Stop at the first seed that fails
     #[arg(long)]
     fail_fast: bool,
@@ -75,7 +81,9 @@ fn main() -> ExitCode {
                     if seed >= args.first + args.seeds || enough {
                         return;
                     }
-                    let setup = Setup { seed, policy, chaos, deliveries: args.deliveries };
+                    let Args { deliveries, senders, stops, .. } = args;
+                    let setup =
+                        Setup { deliveries, senders, stops, ..Setup::of(seed, policy, chaos) };
                     let verdict = run(setup);
                     if !verdict.is_good(policy == OnAmbiguous::Hold) {
                         failed.lock().expect("no panic").push((seed, verdict.clone()));

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use domain::clock::EARLY_MAX;
-use domain::{DeliveryId, RunId, State};
+use domain::{Address, DeliveryId, Phone, Recipient, RecipientId, RunId, State, Timestamp};
+use ledger::opt_outs::OptOuts;
 use ledger::{DeliveryView, Filter, Ledger, RowKey};
 use serde::Serialize;
 
+use super::crowd::HEARD_WITHIN;
 use super::far::{Far, Taken};
 use super::store::Store;
 use super::{Chaos, World, caller};
@@ -34,6 +36,11 @@ pub struct Verdict {
     /// Must be 0: requests before their delivery was due, by more than a clock that jumped
     /// can make them.
     pub early: u64,
+    /// Must be 0: messages to people whose STOP had been answered for a while, and STOPs that nobody
+    /// remembers at the end; judged where no process dies and no store goes away.
+    pub after_stop: u64,
+    /// STOPs that were answered.
+    pub stops: u64,
     /// Must be 0: deliveries with more messages than attempts are allowed.
     pub too_many: u64,
     /// What was wrong, in words.
@@ -50,7 +57,7 @@ impl Verdict {
     }
 
     fn faults(&self) -> u64 {
-        self.tally.faults() + self.stuck + self.wrong + self.early + self.too_many
+        self.tally.faults() + self.stuck + self.wrong + self.early + self.too_many + self.after_stop
     }
 
     pub fn add(&mut self, other: &Verdict) {
@@ -63,6 +70,8 @@ impl Verdict {
             (&mut self.wrong, other.wrong),
             (&mut self.early, other.early),
             (&mut self.too_many, other.too_many),
+            (&mut self.after_stop, other.after_stop),
+            (&mut self.stops, other.stops),
         ];
         pairs.into_iter().for_each(|(sum, n)| *sum += n);
         self.trace = self.trace.rotate_left(7) ^ other.trace;
@@ -106,6 +115,7 @@ pub async fn verdict(
     }
     verdict.tally.lost += by_delivery.len() as u64; // messages for deliveries that are not there
     missing_rows(store, acknowledged, &mut verdict).await;
+    judge_stops(world, store, far, &taken, &mut verdict).await;
     if !ended {
         verdict.complaints.push(format!(
             "it never ended: phase {:?}, far side idle {}, fenced {:?}",
@@ -123,6 +133,48 @@ pub async fn verdict(
     }
     verdict.trace = trace(&deliveries, &requests);
     verdict
+}
+
+/// Whoever said STOP gets nothing more, and is remembered.
+async fn judge_stops(
+    world: &World,
+    store: &Store,
+    far: &Far,
+    taken: &[Taken],
+    verdict: &mut Verdict,
+) {
+    let stops = far.oracle.lock().expect("one thread").stops.clone();
+    verdict.stops = stops.len() as u64;
+    if world.setup.chaos != Chaos::None {
+        return;
+    }
+    let mut latest: HashMap<&str, Timestamp> = HashMap::new();
+    for one in taken {
+        let at = latest.entry(&one.to).or_insert(one.at);
+        *at = one.at.max(*at);
+    }
+    let heard = OptOuts::read(&store.model).await.expect("the model answers");
+    for (who, answered) in &stops {
+        let late = latest.get(who.as_str()).is_some_and(|at| *at > *answered + HEARD_WITHIN);
+        let mut person = stranger(who);
+        heard.apply(&mut person);
+        verdict.after_stop += u64::from(late) + u64::from(person.consent_utility);
+    }
+}
+
+/// Somebody of that number who has agreed to everything.
+fn stranger(phone: &str) -> Recipient {
+    Recipient {
+        id: RecipientId::new("anybody"),
+        name: String::new(),
+        address: Address::Phone(Phone::try_new(phone).expect("E.164")),
+        tier: "".into(),
+        language: "en".into(),
+        consent_utility: true,
+        consent_marketing: true,
+        opted_in_at: None,
+        attributes: BTreeMap::new(),
+    }
 }
 
 /// Holds one run against the far side; returns its deliveries.

@@ -40,6 +40,8 @@ pub struct Taken {
     /// A `delivered` or `read` status was, or will be, sent.
     pub reported: bool,
     pub at: Timestamp,
+    /// Whom it went to.
+    pub to: String,
 }
 
 #[derive(Default)]
@@ -47,6 +49,8 @@ pub struct Oracle {
     pub taken: Vec<Taken>,
     /// Requests by delivery, with when they came.
     pub requests: Vec<(DeliveryId, Timestamp)>,
+    /// Who said STOP, and when the receiver had answered that.
+    pub stops: Vec<(String, Timestamp)>,
 }
 
 pub struct Far {
@@ -110,7 +114,8 @@ impl Far {
         }
         let fate = world.draw(|rng| world.setup.chaos.rates().far.request(rng));
         let template = text["template"]["name"].as_str().unwrap_or("").to_owned();
-        let named = Named { delivery, nonce, callback: callback.to_owned(), number, template };
+        let callback = callback.to_owned();
+        let named = Named { delivery, nonce, callback, number, template, to };
         let take = |far: &Arc<Far>| far.take(&named);
         let outcome = match fate {
             RequestFate::Answered => accepted(take(&self), false),
@@ -167,20 +172,31 @@ impl Far {
             let other = CallbackKey::derive(b"simulated", "another installation");
             let callback = Callback { delivery: delivery.clone(), nonce }.encode(&other);
             let (delivery, number) = (delivery.clone(), number.clone());
-            let named = Named { delivery, nonce, callback, number, template: String::new() };
+            let (template, to) = (String::new(), String::new());
+            let named = Named { delivery, nonce, callback, number, template, to };
             self.report("wamid.foreign", &named, "delivered", None, self.world.now());
         }
         if self.world.chance(rates.stops) {
-            let at = self.world.now();
-            let message = json!({"from": to.trim_start_matches('+'), "id": "wamid.stop", "type": "text",
-                "timestamp": at.secs().to_string(), "text": {"body": "STOP"}});
+            self.stop(to, number, Duration::ZERO);
+        }
+    }
+
+    /// Somebody says STOP to a number of ours, after a while.
+    pub fn stop(self: &Arc<Self>, from: &str, number: &NumberId, wait: Duration) {
+        let (far, from, number) = (Arc::clone(self), from.to_owned(), number.clone());
+        self.later(async move {
+            tokio::time::sleep(wait).await;
+            let at = far.world.now();
+            let message = json!({"from": from.trim_start_matches('+'), "id": "wamid.stop",
+                "type": "text", "timestamp": at.secs().to_string(), "text": {"body": "STOP"}});
             let body = changed(json!({
                 "messaging_product": "whatsapp",
                 "metadata": {"phone_number_id": number.as_str()}, "messages": [message],
             }));
-            let far = Arc::clone(self);
-            self.later(async move { far.deliver(body).await });
-        }
+            far.deliver(body).await;
+            let answered = (from, far.world.now());
+            far.oracle.lock().expect("one thread").stops.push(answered);
+        });
     }
 
     /// Takes a message and sets its statuses on their way. Returns its id.
@@ -190,7 +206,8 @@ impl Far {
         let arrives = !matches!(fate, MessageFate::Undeliverable | MessageFate::FailsOnce);
         let reported = matches!(fate, MessageFate::Delivered | MessageFate::Read);
         let (delivery, template) = (named.delivery.clone(), named.template.clone());
-        let taken = Taken { delivery, nonce, arrives, template, reported, at: world.now() };
+        let (to, at) = (named.to.clone(), world.now());
+        let taken = Taken { delivery, nonce, arrives, template, reported, at, to };
         self.oracle.lock().expect("one thread").taken.push(taken);
         tracing::debug!(at = world.seconds(), "takes {} {nonce}", named.delivery);
         let wamid = format!("wamid.{nonce}");
@@ -297,6 +314,7 @@ struct Named {
     callback: String,
     number: NumberId,
     template: String,
+    to: String,
 }
 
 /// One process's way to the far side.

@@ -41,7 +41,6 @@ use super::{DAWN, SkewedClock, World};
 use crate::install::campaign;
 
 const LANES: usize = 3;
-const SENDERS: usize = 3;
 /// Longest time that a dead process stays away.
 const AWAY_MAX: Duration = Duration::from_secs(5);
 /// Longest time that a host speaks to a store that is not the right one.
@@ -76,6 +75,11 @@ pub fn numbers() -> Vec<BusinessNumber> {
     (1..=LANES).map(number).collect()
 }
 
+/// The phone number of recipient `n`.
+pub fn phone(n: u32) -> String {
+    format!("+9198{n:08}")
+}
+
 /// So long after the day began.
 pub fn at(secs: u64) -> Timestamp {
     DAWN + Duration::from_secs(secs)
@@ -86,7 +90,7 @@ fn snapshot(deliveries: u32, missing_translation: bool) -> Snapshot {
     let recipient = |n: u32| Recipient {
         id: RecipientId::new(format!("r{n:05}")),
         name: "Asha Rao".into(),
-        address: Address::Phone(Phone::try_new(format!("+9198{n:08}")).expect("E.164")),
+        address: Address::Phone(Phone::try_new(phone(n)).expect("E.164")),
         tier: "".into(),
         language: language(n).into(),
         consent_utility: true,
@@ -209,7 +213,7 @@ impl Hosts {
             world: Arc::clone(world),
             store: Arc::clone(store),
             far: Arc::clone(far),
-            senders: (1..=SENDERS).map(sender).collect(),
+            senders: (1..=world.setup.senders).map(sender).collect(),
             receiver,
         }
     }
@@ -228,7 +232,7 @@ impl Hosts {
 
     /// Kills a process, or takes its host's power, and starts it again a little later.
     pub fn crash_one(self: &Arc<Self>, power: bool) {
-        let which = self.pick(SENDERS + 1);
+        let which = self.pick(self.senders.len() + 1);
         self.kill(which);
         if power {
             match self.senders.get(which) {
@@ -246,7 +250,7 @@ impl Hosts {
     /// Starts a host anew with a store that is not the right one, and after a while, when
     /// somebody has noticed, as before. A scheduler beside it may make the same mistake.
     pub fn mislead_one(self: &Arc<Self>) {
-        let which = self.pick(SENDERS + 1);
+        let which = self.pick(self.senders.len() + 1);
         let planned = self.world.chance(0.5);
         let (hosts, span) = (Arc::clone(self), self.world.span(MISTAKEN_MAX));
         tokio::spawn(async move {
@@ -287,16 +291,16 @@ impl Hosts {
 
     pub fn are_all_up(&self) -> bool {
         self.are_all_told_right()
-            && (0..=SENDERS).all(|n| self.life(n).lock().expect("one thread").is_up())
+            && (0..=self.senders.len()).all(|n| self.life(n).lock().expect("one thread").is_up())
     }
 
     /// Everybody speaks to the right store.
     pub fn are_all_told_right(&self) -> bool {
-        (0..=SENDERS).all(|n| *self.told(n).lock().expect("one thread") == Told::Right)
+        (0..=self.senders.len()).all(|n| *self.told(n).lock().expect("one thread") == Told::Right)
     }
 
     pub fn freeze_one(&self, span: Duration) {
-        let which = self.pick(SENDERS + 1);
+        let which = self.pick(self.senders.len() + 1);
         self.life(which).lock().expect("one thread").freeze(Instant::now() + span);
     }
 
@@ -309,7 +313,7 @@ impl Hosts {
     pub fn heal(&self) {
         self.store.mend();
         *self.receiver.cut_off_until.lock().expect("one thread") = None;
-        for which in 0..=SENDERS {
+        for which in 0..=self.senders.len() {
             self.life(which).lock().expect("one thread").thaw();
         }
     }
