@@ -3,10 +3,11 @@
 //! Time is the store's own, so the suite never sets it: what must be due lies in the past,
 //! what must not lies hours ahead, and a lease that must run out is one millisecond long.
 
+pub mod damaged_news;
 pub mod discard;
 mod more;
 mod purge;
-pub mod rolling;
+mod rolling;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use ledger::recovery::{Progress, Recoverer};
 use ledger::redis::Options;
 use ledger::{Discarded, IntentAnswer, Ledger, LedgerError, Model, Redis, RunHeader, Sqlite};
 use tests::conformance;
-use tests::conformance::rolling::{Told, a_forgotten_row_whose_news_is_damaged_is_one_row};
+use tests::conformance::damaged_news::{Told, a_forgotten_row_whose_news_is_damaged_is_one_row};
 use tests::redis_server::RedisServer;
 
 #[tokio::test]

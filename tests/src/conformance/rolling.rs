@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::facts::Doubt;
-use domain::{Attempt, DeliveryId, FailureClass, Http, NumberId, State, Timestamp};
+use domain::{Attempt, FailureClass, Http, NumberId, State, Timestamp};
 use ledger::opt_outs;
 use ledger::rehome::{Rehomed, rehome};
 use ledger::{
@@ -45,7 +45,7 @@ fn rolling(header: &mut RunHeader) {
     header.close_at = header.stop_at;
 }
 
-async fn stage<'a>(ledger: &'a dyn Ledger, case: &str) -> Stage<'a> {
+pub(super) async fn stage<'a>(ledger: &'a dyn Ledger, case: &str) -> Stage<'a> {
     let stage = Stage::with(ledger, case, 0, rolling).await;
     let begun = ledger.begin_run(&stage.header).await.unwrap();
     assert_eq!(begun.run().phase, Phase::Open, "a rolling run is open at once");
@@ -63,7 +63,7 @@ async fn trust(ledger: &dyn Ledger) {
 }
 
 /// Due for an hour, to the `n`-th person, until the run's last day is over.
-fn row(stage: &Stage<'_>, n: u32) -> NewRow {
+pub(super) fn row(stage: &Stage<'_>, n: u32) -> NewRow {
     let planned = stage.row(n, None);
     NewRow {
         key: RowKey::of(&format!("key {n}")),
@@ -76,7 +76,7 @@ fn row(stage: &Stage<'_>, n: u32) -> NewRow {
     }
 }
 
-async fn append(stage: &Stage<'_>, rows: &[NewRow]) -> Vec<Appended> {
+pub(super) async fn append(stage: &Stage<'_>, rows: &[NewRow]) -> Vec<Appended> {
     stage.ledger.append(&stage.run, rows).await.unwrap()
 }
 
@@ -493,46 +493,4 @@ async fn an_older_row_of_a_doubted_run_may_have_been_sent(ledger: &dyn Ledger) {
     assert_eq!(stage.state(rows[1]).await, State::Planned, "nobody asked for it before");
     assert_eq!(stage.claim(5).await.len(), 2 + usize::from(found.state == State::Planned));
     stage.counts().await;
-}
-
-/// What a damaged record still tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// Its state, so that counters follow what is done to it.
-    State,
-    /// Nothing: over Redis `ledger repair` counts anew.
-    Nothing,
-}
-
-/// The news of a forgotten row cannot be read any more when whoever asked for the row asks again: that
-/// is one row, which nobody sends, and not a second one beside it. `damage` spoils the record of a
-/// delivery in the store.
-pub async fn a_forgotten_row_whose_news_is_damaged_is_one_row(
-    ledger: &dyn Ledger,
-    case: &str,
-    told: Told,
-    damage: impl AsyncFn(&DeliveryId),
-) {
-    let stage = stage(ledger, case).await;
-    for (n, meets_news_first) in [(0, true), (1, false)] {
-        let row = row(&stage, n);
-        let (at, key) = (row.key.index(), std::slice::from_ref(&row));
-        stage.result(at, u64::from(n) + 1, Http::Ambiguous(Doubt::Timeout)).await;
-        damage(&stage.id(at)).await;
-        if meets_news_first {
-            let sent = Attempt { sent_at: Some(Timestamp::from_secs(8)), ..news(7) };
-            ledger.apply(&[WebhookFact::new(stage.id(at), sent)]).await.unwrap();
-        }
-        assert_eq!(append(&stage, key).await, [Appended::There(at)], "{case}, {meets_news_first}");
-        assert_eq!(append(&stage, key).await, [Appended::There(at)], "again");
-        let found = ledger::api::find(ledger, &stage.id(at)).await.unwrap().unwrap();
-        assert!(found.message.is_some() && found.damage.is_some(), "{found:?}");
-        assert!(found.facts.suspect, "what was tried is lost: {found:?}");
-        assert!(!matches!(found.state, State::Planned | State::RetryWait), "{found:?}");
-        assert!(stage.claim(5).await.is_empty(), "nobody sends what may have gone");
-    }
-    assert_eq!(ledger.run(&stage.run).await.unwrap().unwrap().total(), 2);
-    if told == Told::State {
-        stage.counts().await;
-    }
 }

@@ -33,7 +33,7 @@ pub fn adopt(record: &mut Record, run: &Run, row: &NewRow, now: Timestamp) {
     let damage = record.damage.take().filter(|_| !forgotten);
     let facts = std::mem::take(&mut record.facts);
     *record = appended(run, row, now);
-    let ended = facts.ended.clone().filter(|_| damage.is_some());
+    let ended = facts.ended.filter(|_| damage.is_some());
     record.facts.merge(&Facts { ended, ..facts });
     record.damage = damage;
     let before = record.state;
