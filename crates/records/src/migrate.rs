@@ -12,6 +12,7 @@ use crate::pool::Pool;
 pub const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("migrations/0001_first.sql")),
     (2, "imports", include_str!("migrations/0002_imports.sql")),
+    (3, "accounts", include_str!("migrations/0003_accounts.sql")),
 ];
 
 /// The embedded steps, as the migrator asks for them.

@@ -23,11 +23,12 @@ pub async fn list(records: &Records) -> Result<Vec<String>> {
     rows.iter().map(|row| row.text(0)).collect()
 }
 
-/// As instants are stored.
-pub(crate) fn millis(at: Timestamp) -> i64 {
+/// As instants are stored: milliseconds since 1970.
+pub fn millis(at: Timestamp) -> i64 {
     at.micros().div_euclid(1_000)
 }
 
-pub(crate) fn at(millis: i64) -> Timestamp {
+/// An instant as it was stored.
+pub fn at(millis: i64) -> Timestamp {
     Timestamp::from_micros(millis.saturating_mul(1_000))
 }
