@@ -166,6 +166,11 @@ fn a_keeper_of_numbers_is_begun_again() {
 }
 
 #[test]
+fn whoever_fetches_lists_is_begun_again() {
+    is_begun_again("pulls");
+}
+
+#[test]
 fn a_sender_that_dies_ends_the_process_in_order() {
     ends_the_process_in_order("sender");
 }

@@ -3,6 +3,8 @@
 use cloud_api::management::{AtMeta, creation};
 use templates::draft::Draft;
 
+use crate::files::{family_of, name_of};
+
 /// What follows for one draft.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -73,6 +75,21 @@ pub fn differences(ours: &Draft, theirs: &Draft) -> Vec<String> {
         creation(&ours)["parameter_format"] == creation(&theirs)["parameter_format"],
     );
     parts
+}
+
+/// Meta wants a handle of an upload, not a path.
+pub fn needs_file(draft: &Draft) -> bool {
+    let headers = draft.header.iter().chain(draft.cards.iter().flat_map(|card| &card.header));
+    let handle = |sample: &str| sample.starts_with("4:");
+    headers.filter(|h| h.format.has_file()).any(|h| !h.sample.as_deref().is_some_and(handle))
+}
+
+/// A name that nobody has yet.
+pub fn next_version(name: &str, at_meta: &[AtMeta]) -> String {
+    let family = family_of(name).0;
+    let versions = at_meta.iter().map(|at| family_of(&at.name));
+    let last = versions.filter(|(of, _)| *of == family).filter_map(|(_, version)| version).max();
+    name_of(family, last.unwrap_or(1) + 1)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod campaigns;
 mod drafts;
 pub mod numbers;
+pub mod pulls;
 mod read;
 pub mod secrets;
 mod sending;
@@ -25,7 +26,7 @@ use chrono_tz::Tz;
 use cloud_api::Options as CloudApi;
 use domain::campaign::{CampaignId, Category};
 use domain::retention::Retention;
-use domain::{BusinessNumber, Policy, RunId};
+use domain::{BusinessNumber, Policy, RunId, TenantId};
 use scheduler::intake::Country;
 use secrecy::{ExposeSecret, SecretString};
 use sender::Options as Sender;
@@ -35,6 +36,7 @@ use templates::review::REVIEW_RULES;
 use crate::campaigns::read_campaigns;
 use crate::drafts::read_drafts;
 use crate::numbers::{read_endpoints, read_numbers, read_pool};
+use crate::pulls::read_pulls;
 use crate::read::Section;
 use crate::secrets::CredentialFiles;
 use crate::sending::{read_cloud_api, read_sender};
@@ -91,6 +93,8 @@ pub struct Config {
     /// The file it came from; relative paths in it start at its folder.
     pub file: PathBuf,
     pub state_dir: PathBuf,
+    /// Whose numbers, campaigns, people and records these are.
+    pub tenant: TenantId,
     /// Names this machine among those that share the ledger.
     pub host: String,
     pub store: Store,
@@ -115,6 +119,8 @@ pub struct Config {
     pub pool: Pool,
     /// At least one, each with an id of its own.
     pub campaigns: Vec<CampaignConfig>,
+    /// Lists and content that are fetched on a clock.
+    pub pulls: Vec<pulls::Pull>,
     /// The campaign that the command line names.
     pub named: Option<String>,
     pub retention: Retention,
@@ -147,6 +153,16 @@ impl Config {
         if here.exists() { here } else { PathBuf::from("/etc/subah/subah.toml") }
     }
 
+    /// Where webhooks are kept.
+    pub fn inbox_dir(&self) -> PathBuf {
+        self.state_dir.join("inbox")
+    }
+
+    /// Where each send is noted.
+    pub fn journal_dir(&self) -> PathBuf {
+        self.state_dir.join("journal")
+    }
+
     /// # Errors
     /// Every problem of the file in one [`BadConfig`].
     pub fn load(file: &Path) -> Result<Self, BadConfig> {
@@ -169,6 +185,7 @@ impl Config {
         let default_state = PathBuf::from(if system { "/var/lib/subah" } else { "state" });
         let state_dir = home.join(root.path("state_dir").unwrap_or(default_state));
         let host = read_host(root);
+        let tenant = read_tenant(root);
         let store = read_store(&mut root.section("store"), &state_dir);
         let records = read_records(&mut root.section("records"), &home, &state_dir);
         let mut section = root.section("cloud_api");
@@ -182,11 +199,7 @@ impl Config {
         let receiving = read_receiving(&mut section);
         let endpoints = read_endpoints(&mut section, &home);
         drop(section);
-        let metrics = root.section("metrics").address("listen", ([127, 0, 0, 1], 9464).into());
-        if metrics == receiver && metrics.port() != 0 {
-            let expected = "another address than receiver.listen: that one is public";
-            root.problem("metrics.listen", &metrics.to_string(), expected);
-        }
+        let metrics = read_metrics(root, receiver);
         let (sender, policy) = read_sender(&mut root.section("sender"), &cloud_api);
         let numbers = read_numbers(root, &home);
         let credentials =
@@ -197,9 +210,11 @@ impl Config {
         let pool = read_pool(&mut root.section("pool"));
         let drafts = read_drafts(&mut root.section("templates"), &home);
         let campaigns = read_campaigns(root, &home, &numbers.all, &lint);
+        let pulls = read_pulls(root, &home, &campaigns);
         Config {
             file: file.to_owned(),
             state_dir,
+            tenant,
             host,
             store,
             records,
@@ -218,6 +233,7 @@ impl Config {
             pool,
             numbers: numbers.all,
             campaigns,
+            pulls,
             named: None,
             retention,
         }
@@ -267,6 +283,25 @@ const MIB: u64 = 1024 * 1024;
 
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
+}
+
+/// Where metrics are served.
+fn read_metrics(root: &mut Section, receiver: SocketAddr) -> SocketAddr {
+    let metrics = root.section("metrics").address("listen", ([127, 0, 0, 1], 9464).into());
+    if metrics == receiver && metrics.port() != 0 {
+        let expected = "another address than receiver.listen: that one is public";
+        root.problem("metrics.listen", &metrics.to_string(), expected);
+    }
+    metrics
+}
+
+/// Whose the installation is.
+fn read_tenant(root: &mut Section) -> TenantId {
+    let Some(text) = root.text("tenant") else { return TenantId::default() };
+    TenantId::try_new(text.as_str()).unwrap_or_else(|_| {
+        root.problem("tenant", &text, "1 to 64 small letters, digits, - or _");
+        TenantId::default()
+    })
 }
 
 /// By default what the machine calls itself.

@@ -239,3 +239,34 @@ fn holidays_are_read_from_a_file_of_their_own() {
     let why = daily.daily.days.why_not("2026-01-26".parse().unwrap());
     assert_eq!(why.as_deref(), Some("2026-01-26 is skipped: Republic Day"));
 }
+
+#[test]
+fn a_pull_that_cannot_be_meant_is_refused_by_its_key_and_no_secret_is_said() {
+    let manual = MANUAL.replace("# [[pulls]]", "[[pulls]]");
+    let with = |lines: &str| {
+        let text = manual.replacen("[[pulls]]\n", &format!("[[pulls]]\n{lines}\n"), 1);
+        Config::parse(Path::new("subah.toml"), &text).map_err(|bad| bad.to_string())
+    };
+    let good = "name = \"crm\"\nset = \"recipients\"\nfrom = \"in/list.csv\"\nat = [\"05:00\"]";
+    let config = with(good).unwrap();
+    assert_eq!(config.pulls[0].from, pulls::PullFrom::File("in/list.csv".into()));
+    assert_eq!(config.pulls[0].fresh_within, Duration::from_secs(24 * 3_600));
+    let bad = [
+        ("name = \"crm\"", "name = \"C R M\"", "pulls[0].name"),
+        ("at = [\"05:00\"]", "at = []", "pulls[0].at"),
+        ("at = [\"05:00\"]", "at = [\"5 o'clock\"]", "pulls[0].at"),
+        ("in/list.csv", "http://files.example.in/l.csv", "pulls[0].from"),
+        ("in/list.csv", "https://asha:hunter2@files.example.in/l.csv", "pulls[0].from"),
+        ("in/list.csv", "ftp://files.example.in/l.csv", "pulls[0].from"),
+        ("set = \"recipients\"", "campaign = \"evening\"", "pulls[0].campaign: evening"),
+        ("set = \"recipients\"", "set = \"people\"", "pulls[0].set"),
+        ("at = [\"05:00\"]", "at = [\"05:00\"]\nfresh_within = \"1s\"", "pulls[0].fresh_within"),
+        ("at = [\"05:00\"]", "at = [\"05:00\"]\nevery = \"5m\"", "pulls[0].every"),
+    ];
+    for (from, to, key) in bad {
+        let said = with(&good.replace(from, to)).unwrap_err();
+        assert!(said.contains(key) && !said.contains("hunter2"), "{to}: {said}");
+    }
+    let token = good.replace("in/list.csv", "http://127.0.0.1:8/l.csv") + "\ntoken_file = \"t\"";
+    assert!(with(&token).unwrap_err().contains("pulls[0].token_file"));
+}

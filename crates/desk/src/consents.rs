@@ -59,13 +59,13 @@ impl Desk {
     /// whoever took their consent back gets nothing more.
     ///
     /// # Errors
-    /// [`DeskError::Refused`] names the first word that makes no sense: nothing is kept then. When
+    /// [`DeskError::WrongUse`] names the first word that makes no sense: nothing is kept then. When
     /// the records do not answer, words before the failure may be kept; telling all again is safe.
     pub async fn record_consents(&self, words: &[Word], mode: Mode) -> Result<Recorded> {
         let now = self.clock.now();
         for (at, word) in words.iter().enumerate() {
             check(word, now)
-                .map_err(|why| DeskError::Refused(format!("word {}: {why}", at + 1)))?;
+                .map_err(|why| DeskError::WrongUse(format!("word {}: {why}", at + 1)))?;
         }
         let sayings = words.iter().map(|word| word.categories.len()).sum();
         let mut recorded = Recorded { sayings, new: 0 };

@@ -2,11 +2,12 @@
 //! ([`status::people`]): records that are away for hours hold up nobody's STOP.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use domain::campaign::Category;
 use domain::{Clock, TenantId, Timestamp};
 use inbox::endpoint::Endpoints;
-use inbox::{LogError, Record, Round, Source, rest};
+use inbox::{LogError, Position, Record, Round, Source};
 use ledger::opt_outs::{self, Of};
 use rand::rngs::StdRng;
 use records::consents::{self, Saying, Wish};
@@ -16,6 +17,9 @@ use status::people::{Heard, hear};
 use telemetry::labels::Loop;
 use telemetry::{Fault, Metrics};
 use tokio_util::sync::CancellationToken;
+
+/// How often it is looked for what people say.
+const EVERY: Duration = Duration::from_secs(1);
 
 pub struct Recorder {
     pub records: Records,
@@ -35,12 +39,12 @@ pub enum RecorderError {
 }
 
 impl Recorder {
-    /// Records what comes in until `stop`. What cannot be recorded now stays in the inbox.
+    /// Records what comes in until `stop`. What cannot be recorded now stays in the inbox. Nobody waits
+    /// for the recorder, so it looks once a second and not with each webhook.
     pub async fn run(&self, source: &mut dyn Source, stop: CancellationToken) {
-        let written = source.written();
-        let mut fault = Fault::default();
+        let (mut fault, mut noted) = (Fault::default(), source.position());
         loop {
-            let round = match self.round(source).await {
+            let round = match self.round(source, &mut noted).await {
                 Ok(round) => {
                     if let Some(met) = fault.over() {
                         tracing::info!("what people say is recorded again; {met} tries had failed");
@@ -56,26 +60,43 @@ impl Recorder {
                     Round::Halted
                 }
             };
-            if !rest(round, &written, &stop).await {
-                return;
+            if round == Round::Applied {
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(EVERY) => {}
             }
         }
     }
 
-    async fn round(&self, source: &mut dyn Source) -> Result<Round, RecorderError> {
+    /// One batch. The place behind batches without a word for the records is noted with the last of
+    /// them: reading them once more costs nothing.
+    async fn round(
+        &self,
+        source: &mut dyn Source,
+        noted: &mut Position,
+    ) -> Result<Round, RecorderError> {
         let before = source.position();
         let bodies = source.next_batch()?;
         if bodies.is_empty() {
+            if *noted != before {
+                source.applied()?;
+                *noted = before;
+            }
             return Ok(Round::Empty);
         }
         let heard: Vec<Heard> = bodies.iter().flat_map(|body| self.hear(body)).collect();
-        if !heard.is_empty()
-            && let Err(error) = self.keep(&heard).await
-        {
+        if heard.is_empty() {
+            return Ok(Round::Applied);
+        }
+        if let Err(error) = self.keep(&heard).await {
             source.rewind(before);
             return Err(error.into());
         }
         source.applied()?;
+        *noted = source.position();
         Ok(Round::Applied)
     }
 

@@ -11,14 +11,18 @@ use records::outbox::{self, Letter};
 use status::people::OptOutDesk;
 use telemetry::labels::Loop;
 use telemetry::{Fault, Metrics};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::consents::LETTER;
 use crate::error::RelayError;
+use crate::notes::Notes;
 use crate::witness;
 
 /// How often the outbox is looked at.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often notes of acts are brought into the audit.
+const NOTES_EVERY: Duration = Duration::from_secs(30);
 /// Letters in one turn.
 const PAGE: u32 = 200;
 
@@ -30,13 +34,20 @@ pub struct Relay {
     pub opt_outs: OptOutDesk,
     /// Whose letters this ledger hears.
     pub tenant: TenantId,
+    /// Of acts on this host, for the audit; `None`: somebody else brings them.
+    pub notes: Option<Notes>,
 }
 
 impl Relay {
     /// Tells until `stop`. What cannot be told now waits.
     pub async fn run(&self, stop: CancellationToken) {
         let mut fault = Fault::default();
+        let mut noted = None;
         loop {
+            if noted.is_none_or(|at: Instant| at.elapsed() > NOTES_EVERY) {
+                noted = Some(Instant::now());
+                self.take_up_notes().await;
+            }
             match self.turn().await {
                 Ok(told) => {
                     if let Some(met) = fault.over() {
@@ -59,6 +70,16 @@ impl Relay {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(LOOK) => {}
             }
+        }
+    }
+
+    /// Notes that cannot be taken up now wait on the disk; the fault is that of the letters, and said
+    /// there.
+    async fn take_up_notes(&self) {
+        let Some(notes) = &self.notes else { return };
+        let taken = notes.take_up(&self.records, &self.tenant, self.clock.as_ref()).await;
+        if let Err(error) = taken {
+            tracing::debug!(error = %error, "notes of acts wait for the audit: {error}");
         }
     }
 

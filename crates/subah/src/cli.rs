@@ -1,21 +1,22 @@
 //! The command line.
 
+mod accounts;
 mod acts;
 mod deliveries;
 
+pub use accounts::{KeysCommand, OperatorsCommand};
 pub use acts::{
     AuditCommand, ConsentsCommand, LedgerCommand, NumbersCommand, RecoverArgs, RestoreArgs, RunAct,
     Runs, SaidArg, SendTestArgs, SimulateArgs, TemplatesCommand, Webhooks,
 };
-pub use deliveries::{ActArgs, Deliveries, ListArgs, Resolved, SendAgainArgs, Which};
+pub use deliveries::{ActArgs, Deliveries, Resolved, Which};
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use desk::draft::Guard;
+use desk::recipients::Country;
 use domain::ListName;
-use scheduler::intake::Country;
 
 /// Gets every recipient's WhatsApp message out at 06:00 and proves it by 06:05.
 ///
@@ -98,6 +99,8 @@ pub enum Command {
     /// The day's content
     #[command(subcommand)]
     Content(Content),
+    /// Fetch lists and content now, as `[[pulls]]` says; all sources, or those that are named
+    Pull { names: Vec<String> },
     /// What files of recipients and content may look like
     Formats,
     /// What a run would be: counts, minutes, capacity, who is left out. Changes nothing
@@ -114,6 +117,9 @@ pub enum Command {
             default_value = "scheduler,sender,receiver"
         )]
         role: Vec<Role>,
+        /// The configuration of a further tenant, served beside the first; may be given again
+        #[arg(long, value_name = "FILE")]
+        also: Vec<PathBuf>,
     },
     /// Where today's run stands
     Status {
@@ -149,6 +155,12 @@ pub enum Command {
     /// What operators did, entry by entry
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Who may do what
+    #[command(subcommand)]
+    Operators(OperatorsCommand),
+    /// Keys of programs that act through the API
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Webhook bodies
     #[command(subcommand)]
     Webhooks(Webhooks),
@@ -187,8 +199,14 @@ pub enum Role {
     Receiver,
 }
 
-impl Role {
-    pub const ALL: [Role; 3] = [Role::Scheduler, Role::Sender, Role::Receiver];
+impl From<Role> for daemon::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Scheduler => daemon::Role::Scheduler,
+            Role::Sender => daemon::Role::Sender,
+            Role::Receiver => daemon::Role::Receiver,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -325,12 +343,6 @@ pub struct ImportArgs {
     /// Sheet of a spreadsheet [default: the only one that is not empty]
     #[arg(long, value_name = "NAME")]
     pub sheet: Option<String>,
-}
-
-impl ImportArgs {
-    pub fn guard(&self, shrink_max: f64) -> Guard {
-        Guard { shrink_max, yes: self.yes, dry_run: self.dry_run }
-    }
 }
 
 #[derive(Args)]

@@ -1,32 +1,12 @@
 //! Parse, run, exit. Everything else is in the rooms beside.
 
-mod archive;
 mod cli;
-mod clocks;
 mod commands;
-mod copies;
 mod exit;
-mod files;
-mod foresight;
-mod html;
-mod http;
-mod keepers;
-mod keeping;
-mod morning;
-mod notify;
-mod number_keeper;
 mod output;
 mod owner;
-mod preflight;
 mod private_redis;
 mod rehearsal;
-mod sampler;
-mod store;
-mod supervise;
-mod template_keeper;
-mod terminal;
-mod token;
-mod wire;
 
 use std::process::ExitCode;
 
@@ -56,7 +36,7 @@ fn main() -> ExitCode {
     // Not waiting for blocked threads: everything that must be on the disk is.
     runtime.shutdown_background();
     match done {
-        Ok(answer) => answer.into(),
+        Ok(answer) => exit::of(answer),
         Err(error) => exit::report(&error),
     }
 }

@@ -9,11 +9,11 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use config::Config;
+use desk::DeskError;
 use rustix::process::geteuid;
 use rustix::thread::{Gid, Uid, set_thread_gid, set_thread_groups, set_thread_uid};
 
 use crate::cli::Cli;
-use crate::exit::WrongUse;
 
 /// A file of the command line, opened before the daemon's user might not be able to.
 static INPUT: OnceLock<(PathBuf, File)> = OnceLock::new();
@@ -21,7 +21,7 @@ static INPUT: OnceLock<(PathBuf, File)> = OnceLock::new();
 /// Becomes who the installation belongs to; must run while the process has one thread.
 ///
 /// # Errors
-/// [`WrongUse`] when the files are another user's, with the command to type.
+/// [`DeskError::WrongUse`] when the files are another user's, with the command to type.
 pub fn become_owner(cli: &mut Cli) -> Result<()> {
     if !cli.needs_installation() {
         return Ok(());
@@ -67,7 +67,7 @@ fn somebody_elses(path: &Path, owner: Option<String>) -> anyhow::Error {
     let command: Vec<String> = std::env::args().map(quoted).collect();
     let user = owner.map(|owner| format!(" -u {}", quoted(owner))).unwrap_or_default();
     let (path, command) = (path.display(), command.join(" "));
-    WrongUse(format!("{path} is not yours: sudo{user} {command}")).into()
+    DeskError::WrongUse(format!("{path} is not yours: sudo{user} {command}")).into()
 }
 
 /// An installation whose state folder is another user's is that user's; one that has none
@@ -79,7 +79,10 @@ fn leave_root(cli: &Cli, file: &Path) -> Result<()> {
     let Ok(seen) = fs::metadata(file) else { return Ok(()) }; // the command says why
     if seen.permissions().mode() & 0o002 != 0 {
         let file = file.display();
-        return Err(WrongUse(format!("{file} can be changed by anybody: chmod o-w {file}")).into());
+        return Err(DeskError::WrongUse(format!(
+            "{file} can be changed by anybody: chmod o-w {file}"
+        ))
+        .into());
     }
     let theirs = (seen.uid() != 0).then(|| (seen.uid(), seen.gid()));
     let Ok(config) = Config::load(file) else { return Ok(()) };
@@ -138,11 +141,4 @@ fn passwd() -> Vec<(String, u32, u32)> {
         Some((name, fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?))
     };
     text.lines().filter_map(user).collect()
-}
-
-/// Who is at the keyboard, as far as the system tells.
-pub fn who() -> String {
-    let name = |key| std::env::var(key).ok().filter(|name| !name.is_empty());
-    let uid = || format!("uid {}", rustix::process::getuid().as_raw());
-    name("SUDO_USER").or_else(|| name("USER")).unwrap_or_else(uid)
 }

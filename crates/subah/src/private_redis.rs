@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::exit::Unavailable;
+use desk::DeskError;
 
 /// How long a fresh server may take to listen.
 const START: Duration = Duration::from_secs(10);
@@ -17,7 +17,7 @@ pub struct PrivateRedis {
 
 impl PrivateRedis {
     /// Starts `redis-server` from PATH with its data in `dir`.
-    pub async fn start(dir: &Path) -> Result<Self, Unavailable> {
+    pub async fn start(dir: &Path) -> Result<Self, DeskError> {
         let socket = dir.join("redis.sock");
         let child = Command::new("redis-server")
             .args(["--port", "0", "--appendonly", "yes", "--appendfsync", "always", "--save", ""])
@@ -30,16 +30,18 @@ impl PrivateRedis {
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| {
-                Unavailable(format!("start redis-server: {error}; install it (apt install redis-server) or name a running one with --redis-url"))
+                DeskError::Unavailable(format!("start redis-server: {error}; install it (apt install redis-server) or name a running one with --redis-url"))
             })?;
         let mut redis = PrivateRedis { child, url: format!("redis+unix://{}", socket.display()) };
         let begun = Instant::now();
         while !socket.exists() {
             if let Ok(Some(status)) = redis.child.try_wait() {
-                return Err(Unavailable(format!("redis-server ended at once: {status}")));
+                return Err(DeskError::Unavailable(format!(
+                    "redis-server ended at once: {status}"
+                )));
             }
             if begun.elapsed() > START {
-                return Err(Unavailable("redis-server does not listen".to_owned()));
+                return Err(DeskError::Unavailable("redis-server does not listen".to_owned()));
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

@@ -4,9 +4,11 @@
 //! HTTP over loopback, signed webhooks, inbox, report. The simulator's oracle then says
 //! whether anything was sent twice or lost.
 
+pub mod demo;
 pub mod made_up;
 pub mod scenario;
 mod script;
+pub mod simulate;
 mod stage;
 
 use std::collections::BTreeMap;
@@ -19,9 +21,15 @@ use anyhow::{Context, Result, bail};
 use chrono::NaiveDate;
 use config::secrets::Credentials;
 use config::{CampaignConfig, Config, Store};
-use domain::{Clock, RunId, SystemClock, Window};
+use daemon::Role;
+use daemon::interrupt::interrupted;
+use daemon::loops::{Ended, Loops, Until, follow, hindered};
+use daemon::parts::{Parts, WEBHOOK_PATH};
+use desk::files::Files;
+use desk::{Answer, DeskError, named};
+use domain::{BusinessNumber, Clock, RunId, SystemClock, Window};
 use indicatif::ProgressBar;
-use ledger::{Filter, Ledger};
+use ledger::{Counts, Filter, Ledger, Run};
 use records::Place;
 use scheduler::snapshot::Snapshot;
 use secrecy::SecretString;
@@ -31,12 +39,9 @@ use status::report::Oracle;
 use status::sla::Verdict;
 use tokio::net::TcpListener;
 
-use crate::cli::{Engine, RehearsalArgs, ReportFormat, Role};
-use crate::exit::{Answer, Unavailable};
-use crate::morning::{Ended, Loops, Until, follow, hindered, interrupted};
+use crate::cli::{Engine, RehearsalArgs, RehearseArgs, ReportFormat};
+use crate::output::{self, Bar};
 use crate::private_redis::PrivateRedis;
-use crate::wire::Parts;
-use crate::{html, output};
 use stage::Stage;
 
 /// How long the far side may go on reporting after the window.
@@ -49,6 +54,45 @@ pub type Rehearsed = (CampaignConfig, Snapshot);
 
 /// Between the deadline of one run and the opening of the next.
 const BETWEEN: Duration = Duration::from_secs(2);
+
+/// The morning of the campaign that is named, or of all that have a run on that date.
+pub async fn of_config(mut config: Config, args: &RehearseArgs) -> Result<Answer> {
+    let date = named::date(&args.date, &config)?;
+    if config.named.is_some() {
+        config.campaigns = vec![named::campaign(&config)?.clone()];
+    }
+    let mut wanted = Vec::new();
+    for at in 0..config.campaigns.len() {
+        let one = &mut config.campaigns[at];
+        if let Some(why) = one.daily.days.why_not(date) {
+            output::hint(&format!("{}: no run, {why}", one.campaign.id));
+            continue;
+        }
+        // A window that is twenty times shorter needs numbers that are twenty times faster: what
+        // fits in earnest fits in a rehearsal.
+        let real = one.daily.window.deadline - one.daily.window.opens;
+        let real = real.to_std().unwrap_or_default().as_secs_f64();
+        let by = (real / args.rehearsal.window.as_secs_f64()).max(1.0);
+        let faster = |number: &mut BusinessNumber| {
+            number.throughput = (f64::from(number.throughput) * by).ceil() as u32;
+        };
+        one.campaign.numbers.iter_mut().for_each(faster);
+        let one = config.campaigns[at].clone();
+        let taken = Files::of(&config).snapshot(&config, &one, date).await?;
+        wanted.push((one, taken.snapshot));
+    }
+    if wanted.is_empty() {
+        println!("no campaign has a run on {date}");
+        return Ok(Answer::No);
+    }
+    for number in &mut config.numbers {
+        let of =
+            |one: &CampaignConfig| one.campaign.numbers.iter().find(|n| n.id == number.id).cloned();
+        let fastest = config.campaigns.iter().filter_map(of).map(|n| n.throughput).max();
+        number.throughput = fastest.unwrap_or(number.throughput);
+    }
+    rehearse(config, wanted, date, args.engine, &args.rehearsal).await
+}
 
 /// Runs them one after the other, in the order of their windows, and prints a report of each.
 pub async fn rehearse(
@@ -86,7 +130,7 @@ pub async fn hold(
     config.state_dir = dir.join("state");
     config.records = Place::Sqlite(config.state_dir.join("records.db"));
     std::fs::create_dir_all(&config.state_dir)
-        .map_err(|e| Unavailable(format!("make {}: {e}", config.state_dir.display())))?;
+        .map_err(|e| DeskError::Unavailable(format!("make {}: {e}", config.state_dir.display())))?;
     let _redis = choose_store(&mut config, engine, args).await?;
 
     wanted.sort_by_key(|(one, _)| one.daily.window.on(date).map(|window| window.opens));
@@ -184,7 +228,10 @@ async fn hold_morning(
     });
     let mut ended = Ended::Over;
     for run in runs {
-        ended = follow(parts, run, Until::Closed, &mut stopped).await;
+        let bar = Bar::default();
+        let show = |run: &Run, counts: &Counts| bar.show(run, counts);
+        ended = follow(parts, run, Until::Closed, &show, &mut stopped).await;
+        bar.clear();
         if ended == Ended::Interrupted {
             break;
         }
@@ -208,7 +255,7 @@ fn folder(dir: Option<&Path>) -> Result<PathBuf> {
     match dir {
         Some(parent) => {
             std::fs::create_dir_all(parent)
-                .map_err(|e| Unavailable(format!("make {}: {e}", parent.display())))?;
+                .map_err(|e| DeskError::Unavailable(format!("make {}: {e}", parent.display())))?;
             let dir = tempfile::Builder::new().prefix("rehearsal-").tempdir_in(parent);
             Ok(dir.with_context(|| format!("make a folder in {}", parent.display()))?.keep())
         }
@@ -285,7 +332,7 @@ fn simulated(
     app_secret: SecretString,
     media: Vec<String>,
 ) -> Result<simulator::Options> {
-    let webhook = format!("http://{}{}", receiver.local_addr()?, inbox::receiver::PATHS[0]);
+    let webhook = format!("http://{}{}", receiver.local_addr()?, WEBHOOK_PATH);
     let mut options = simulator::Options::new(app_secret);
     options.webhook = Some(webhook.parse()?);
     options.seed = args.seed;
@@ -380,7 +427,7 @@ async fn compare(ledger: &dyn Ledger, run: &RunId, simulator: &Simulator) -> Res
 
 fn publish(report: &Report, dir: &Path, name: &str, format: ReportFormat) -> Result<()> {
     let page = dir.join(format!("{name}.html"));
-    std::fs::write(&page, html::page(report))
+    std::fs::write(&page, output::html_page(report))
         .with_context(|| format!("write {}", page.display()))?;
     let document = dir.join(format!("{name}.json"));
     std::fs::write(&document, serde_json::to_vec_pretty(report)?)

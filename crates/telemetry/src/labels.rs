@@ -159,4 +159,5 @@ pub enum Loop {
     TemplateKeeper,
     Preflight,
     NumberKeeper,
+    Pulls,
 }

@@ -46,7 +46,7 @@ const MEASURES: [(&str, &str, &str); 9] = [
     (
         "import",
         "Import of a list",
-        "`subah recipients import` of a CSV file in a process of its own: encoding, quotes, every cell, phone numbers, one row a person. *Read and checked* is `--dry-run`; *stored* also compares with what is stored (nothing here), writes every row into the records (a sqlite file; a real PostgreSQL) in one transaction, and syncs.",
+        "`subah recipients import` of a CSV file in a process of its own: encoding, quotes, every cell, phone numbers, one row a person. *Read and checked* is `--dry-run`; *stored* also compares with what is stored (nothing here), writes every row into the records (a sqlite file; a real PostgreSQL) in one transaction, and syncs. *Planned* is `subah plan` of all of them for tomorrow, with the records that hold the list, and without any: what their being asked costs.",
     ),
     (
         "outage",

@@ -53,18 +53,6 @@ pub struct Which {
     pub number: Option<String>,
 }
 
-impl Which {
-    /// Whether anything but the date is asked for.
-    pub fn narrows(&self) -> bool {
-        !self.state.is_empty()
-            || self.recipient.is_some()
-            || self.missed
-            || self.twice
-            || self.cause.is_some()
-            || self.number.is_some()
-    }
-}
-
 /// Which deliveries are listed.
 #[derive(Args)]
 pub struct ListArgs {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::exit::Answer;
+use desk::Answer;
 
 const FILES: &[(&str, &str)] = &[
     ("subah.toml", include_str!("../../../../deploy/config.default.toml")),

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use desk::{Answer, DeskError};
 use domain::{Clock, SystemClock};
 use serde::Serialize;
 use serde_json::json;
@@ -14,7 +15,6 @@ use super::script::{Expected, Scenario, Sla};
 use super::stage::Stage;
 use super::{Held, hold};
 use crate::cli::{Engine, RehearsalArgs, ReportFormat};
-use crate::exit::{Answer, WrongUse};
 use crate::output;
 
 /// Those that come with Subah.
@@ -125,16 +125,18 @@ fn read(name: &str) -> Result<Scenario> {
         }
         None => {
             let known: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
-            bail!(WrongUse(format!(
+            bail!(DeskError::WrongUse(format!(
                 "there is no scenario {name:?}: expected a file (.toml), or one of {}",
                 known.join(", ")
             )));
         }
     };
     let scenario: Scenario = toml::from_str(&text)
-        .map_err(|e| WrongUse(format!("{name} is no scenario: {}", e.message())))?;
+        .map_err(|e| DeskError::WrongUse(format!("{name} is no scenario: {}", e.message())))?;
     if !(1..=100_000).contains(&scenario.people) || !(1..=50).contains(&scenario.numbers) {
-        bail!(WrongUse(format!("{name}: expected 1 to 100000 people and 1 to 50 numbers")));
+        bail!(DeskError::WrongUse(format!(
+            "{name}: expected 1 to 100000 people and 1 to 50 numbers"
+        )));
     }
     Ok(scenario)
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use config::Config;
+use daemon::parts::Parts;
+use daemon::{number_keeper, template_keeper};
 use domain::{Clock, RunId, SystemClock, Timestamp};
 use serde_json::{Map, Value, json};
 use simulator::{Simulator, Teller};
@@ -16,8 +18,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::made_up;
 use super::script::{Event, Scenario, Token};
-use crate::wire::Parts;
-use crate::{number_keeper, template_keeper};
 
 /// The token that a rehearsal bears, and one that it does not.
 const GOOD_TOKEN: &str = "rehearsal";

@@ -12,6 +12,7 @@ const AT_WORK: &[Loop] =
 pub struct Process {
     pub ledger_errors: IntCounter,
     pub ledger_count_mismatch: IntGauge,
+    pub pulls_failing: IntGauge,
     pub loop_success: Floats<Loop>,
     pub loop_ends: Counters<Loop>,
     pub start: Gauge,
@@ -31,6 +32,10 @@ impl Process {
             ledger_count_mismatch: make.gauge(
                 "subah_ledger_count_mismatch",
                 "States whose counter differs from a recount; must be 0",
+            ),
+            pulls_failing: make.gauge(
+                "subah_pulls_failing",
+                "Sources of lists and content whose last pull failed",
             ),
             loop_success: make.floats_of(
                 "subah_loop_last_success_timestamp_seconds",

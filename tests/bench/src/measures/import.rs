@@ -1,6 +1,7 @@
-//! How fast a list is read and checked, and what it takes.
+//! How fast a list is read, checked and stored, what it takes, and what a plan from the records costs.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -40,7 +41,8 @@ pub fn run(size: Size, samples: &Samples) -> Result<()> {
         ];
         for (case, stores, text) in cases {
             std::fs::write(&config, text)?;
-            let (seconds, usage) = once(dir.path(), stores)?;
+            let import = ["recipients", "import", "list.csv", stores];
+            let (seconds, usage) = once(dir.path(), &import)?;
             let values = [
                 ("rows_per_s", f64::from(rows) / seconds),
                 ("mib_per_s", bytes / seconds),
@@ -48,6 +50,7 @@ pub fn run(size: Size, samples: &Samples) -> Result<()> {
             ];
             samples.add(("import", case), "subah", round, &values)?;
             if stores == "--yes" {
+                plan(dir.path(), (case, rows), (&config, &plain), round, samples)?;
                 std::fs::remove_dir_all(dir.path().join("state"))?;
             }
         }
@@ -55,11 +58,44 @@ pub fn run(size: Size, samples: &Samples) -> Result<()> {
     Ok(())
 }
 
-fn once(dir: &std::path::Path, stores: &str) -> Result<(f64, Usage)> {
+/// The same plan with the records that hold the list, and without any: this host's copy alone.
+fn plan(
+    dir: &Path,
+    (case, rows): (&str, u32),
+    (config, plain): (&Path, &str),
+    round: u32,
+    samples: &Samples,
+) -> Result<()> {
+    let content = ["content", "import", "content.ndjson", "--date", "tomorrow", "--yes"];
+    crate::process::output("content", subah().current_dir(dir).args(content))?;
+    // More people than the numbers of a new installation can carry: the answer is no, and whole.
+    let plan = ["plan", "--date", "tomorrow", "--format", "csv"];
+    let add = |from: &str, (seconds, usage): (f64, Usage)| {
+        let name = format!("planned from {from}, {}", case.trim_start_matches("stored, "));
+        let name = name.trim_end_matches(", stored");
+        let values = [("rows_per_s", f64::from(rows) / seconds), ("peak_mib", usage.peak_mib)];
+        samples.add(("import", name), "subah", round, &values)
+    };
+    add("records", timed(dir, &plan)?.0)?;
+    std::fs::write(config, plain)?;
+    for name in ["records.db", "records.db-wal", "records.db-shm"] {
+        let _ = std::fs::remove_file(dir.join("state").join(name)); // PostgreSQL has none
+    }
+    add("files", timed(dir, &plan)?.0)
+}
+
+fn once(dir: &Path, args: &[&str]) -> Result<(f64, Usage)> {
+    let (measured, succeeded) = timed(dir, args)?;
+    ensure!(succeeded, "{args:?} failed");
+    Ok(measured)
+}
+
+/// How long a command takes and what it holds; whether it says yes.
+fn timed(dir: &Path, args: &[&str]) -> Result<((f64, Usage), bool)> {
     let begun = Instant::now();
     let mut command = subah();
-    command.current_dir(dir).args(["recipients", "import", "list.csv", stores]);
-    let mut process = Process::start("import", &mut command)?;
+    command.current_dir(dir).args(args);
+    let mut process = Process::start(args[0], &mut command)?;
     let mut last = Usage::default();
     while !process.is_over() {
         let seen = process.usage();
@@ -69,6 +105,5 @@ fn once(dir: &std::path::Path, stores: &str) -> Result<(f64, Usage)> {
         tests::pause(LOOK);
     }
     let seconds = begun.elapsed().as_secs_f64();
-    ensure!(process.succeeded(), "the import failed");
-    Ok((seconds, last))
+    Ok(((seconds, last), process.succeeded()))
 }

@@ -1,0 +1,54 @@
+//! What a person did or saw, noted on this host's disk before it is done: records that are away hold
+//! up no act. [`crate::audit`] brings the notes into the records' chain.
+
+use std::io::Write;
+
+use config::Config;
+use domain::{Clock, SystemClock};
+use serde_json::json;
+
+use crate::error::{Doing, Result};
+
+/// In the state folder.
+pub(crate) const FILE: &str = "audit.ndjson";
+
+/// Who is at the keyboard, as far as the system tells.
+pub fn who() -> String {
+    let name = |key| std::env::var(key).ok().filter(|name| !name.is_empty());
+    let uid = || format!("uid {}", rustix::process::getuid().as_raw());
+    name("SUDO_USER").or_else(|| name("USER")).unwrap_or_else(uid)
+}
+
+/// Notes an act of this process's user.
+///
+/// # Errors
+/// When the note cannot be written: the act is not to be done then.
+pub fn note(config: &Config, what: &str) -> Result<()> {
+    note_of(config, &who(), "did", what)
+}
+
+/// Whoever looks at numbers in full is on record, in the file and in the log.
+///
+/// # Errors
+/// When the note cannot be written: nothing is to be shown then.
+pub fn reveal(config: &Config, what: &str) -> Result<()> {
+    let user = who();
+    note_of(config, &user, "revealed", what)?;
+    tracing::error!(target: "audit", user, "personal data was revealed to {user}: {what}");
+    Ok(())
+}
+
+/// Notes what somebody else than this process's user does, such as a loop that decides.
+///
+/// # Errors
+/// When the note cannot be written.
+pub fn note_of(config: &Config, user: &str, kind: &str, what: &str) -> Result<()> {
+    let at = SystemClock.now().rfc3339(config.zone());
+    let line = json!({"at": at, "user": user, kind: what});
+    let path = config.state_dir.join(FILE);
+    let doing = || format!("note in {} what is done", path.display());
+    std::fs::create_dir_all(&config.state_dir).doing(doing)?;
+    let mut file = std::fs::File::options().create(true).append(true).open(&path).doing(doing)?;
+    // In one write: two processes that note at once must not mix their lines.
+    file.write_all(format!("{line}\n").as_bytes()).doing(doing)
+}
