@@ -166,6 +166,11 @@ fn a_keeper_of_numbers_is_begun_again() {
 }
 
 #[test]
+fn whoever_uploads_ahead_is_begun_again() {
+    is_begun_again("uploads");
+}
+
+#[test]
 fn whoever_fetches_lists_is_begun_again() {
     is_begun_again("pulls");
 }

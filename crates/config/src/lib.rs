@@ -158,6 +158,11 @@ impl Config {
         self.state_dir.join("inbox")
     }
 
+    /// Which local pictures Meta has, under which ids.
+    pub fn media_cache(&self) -> PathBuf {
+        self.state_dir.join("media.json")
+    }
+
     /// Where each send is noted.
     pub fn journal_dir(&self) -> PathBuf {
         self.state_dir.join("journal")

@@ -27,6 +27,7 @@ mod supervise;
 pub mod template_keeper;
 mod tenants;
 mod token;
+mod uploads;
 
 pub use plan::replan;
 pub use rebuild::rebuild;

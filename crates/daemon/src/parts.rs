@@ -78,6 +78,11 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// Who carries a number's messages.
+    pub fn provider(&self, number: &NumberId) -> Option<Arc<dyn Outgoing>> {
+        self.providers.of(number).cloned()
+    }
+
     /// The client that bears a number's token.
     pub fn api_of(&self, number: &NumberId) -> &CloudApi {
         let own = self.tokens.iter().find(|held| held.number.as_ref() == Some(number));
@@ -383,7 +388,7 @@ fn tokens(credentials: &Credentials, api: &CloudApi) -> Vec<Held> {
 /// Who carries the messages of each number, and by which token.
 fn providers(config: &Config, tokens: &[Held]) -> Registry {
     let meta = |held: &Held| -> Arc<dyn Outgoing> {
-        Arc::new(Meta::new(held.api.clone(), config.state_dir.join("media.json")))
+        Arc::new(Meta::new(held.api.clone(), config.media_cache()))
     };
     let general = meta(&tokens[0]);
     let of = |number: &BusinessNumber| {

@@ -24,7 +24,7 @@ use crate::sampler::Sampler;
 use crate::supervise::{Loop, Running};
 use crate::{
     Role, copies, foresight, http, keeping, notify, number_keeper, preflight, pulls,
-    template_keeper,
+    template_keeper, uploads,
 };
 
 /// The daily loop looks at least this often: clocks are set and files arrive meanwhile.
@@ -92,7 +92,7 @@ pub async fn serve(config: &Config, roles: &[Role]) -> Result<()> {
 }
 
 /// The loops of a process that plans.
-const OF_THE_SCHEDULER: [(Loop, Make); 8] = [
+const OF_THE_SCHEDULER: [(Loop, Make); 9] = [
     (Loop::Retention, retention),
     (Loop::Scheduler, scheduler),
     (Loop::Copies, copies),
@@ -101,6 +101,7 @@ const OF_THE_SCHEDULER: [(Loop, Make); 8] = [
     (Loop::NumberKeeper, number_keeper),
     (Loop::Preflight, preflight),
     (Loop::Pulls, pulls),
+    (Loop::Uploads, uploads),
 ];
 
 /// Begins a loop of the daemon.
@@ -184,6 +185,13 @@ fn preflight(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) ->
 fn pulls(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
     Box::pin(async move {
         pulls::run(&config, &parts, stop).await;
+        Ok(())
+    })
+}
+
+fn uploads(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
+    Box::pin(async move {
+        uploads::run(&config, &parts, stop).await;
         Ok(())
     })
 }

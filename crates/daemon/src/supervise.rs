@@ -43,7 +43,7 @@ enum OnEnd {
 const fn is_vital(which: Loop) -> bool {
     use Loop::{
         Copies, Foresight, NumberKeeper, Preflight, Pulls, Recorder, Relay, Retention, Sampler,
-        TemplateKeeper, TokenKeeper, Watchdog,
+        TemplateKeeper, TokenKeeper, Uploads, Watchdog,
     };
     !matches!(
         which,
@@ -53,6 +53,7 @@ const fn is_vital(which: Loop) -> bool {
             | Retention
             | Copies
             | Pulls
+            | Uploads
             | Foresight
             | TemplateKeeper
             | NumberKeeper
@@ -79,6 +80,7 @@ const fn on_end(which: Loop) -> OnEnd {
         | Loop::Retention
         | Loop::Copies
         | Loop::Pulls
+        | Loop::Uploads
         | Loop::Foresight
         | Loop::TemplateKeeper
         | Loop::Preflight

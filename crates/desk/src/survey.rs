@@ -1,8 +1,10 @@
 //! What a run would be: everybody who gets something, everybody who does not, and whether it fits.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 
 use chrono_tz::Tz;
+use cloud_api::media::MediaCache;
 use config::Config;
 use domain::{Clock, RunId, Suppression, SystemClock};
 use ledger::Phase;
@@ -12,6 +14,7 @@ use scheduler::capacity::{Capacity, LaneCapacity};
 use scheduler::intake::content::KeptContent;
 use scheduler::intake::recipients::plain_id;
 use scheduler::plan::LeftOut;
+use scheduler::planner::wanted_files;
 use scheduler::snapshot::Taken;
 use serde_json::{Value, json};
 
@@ -21,6 +24,13 @@ use crate::foresight::bad_media;
 use crate::runs::sealed_hint;
 use crate::table::Table;
 use crate::{named, store};
+
+/// How far uploads are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uploads {
+    pub needed: usize,
+    pub done: usize,
+}
 
 /// Somebody who gets nothing.
 pub struct Left {
@@ -66,6 +76,8 @@ pub struct Survey {
     pub zone: Tz,
     /// What else has to be known.
     pub hints: Vec<String>,
+    /// Local pictures, one for each number that is to send them, and how many of them Meta has.
+    pub uploads: Uploads,
 }
 
 /// A run as it would be planned now.
@@ -101,6 +113,7 @@ pub async fn foreshow(config: &Config, date: &str) -> Result<Foreshown> {
     survey.outside = taken.outside;
     survey.content = taken.for_nobody.len() + taken.snapshot.content_rows();
     survey.twice = taken.twice.iter().map(|id| id.as_str().to_owned()).collect();
+    survey.uploads = uploads(config, &plan);
     survey.hints.extend(if_planned(config, &id, &taken.snapshot.hash).await?);
     Ok(Foreshown::Survey(Box::new(survey)))
 }
@@ -140,6 +153,7 @@ impl Survey {
             "outside_audience": self.outside,
             "language_fallbacks": self.fallbacks, "one_person_twice": self.twice,
             "bad_media": self.bad_media,
+            "uploads": {"needed": self.uploads.needed, "done": self.uploads.done},
             "capacity": {"fits": capacity.fits(), "numbers": capacity.lanes.len(),
                 "lanes": capacity.lanes.iter().map(lane).collect::<Vec<_>>(),
                 "numbers_needed": capacity.numbers_needed},
@@ -185,6 +199,18 @@ fn for_nobody(taken: &Taken) -> Vec<(String, Option<String>)> {
     taken.for_nobody.iter().map(meant).collect()
 }
 
+/// Which of the plan's own pictures Meta has already.
+fn uploads(config: &Config, plan: &Plan<'_>) -> Uploads {
+    let cache = MediaCache::open(config.media_cache());
+    let now = SystemClock.now();
+    let mut uploads = Uploads::default();
+    for file in wanted_files(plan).iter().filter(|file| !file.is_spare) {
+        uploads.needed += 1;
+        uploads.done += usize::from(cache.has(&file.number, Path::new(&file.path), now));
+    }
+    uploads
+}
+
 /// What is to be said when the run is planned already.
 async fn if_planned(config: &Config, id: &RunId, hash: &str) -> Result<Vec<String>> {
     if !store::exists(config) {
@@ -207,6 +233,7 @@ fn survey(zone: Tz, plan: &Plan<'_>) -> Survey {
         total: plan.total(),
         deliverable: 0,
         hints: Vec::new(),
+        uploads: Uploads::default(),
         minutes: BTreeMap::new(),
         left_out: Vec::new(),
         capacity: Capacity::of(plan),

@@ -2,6 +2,8 @@
 
 mod media;
 
+pub use media::{WantedFile, wanted_files};
+
 use std::cmp::Ordering;
 use std::path::PathBuf;
 use std::sync::Arc;

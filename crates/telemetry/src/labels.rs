@@ -160,4 +160,5 @@ pub enum Loop {
     Preflight,
     NumberKeeper,
     Pulls,
+    Uploads,
 }

@@ -33,6 +33,33 @@ struct Named {
     is_sendable: bool,
 }
 
+/// A local file that a plan wants for one number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedFile {
+    /// The number may have to send it in place of another one; the plan does not need that.
+    pub is_spare: bool,
+    pub path: String,
+    pub number: NumberId,
+    pub kind: MediaKind,
+}
+
+/// What a plan would upload: first for the numbers that are to send it, then for the others.
+pub fn wanted_files(plan: &Plan<'_>) -> Vec<WantedFile> {
+    let lanes = 0..u16::try_from(plan.snapshot.campaign.numbers.len()).unwrap_or(u16::MAX);
+    let of_file = |(path, file): (&String, &File)| -> Vec<WantedFile> {
+        let of_lane = |lane| WantedFile {
+            is_spare: !file.lanes.contains(&lane),
+            path: path.clone(),
+            number: number(plan, lane).clone(),
+            kind: file.kind,
+        };
+        lanes.clone().map(of_lane).collect()
+    };
+    let mut wanted: Vec<WantedFile> = named(plan).files.iter().flat_map(of_file).collect();
+    wanted.sort_by_key(|file| file.is_spare); // in the order of paths and lanes otherwise
+    wanted
+}
+
 impl Planner {
     /// Uploads all local files, each for the numbers that are to send it and, within bounds, for
     /// the others, and asks for the ids that content names. Also sees that there is anything to

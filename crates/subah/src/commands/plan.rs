@@ -85,6 +85,12 @@ fn print_table(survey: &Survey) {
         println!("  {minute}  {n:>8}  {}", "█".repeat((n * 40).div_ceil(most) as usize));
     }
     print_numbers(survey);
+    let (needed, done) = (survey.uploads.needed, survey.uploads.done);
+    if needed > 0 {
+        println!(
+            "\nPictures: {done} of {needed} uploads are made; the daemon makes the others ahead, or when the run is planned"
+        );
+    }
     for bad in &survey.bad_media {
         println!("\nMEDIA: {bad}");
     }

@@ -13,6 +13,7 @@ pub struct Process {
     pub ledger_errors: IntCounter,
     pub ledger_count_mismatch: IntGauge,
     pub pulls_failing: IntGauge,
+    pub uploads_waiting: IntGauge,
     pub loop_success: Floats<Loop>,
     pub loop_ends: Counters<Loop>,
     pub start: Gauge,
@@ -36,6 +37,10 @@ impl Process {
             pulls_failing: make.gauge(
                 "subah_pulls_failing",
                 "Sources of lists and content whose last pull failed",
+            ),
+            uploads_waiting: make.gauge(
+                "subah_media_uploads_waiting",
+                "Pictures of the next runs that are not uploaded yet, one for each number",
             ),
             loop_success: make.floats_of(
                 "subah_loop_last_success_timestamp_seconds",
