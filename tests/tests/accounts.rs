@@ -269,3 +269,53 @@ fn operators_and_keys_by_hand_are_audited_and_a_secret_is_shown_once() {
     let kept = files.windows(32).any(|bytes| bytes == &secret.as_bytes()[4..36]);
     assert!(!kept, "a secret in the file");
 }
+
+#[test]
+fn acts_reach_the_chain_once_whatever_happens_to_their_file_and_a_missing_end_is_noticed() {
+    let times = Times { opens_in: Duration::from_secs(900), length: Duration::from_secs(60) };
+    let install = Install::new(2, times);
+    let notes = install.path("state/audit.ndjson");
+    let pause = |why: &str| install.ok(&["numbers", "pause", "1001", "--reason", why]);
+    let chain = || install.ok(&["audit", "list", "--limit", "1000", "--format", "csv"]);
+    let times_in = |what: &str| chain().matches(what).count();
+    pause("one, asked by +91 98765-00001");
+    let long = install.output(&["numbers", "pause", "1001", "--reason", &"x".repeat(600)]);
+    assert_eq!(long.status.code(), Some(2));
+    let unseen = install.output(&["numbers", "pause", "1001", "--reason", "\u{200b}"]);
+    assert_eq!(unseen.status.code(), Some(2));
+    assert_eq!(times_in("1001: one, asked by"), 1);
+    assert!(!chain().contains("00001"), "a phone number in the chain");
+    // Rotated: the new file is longer than the old one before anybody looks.
+    std::fs::rename(&notes, install.path("state/audit.1")).unwrap();
+    (0..6).for_each(|n| drop(pause(&format!("new {n}."))));
+    for n in 0..6 {
+        assert_eq!(times_in(&format!("new {n}.")), 1, "{}", chain());
+    }
+    // A half line, and one that is longer than any note.
+    let append = |text: &str| {
+        let mut file = std::fs::File::options().append(true).open(&notes).unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    };
+    append("{\"at\":\"2026\",\"did\":\"ha");
+    pause("after half a line.");
+    append(&format!("{}\n", "z".repeat(600_000)));
+    pause("after a long one.");
+    assert_eq!(
+        (times_in("after half a line."), times_in("after a long one.")),
+        (1, 1),
+        "{}",
+        chain()
+    );
+    assert!(install.ok(&["audit", "verify"]).contains("entries"));
+    // The end is taken away.
+    let records = rusqlite::Connection::open(install.path("state/records.db")).unwrap();
+    records.execute("DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)", ()).unwrap();
+    let verify = || {
+        let output = install.output(&["audit", "verify"]);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, said) = verify();
+    assert_eq!((code, said.contains("this host has seen it")), (Some(1), true), "{said}");
+    records.execute("DELETE FROM audit", ()).unwrap();
+    assert_eq!(verify().0, Some(1), "also when nothing is left");
+}

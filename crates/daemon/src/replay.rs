@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use config::Config;
 use config::secrets::Credentials;
 use desk::webhooks::unread;
-use desk::{Answer, Told, named};
+use desk::{Answer, Told, did, named};
 use domain::Timestamp;
 use inbox::Tail;
 
@@ -24,6 +24,7 @@ pub async fn replay(config: &Config, since: Option<&str>) -> Result<Told> {
             begins.context("the zone has no such date")?.into()
         }
     };
+    did::note(config, "webhooks replay")?;
     let parts = Parts::new(config, Credentials::load(&config.credentials)?, &[]).await?;
     let tail = || Tail::from_start(&config.inbox_dir());
     parts.people().replay(&mut tail(), since).await?;

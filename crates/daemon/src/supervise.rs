@@ -18,6 +18,7 @@ pub use telemetry::labels::Loop;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// First and longest pause before a loop is started again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -132,7 +133,7 @@ impl Supervisor {
         mut make: impl FnMut() -> Running + Send + 'static,
     ) -> JoinHandle<()> {
         let supervisor = self.clone();
-        tokio::spawn(async move {
+        let watched = async move {
             let (mut pause, mut down_since) = (PAUSE, Instant::now());
             loop {
                 let begun = Instant::now();
@@ -159,7 +160,9 @@ impl Supervisor {
                 }
                 pause = (pause * 2).min(PAUSE_MAX);
             }
-        })
+        };
+        // Whose loop it is: one process may serve several tenants.
+        tokio::spawn(watched.in_current_span())
     }
 
     /// Returns once a loop has ended that the process cannot do without.
@@ -177,12 +180,13 @@ impl Supervisor {
 
     /// Runs it once; why it ended.
     async fn once(&self, which: Loop, running: Running) -> String {
-        let mut task = tokio::spawn(async move {
+        let once = async move {
             tokio::select! {
                 ended = running => ended,
                 () = failpoint(which) => panic!("a test ends the {}", which.as_str()),
             }
-        });
+        };
+        let mut task = tokio::spawn(once.in_current_span());
         let ended = tokio::select! {
             ended = &mut task => ended,
             () = tokio::time::sleep(UP_AFTER) => {

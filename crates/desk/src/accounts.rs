@@ -4,7 +4,7 @@ use std::time::Duration;
 
 pub use accounts::Role;
 use accounts::keys::{self, Key, Wanted};
-use accounts::{AccountsError, idempotency, operators, sessions};
+use accounts::{AccountsError, Secret, idempotency, operators, sessions};
 use config::Config;
 use records::{RecordsError, Tries, Tx, audit};
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::Desk;
 use crate::error::{DeskError, Result};
 use crate::named::reason;
+use crate::phones::without_phones;
 use crate::store;
 use crate::table::Table;
 use crate::told::Told;
@@ -67,6 +68,11 @@ pub async fn operators(config: &Config) -> Result<Table> {
 /// When the name or the reason makes no sense, it is the last admin, or the records do not answer.
 pub async fn change(config: &Config, name: &str, change: Change, why: &str) -> Result<Told> {
     let why = reason(why)?;
+    if without_phones(name) != name {
+        let what =
+            "the name may be a phone number: give another one, it stands in the audit for ever";
+        return Err(DeskError::WrongUse(what.to_owned()));
+    }
     let act = async |desk: &Desk| {
         let now = desk.clock.now();
         let done = async |desk: &Desk, tx: &mut Tx| match change {
@@ -79,7 +85,8 @@ pub async fn change(config: &Config, name: &str, change: Change, why: &str) -> R
             Change::Add(role) | Change::Role(role) => role.as_str(),
             Change::Disable | Change::Enable => "",
         };
-        desk.audited(change.act(), name, json!({"role": role, "why": why}), done).await
+        let told = |_: &()| (name.to_owned(), json!({"role": role, "why": without_phones(why)}));
+        desk.audited(change.act(), told, done).await
     };
     store::at_desk(config, act).await?;
     Ok(Told::yes(match change {
@@ -137,7 +144,14 @@ pub async fn create_key(
             let mut rng = desk.fork_rng();
             keys::create(tx, &desk.tenant, &wanted, now, &mut rng).await
         };
-        desk.audited("keys create", operator, json!({"label": label, "days": days}), done).await
+        let told = |(key, _): &(Key, Secret)| {
+            let (label, role) = (without_phones(label), key.role.as_str());
+            (
+                key.id.clone(),
+                json!({"operator": operator, "label": label, "role": role, "days": days}),
+            )
+        };
+        desk.audited("keys create", told, done).await
     };
     let (key, secret) = store::at_desk(config, act).await?;
     Ok(NewKey { id: key.id, secret: secret.reveal().to_owned() })
@@ -149,10 +163,16 @@ pub async fn create_key(
 /// When there is no such key, the reason says nothing, or the records do not answer.
 pub async fn revoke_key(config: &Config, id: &str, why: &str) -> Result<Told> {
     let why = reason(why)?;
+    if id.starts_with("sbk_") {
+        let what =
+            "that is a secret, which is not repeated here: `subah keys list` says the key's id";
+        return Err(DeskError::WrongUse(what.to_owned()));
+    }
     let act = async |desk: &Desk| {
         let now = desk.clock.now();
         let done = async |desk: &Desk, tx: &mut Tx| keys::revoke(tx, &desk.tenant, id, now).await;
-        desk.audited("keys revoke", id, json!({"why": why}), done).await
+        let told = |_: &()| (id.to_owned(), json!({"why": without_phones(why)}));
+        desk.audited("keys revoke", told, done).await
     };
     store::at_desk(config, act).await?;
     Ok(Told::yes(format!("{id} lets nobody in any more, from the next request on")))
@@ -176,8 +196,7 @@ impl Desk {
     async fn audited<T>(
         &self,
         act: &str,
-        object: &str,
-        detail: Value,
+        told: impl Fn(&T) -> (String, Value),
         done: impl AsyncFn(&Desk, &mut Tx) -> accounts::Result<T>,
     ) -> Result<T> {
         const DOING: &str = "change an account";
@@ -186,7 +205,8 @@ impl Desk {
             let once = async {
                 let mut tx = self.records.begin(DOING).await?;
                 let answer = done(self, &mut tx).await?;
-                let entry = audit::Done { actor: &self.actor, act, object, detail: detail.clone() };
+                let (object, detail) = told(&answer);
+                let entry = audit::Done { actor: &self.actor, act, object: &object, detail };
                 audit::add(&mut tx, &self.tenant, &entry, self.clock.now()).await?;
                 tx.commit(DOING).await?;
                 Ok::<T, AccountsError>(answer)

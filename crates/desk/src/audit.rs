@@ -5,9 +5,10 @@ use domain::SystemClock;
 use records::{Records, audit};
 
 use crate::error::{Doing, Result};
-use crate::notes::Notes;
+use crate::notes::{Notes, head_file};
 use crate::table::Table;
 use crate::told::Told;
+use crate::witness::Head;
 use crate::{store, witness};
 
 /// The latest entries, the last one last.
@@ -34,7 +35,14 @@ pub async fn list(config: &Config, limit: u32) -> Result<Table> {
 /// # Errors
 /// When the records or the ledger do not answer.
 pub async fn verify(config: &Config) -> Result<Told> {
+    let head = Head::read(&head_file(config));
     let (records, tenant) = (opened(config).await?, &config.tenant);
+    if !head.is_there(&records, tenant).await? {
+        return Ok(Told::no(format!(
+            "entry {} is missing or another one, and this host has seen it: was the end taken away, or an older copy of the records put back?",
+            head.seq
+        )));
+    }
     Ok(match audit::verify(&records, tenant).await? {
         Ok(n) if n < seen(config).await? => {
             Told::no(format!("entries after {n} are missing: the ledger has heard of more"))

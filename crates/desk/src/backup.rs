@@ -66,6 +66,7 @@ pub async fn backup(config: &Config, to: &Path) -> Result<Told> {
         format!("there is no folder {where_to} to make it in: is its disk mounted?")
     })?;
     ensure(!to.exists(), || format!("{} is there already: name a new folder", to.display()))?;
+    did::note(config, &format!("backup to {}", to.display()))?;
     let partial = to.with_extension("partial");
     let _ = std::fs::remove_dir_all(&partial); // of a backup that was interrupted
     std::fs::create_dir(&partial)

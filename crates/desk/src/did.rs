@@ -1,7 +1,9 @@
 //! What a person did or saw, noted on this host's disk before it is done: records that are away hold
 //! up no act. [`crate::audit`] brings the notes into the records' chain.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
 
 use config::Config;
 use domain::{Clock, SystemClock};
@@ -38,6 +40,21 @@ pub fn reveal(config: &Config, what: &str) -> Result<()> {
     Ok(())
 }
 
+fn ends_in_a_line(path: &Path) -> bool {
+    let last = || {
+        let mut file = File::open(path)?;
+        let length = file.seek(SeekFrom::End(0))?;
+        if length == 0 {
+            return Ok(b'\n');
+        }
+        file.seek(SeekFrom::Start(length - 1))?;
+        let mut byte = [0];
+        file.read_exact(&mut byte)?;
+        Ok::<u8, std::io::Error>(byte[0])
+    };
+    last().is_ok_and(|byte| byte == b'\n')
+}
+
 /// Notes what somebody else than this process's user does, such as a loop that decides.
 ///
 /// # Errors
@@ -48,7 +65,9 @@ pub fn note_of(config: &Config, user: &str, kind: &str, what: &str) -> Result<()
     let path = config.state_dir.join(FILE);
     let doing = || format!("note in {} what is done", path.display());
     std::fs::create_dir_all(&config.state_dir).doing(doing)?;
-    let mut file = std::fs::File::options().create(true).append(true).open(&path).doing(doing)?;
+    let mut file = File::options().create(true).append(true).open(&path).doing(doing)?;
+    // A power cut or an editor may have left a half line: it must not swallow this one.
+    let begin = if ends_in_a_line(&path) { "" } else { "\n" };
     // In one write: two processes that note at once must not mix their lines.
-    file.write_all(format!("{line}\n").as_bytes()).doing(doing)
+    file.write_all(format!("{begin}{line}\n").as_bytes()).doing(doing)
 }

@@ -25,6 +25,7 @@ mod media;
 pub mod named;
 pub mod notes;
 pub mod numbers;
+mod phones;
 pub mod preflight;
 pub mod pull;
 pub mod purge;

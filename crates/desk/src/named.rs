@@ -52,11 +52,30 @@ pub async fn find_run(config: &Config, ledger: &dyn Ledger, text: &str) -> Resul
     Ok(ledger.run(&run_id(config, text)?).await?)
 }
 
+/// Longest reason, in characters.
+const REASON_MAX: usize = 500;
+
 /// A reason without the blanks around it.
 ///
 /// # Errors
-/// [`DeskError::WrongUse`] when nothing is left.
+/// [`DeskError::WrongUse`] when nothing is left that anybody can see, or it is longer than a reason is.
 pub fn reason(text: &str) -> Result<&str> {
-    let empty = || "--reason is empty: say why, for whoever asks tomorrow".to_owned();
-    Some(text.trim()).filter(|text| !text.is_empty()).ok_or_else(|| DeskError::WrongUse(empty()))
+    let text = text.trim();
+    let wrong = |what: &str| Err(DeskError::WrongUse(what.to_owned()));
+    let is_seen = |c: char| !c.is_whitespace() && !c.is_control() && !is_invisible(c);
+    if !text.chars().any(is_seen) {
+        return wrong("--reason is empty: say why, for whoever asks tomorrow");
+    }
+    if text.chars().count() > REASON_MAX {
+        return wrong("--reason is longer than 500 characters: say it shorter");
+    }
+    if text.chars().any(char::is_control) {
+        return wrong("--reason has control characters: say it in one line of text");
+    }
+    Ok(text)
+}
+
+/// Signs without width, which make an empty text look like one that is not.
+const fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }

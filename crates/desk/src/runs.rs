@@ -241,6 +241,7 @@ pub async fn export(
         return Ok(Err(absent(config, run)?));
     };
     let dir = dir.map_or_else(|| config.state_dir.join("exports"), Path::to_owned);
+    did::note(config, &format!("run {} is exported to {}", run.header.id, dir.display()))?;
     let done = archive::export(ledger, &run, &dir).await?;
     let (id, n, path) = (&run.header.id, done.deliveries, done.path.display());
     Ok(Ok(Told::yes(format!("{id}: {n} deliveries in {path}, sha256 {:.12}…", done.sha256))))

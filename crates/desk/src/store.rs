@@ -75,7 +75,29 @@ pub async fn claim(config: &Config, ledger: &dyn Ledger) -> Result<()> {
     if whose(ledger).await?.is_none() {
         ledger.swap_cell(TENANT, None, config.tenant.as_str()).await?;
     }
-    refuse_others(config, ledger).await
+    refuse_others(config, ledger).await?;
+    let mark = config.state_dir.join(TENANT);
+    if !mark.exists() {
+        let text = format!("{}\n", config.tenant);
+        std::fs::write(&mark, text).doing(|| format!("write {}", mark.display()))?;
+    }
+    Ok(())
+}
+
+/// Refuses a state folder that is another tenant's: lists, content and backups lie in it.
+///
+/// # Errors
+/// [`DeskError::Unavailable`] when it is.
+pub fn refuse_others_folder(config: &Config) -> Result<()> {
+    let theirs = std::fs::read_to_string(config.state_dir.join(TENANT)).unwrap_or_default();
+    let (theirs, ours) = (theirs.trim(), config.tenant.as_str());
+    if theirs.is_empty() || theirs == ours {
+        return Ok(());
+    }
+    let (dir, file) = (config.state_dir.display(), config.file.display());
+    Err(DeskError::Unavailable(format!(
+        "the state folder {dir} is tenant {theirs}'s, and {file} is {ours}'s: give it a folder of its own (state_dir), or, if the tenant was renamed, set tenant = \"{theirs}\" again"
+    )))
 }
 
 async fn whose(ledger: &dyn Ledger) -> Result<Option<String>> {
@@ -86,7 +108,7 @@ async fn refuse_others(config: &Config, ledger: &dyn Ledger) -> Result<()> {
     let ours = config.tenant.as_str();
     match whose(ledger).await? {
         Some(theirs) if theirs != ours => Err(DeskError::Unavailable(format!(
-            "the ledger is tenant {theirs}'s, and {} is {ours}'s: give it a store of its own (store.path, or store.redis_prefix)",
+            "the ledger is tenant {theirs}'s, and {} is {ours}'s: give it a store of its own (store.path, or store.redis_prefix), or, if the tenant was renamed, set tenant = \"{theirs}\" again",
             config.file.display()
         ))),
         _ => Ok(()),

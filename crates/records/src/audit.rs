@@ -40,6 +40,11 @@ pub struct Done<'a> {
 }
 
 impl Entry {
+    /// Over the entry and the hash of the one before it: whoever knows this one knows all before.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
     /// Over the tenant too: an entry is no entry of another tenant's.
     fn hashed(&self, tenant: &TenantId) -> String {
         let Entry { seq, actor, act, object, detail, hash_before, .. } = self;

@@ -30,7 +30,7 @@ use anyhow::{Context, Result};
 use chrono::NaiveDate;
 use clap::CommandFactory;
 use config::Config;
-use desk::{Answer, named};
+use desk::{Answer, named, store};
 
 use crate::cli::{Cli, Command, RehearseArgs};
 use crate::{output, owner, rehearsal};
@@ -98,6 +98,7 @@ pub async fn run(cli: Cli) -> Result<Answer> {
 /// The configuration, and which of its campaigns is meant.
 fn load(file: Option<&Path>, campaign: Option<&str>) -> Result<Config> {
     let mut config = Config::load(&Config::find(file))?;
+    store::refuse_others_folder(&config)?;
     // An empty variable names none.
     config.named = campaign.filter(|name| !name.is_empty()).map(str::to_owned);
     if config.named.is_some() {

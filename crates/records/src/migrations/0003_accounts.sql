@@ -50,5 +50,6 @@ CREATE TABLE noted_acts (
   tenant TEXT NOT NULL,
   source TEXT NOT NULL,
   upto BIGINT NOT NULL,
+  known_by TEXT NOT NULL,
   PRIMARY KEY (tenant, source)
 );

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use config::Config;
-use desk::Answer;
+use desk::{Answer, store};
 
 use crate::cli::Role;
 
@@ -12,7 +12,9 @@ pub async fn run(config: Config, also: &[PathBuf], roles: &[Role]) -> Result<Ans
     let roles: Vec<daemon::Role> = roles.iter().map(|&role| role.into()).collect();
     let mut configs = vec![config];
     for file in also {
-        configs.push(Config::load(file)?);
+        let config = Config::load(file)?;
+        store::refuse_others_folder(&config)?;
+        configs.push(config);
     }
     daemon::serve_all(configs, &roles).await.map(|()| Answer::Yes)
 }
