@@ -57,6 +57,11 @@ fn a_list_of_a_folder_is_taken_up_once_and_what_cannot_be_meant_changes_nothing(
     std::fs::write(&file, recipients(PEOPLE / 2)).unwrap();
     let (code, said) = pull(&install, &[]);
     assert_eq!((code, said.contains("--yes")), (Some(1), true), "{said}");
+    assert_eq!(people(&install), PEOPLE as usize + 2);
+    let (code, said) = pull(&install, &["crm", "--yes"]);
+    assert_eq!((code, people(&install)), (Some(0), PEOPLE as usize / 2), "{said}");
+    std::fs::write(&file, recipients(PEOPLE + 2)).unwrap();
+    assert_eq!(pull(&install, &[]).0, Some(0));
     // An empty file, a page of somebody else's, the list of last week.
     for text in ["", "<html>signed out</html>\n", "id,name,phone\n"] {
         std::fs::write(&file, text).unwrap();
@@ -73,6 +78,37 @@ fn a_list_of_a_folder_is_taken_up_once_and_what_cannot_be_meant_changes_nothing(
     assert_eq!((code, said.contains("configured are crm")), (Some(2), true), "{said}");
     let audit = install.ok(&["audit", "list", "--format", "csv"]);
     assert!(audit.contains("a pull") && audit.contains("pull crm"), "{audit}");
+}
+
+#[test]
+fn a_file_that_is_half_written_and_then_whole_again_is_imported_again() {
+    let source = LIST.replace("recipients", "content").replace("list.csv", "text.ndjson");
+    let install = with_pulls(&source);
+    std::fs::create_dir(install.path("in")).unwrap();
+    let (file, whole) = (install.path("in/text.ndjson"), content("Whole"));
+    let sendable = || {
+        let plan = install.output(&["plan", "--format", "json"]).stdout;
+        serde_json::from_slice::<serde_json::Value>(&plan).unwrap()["deliverable"].clone()
+    };
+    std::fs::write(&file, &whole).unwrap();
+    assert_eq!(pull(&install, &[]).0, Some(0));
+    assert_eq!(sendable(), PEOPLE);
+    std::fs::write(&file, &whole[..100]).unwrap();
+    assert_eq!(pull(&install, &[]).0, Some(1));
+    std::fs::write(&file, &whole).unwrap();
+    let (code, said) = pull(&install, &[]);
+    assert_eq!((code, said.contains("the same as")), (Some(0), false), "{said}");
+    assert_eq!(sendable(), PEOPLE);
+    // What somebody imports by hand in between is not what the source says.
+    std::fs::write(install.path("hand.ndjson"), content("By hand")).unwrap();
+    install.ok(&["content", "import", install.path("hand.ndjson").to_str().unwrap(), "--yes"]);
+    let (code, said) = pull(&install, &[]);
+    assert_eq!((code, said.contains("~1")), (Some(0), true), "{said}");
+    // Something that is no file, and would never end.
+    std::fs::remove_file(&file).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    let (code, said) = pull(&install, &[]);
+    assert_eq!((code, said.contains("is no file")), (Some(1), true), "{said}");
 }
 
 /// Answers each request with what `answer` makes of its path and headers.

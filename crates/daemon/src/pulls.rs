@@ -1,7 +1,6 @@
 //! Fetches lists and content at their times, and again until it worked: a source that is away for a
 //! minute costs a minute.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{NaiveDateTime, NaiveTime};
@@ -10,7 +9,7 @@ use config::Config;
 use config::pulls::{Pull, PullSet};
 use desk::Answer;
 use desk::findings::Said;
-use desk::pull::{Pulled, pull};
+use desk::pull::{Confirm, Pulled, pull};
 use domain::{Clock, Timestamp};
 use telemetry::Fault;
 use telemetry::labels::Loop;
@@ -38,39 +37,56 @@ struct Source {
 /// Until `stop`.
 pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
     let begun = parts.clock.now();
-    let mut sources: BTreeMap<&str, Source> = BTreeMap::new();
+    let mut sources: Vec<Source> = config.pulls.iter().map(|_| Source::default()).collect();
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(LOOK) => {}
         }
-        let now = parts.clock.now();
-        for one in &config.pulls {
-            let source = sources.entry(&one.name).or_default();
-            let Some(due) = due(&one.at, zone(config, one), now, begun) else { continue };
-            let rests = source.tried_at.is_some_and(|at| now.since(at) < AGAIN);
-            if source.done == Some(due.at) || rests {
-                continue;
-            }
-            source.tried_at = Some(now);
-            source.has_failed = !look(config, one, source).await;
-            if !source.has_failed || due.is_over {
-                source.done = Some(due.at);
-                source.tried_at = None;
-            }
-        }
-        let failing = sources.values().filter(|source| source.has_failed).count();
+        // Beside each other: a source that hangs holds up no other.
+        let looks = config.pulls.iter().zip(&mut sources);
+        let looks = looks.map(|(one, source)| look_if_due(config, parts, one, source, begun));
+        futures::future::join_all(looks).await;
+        let failing = sources.iter().filter(|source| source.has_failed).count();
         parts.metrics.process.pulls_failing.set(i64::try_from(failing).unwrap_or(i64::MAX));
         let at = parts.clock.now().secs_f64();
         parts.metrics.process.loop_success.of(Loop::Pulls).set(at);
     }
 }
 
+async fn look_if_due(
+    config: &Config,
+    parts: &Parts,
+    one: &Pull,
+    source: &mut Source,
+    begun: Timestamp,
+) {
+    let now = parts.clock.now();
+    let Some(due) = due(&one.at, zone(config, one), now, begun) else { return };
+    let rests = source.tried_at.is_some_and(|at| now.since(at) < AGAIN);
+    if source.done == Some(due.at) || rests {
+        return;
+    }
+    source.tried_at = Some(now);
+    source.has_failed = !look(config, one, source).await;
+    if source.has_failed && due.is_over {
+        let name = &one.name;
+        tracing::error!(
+            pull = name,
+            "pull {name} is given up until its next time; `subah pull {name}` tries again"
+        );
+    }
+    if !source.has_failed || due.is_over {
+        source.done = Some(due.at);
+        source.tried_at = None;
+    }
+}
+
 /// Fetches one source; whether that worked.
 async fn look(config: &Config, one: &Pull, source: &mut Source) -> bool {
     let (name, mut said) = (one.name.as_str(), Said::default());
-    let done = pull(config, one, &mut said).await;
+    let done = pull(config, one, Confirm::Ask, &mut said).await;
     match done {
         Ok(Pulled::Nothing(why)) => tracing::info!(pull = name, "pull {name}: {why}"),
         Ok(Pulled::New(answer)) => {
@@ -78,14 +94,14 @@ async fn look(config: &Config, one: &Pull, source: &mut Source) -> bool {
             if answer == Answer::No {
                 tracing::error!(
                     pull = name,
-                    "pull {name}: some rows are refused; they are listed in `errors` of the state folder"
+                    "pull {name}: some rows are refused; they are listed beside the file, or in `errors` of the state folder"
                 );
             }
         }
         Err(error) => {
             let chain = error.chain();
             if source.fault.met(&chain) {
-                tracing::error!(pull = name, error = chain, "what is stored stays: {chain}");
+                tracing::error!(pull = name, error = chain, "{chain}");
             }
             return false;
         }

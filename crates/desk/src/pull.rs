@@ -15,8 +15,10 @@ use segment_log::{Sync, whole};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{DeskError, Doing, Result};
+use crate::files::Files;
 use crate::findings::Said;
 use crate::intake::Import;
+use crate::sets::Set;
 use crate::told::Answer;
 use crate::{content, did, recipients};
 
@@ -35,8 +37,18 @@ pub enum Pulled {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Last {
     sha256: String,
-    /// For which date; empty for recipients.
+    /// Of the next run.
     date: String,
+    /// The copy that came of it.
+    #[serde(default)]
+    copy: String,
+}
+
+/// Whether somebody has agreed to what an import asks about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirm {
+    Ask,
+    Yes,
 }
 
 /// Fetches a source, and imports what is new. Says what an import says to `said`.
@@ -44,53 +56,70 @@ struct Last {
 /// # Errors
 /// When the source does not answer, what it has is older than it may be, or nothing of it may be
 /// imported: what is stored stays.
-pub async fn pull(config: &Config, pull: &Pull, said: &mut Said) -> Result<Pulled> {
+pub async fn pull(
+    config: &Config,
+    pull: &Pull,
+    confirm: Confirm,
+    said: &mut Said,
+) -> Result<Pulled> {
     let (name, now) = (&pull.name, SystemClock.now());
-    let date = match &pull.set {
-        PullSet::Recipients(_) => None,
-        PullSet::Content(campaign) => {
-            let one = config.campaigns.iter().find(|one| one.campaign.id == *campaign);
-            let next = one.and_then(|one| match one.daily.due(now, |_| false) {
-                Due::Now { date, .. } | Due::Wait { date, .. } => Some(date),
-                Due::Over => None,
-            });
-            let Some(date) = next else {
-                return Ok(Pulled::Nothing(format!("{campaign} has no further date")));
-            };
-            Some(date)
-        }
+    let one = match &pull.set {
+        PullSet::Recipients(_) => config.campaigns.first(),
+        PullSet::Content(id) => config.campaigns.iter().find(|one| one.campaign.id == *id),
+    };
+    let next = one.and_then(|one| match one.daily.due(now, |_| false) {
+        Due::Now { date, .. } | Due::Wait { date, .. } => Some(date),
+        Due::Over => None,
+    });
+    let Some(date) = next else {
+        return Ok(Pulled::Nothing("its campaign has no further date".to_owned()));
     };
     let doing = || format!("pull {name}");
     let fetched = fetch::fetch(pull, date).await.doing(doing)?;
     refuse_if_old(pull, &fetched, now)?;
-    let of = date.map(|date| date.to_string()).unwrap_or_default();
-    let last = Last { sha256: sha256_hex(&fetched.bytes), date: of };
-    let note = note_path(config, name);
-    if read(&note) == last {
+    let (note, sha256) = (note_path(config, name), sha256_hex(&fetched.bytes));
+    let of = |copy| Last { sha256: sha256.clone(), date: date.to_string(), copy };
+    if read(&note) == of(copy_of(config, pull, date)) {
         return Ok(Pulled::Nothing("the same as the last time".to_owned()));
     }
-    let answer = import(config, pull, date, fetched, said).await.doing(doing)?;
-    // Noted once everything is stored: a process that dies in between imports the same again.
-    keep(&note, &last)?;
+    // Also an import that is refused may hold people back: what came before counts no more as stored.
+    forget(&note)?;
+    let answer = import(config, pull, (date, confirm), fetched, said).await.doing(doing)?;
+    // Noted once everything is stored: a process that dies in between imports the same again. Rows that
+    // are refused are said again each time.
+    if answer == Answer::Yes {
+        keep(&note, &of(copy_of(config, pull, date)))?;
+    }
     Ok(Pulled::New(answer))
+}
+
+/// What this host's copy of the set is now: somebody may import by hand in between.
+fn copy_of(config: &Config, pull: &Pull, date: NaiveDate) -> String {
+    let set = match &pull.set {
+        PullSet::Recipients(list) => Set::Recipients(list.clone()),
+        PullSet::Content(campaign) => Set::Content(campaign.clone(), date),
+    };
+    let seen = std::fs::metadata(Files::of(config).copies().path(&set));
+    let written = seen.and_then(|seen| Ok((seen.len(), seen.modified()?)));
+    written.map(|written| format!("{written:?}")).unwrap_or_default()
 }
 
 async fn import(
     config: &Config,
     pull: &Pull,
-    date: Option<NaiveDate>,
+    (date, confirm): (NaiveDate, Confirm),
     fetched: Fetched,
     said: &mut Said,
 ) -> Result<Answer> {
     did::note_of(config, "a pull", "did", &format!("pull {}", pull.name))?;
-    let wish = Import { file: fetched.name, bytes: fetched.bytes, ..Import::default() };
-    match (&pull.set, date) {
-        (PullSet::Content(campaign), Some(date)) => {
+    let yes = confirm == Confirm::Yes;
+    let wish = Import { file: fetched.name, bytes: fetched.bytes, yes, ..Import::default() };
+    match &pull.set {
+        PullSet::Content(campaign) => {
             let config = Config { named: Some(campaign.to_string()), ..config.clone() };
             content::import(&config, &wish, date, said).await
         }
-        (PullSet::Recipients(list), _) => recipients::import(config, &wish, list, said).await,
-        (PullSet::Content(_), None) => unreachable!("content has a date"),
+        PullSet::Recipients(list) => recipients::import(config, &wish, list, said).await,
     }
 }
 
@@ -116,6 +145,15 @@ fn note_path(config: &Config, name: &str) -> PathBuf {
 fn read(note: &Path) -> Last {
     let text = std::fs::read(note).unwrap_or_default();
     serde_json::from_slice(&text).unwrap_or_default() // imported once more
+}
+
+fn forget(note: &Path) -> Result<()> {
+    match std::fs::remove_file(note) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).doing(|| format!("remove {}", note.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn keep(note: &Path, last: &Last) -> Result<()> {

@@ -100,7 +100,12 @@ pub enum Command {
     #[command(subcommand)]
     Content(Content),
     /// Fetch lists and content now, as `[[pulls]]` says; all sources, or those that are named
-    Pull { names: Vec<String> },
+    Pull {
+        names: Vec<String>,
+        /// Also when many rows go
+        #[arg(long)]
+        yes: bool,
+    },
     /// What files of recipients and content may look like
     Formats,
     /// What a run would be: counts, minutes, capacity, who is left out. Changes nothing

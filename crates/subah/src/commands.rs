@@ -52,7 +52,7 @@ pub async fn run(cli: Cli) -> Result<Answer> {
             print!("{FORMATS}");
             Ok(Answer::Yes)
         }
-        Command::Pull { names } => pull::run(&config()?, &names).await,
+        Command::Pull { names, yes } => pull::run(&config()?, &names, yes).await,
         Command::Content(command) => content::run(&config()?, &command).await,
         Command::Plan(args) => plan::run(&config()?, &args).await,
         Command::Run(args) => run::run(&config()?, &args).await,

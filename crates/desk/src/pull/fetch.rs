@@ -28,13 +28,17 @@ pub struct Fetched {
     pub written_at: Option<Timestamp>,
 }
 
-pub async fn fetch(pull: &Pull, date: Option<NaiveDate>) -> Result<Fetched> {
-    let dated = |text: &str| match date {
-        Some(date) => text.replace(DATE, &date.to_string()),
-        None => text.to_owned(),
-    };
+pub async fn fetch(pull: &Pull, date: NaiveDate) -> Result<Fetched> {
+    let dated = |text: &str| text.replace(DATE, &date.to_string());
     match &pull.from {
-        PullFrom::File(path) => read(Path::new(&dated(&path.to_string_lossy()))),
+        PullFrom::File(path) => {
+            let path = PathBuf::from(dated(&path.to_string_lossy()));
+            // A folder of another host may hang.
+            let read = tokio::task::spawn_blocking(move || read(&path));
+            let read = tokio::time::timeout(WITHIN, read).await;
+            let slow = |_| DeskError::Unavailable(format!("it is not read in {WITHIN:?}"));
+            read.map_err(slow)?.doing(|| "read it")?
+        }
         PullFrom::Url(url) => get(pull, &dated(url)).await,
     }
 }
@@ -42,6 +46,9 @@ pub async fn fetch(pull: &Pull, date: Option<NaiveDate>) -> Result<Fetched> {
 fn read(path: &Path) -> Result<Fetched> {
     let doing = || format!("read {}", path.display());
     let seen = std::fs::metadata(path).doing(doing)?;
+    if !seen.is_file() {
+        return Err(DeskError::Refused(format!("{} is no file", path.display())));
+    }
     if seen.len() > BYTES_MAX as u64 {
         return Err(too_large());
     }
@@ -66,7 +73,7 @@ async fn get(pull: &Pull, url: &str) -> Result<Fetched> {
     };
     let mut answer = request.send().await.map_err(away)?;
     let status = answer.status();
-    if !status.is_success() {
+    if status != reqwest::StatusCode::OK {
         return Err(DeskError::Unavailable(format!("its source answers {status}")));
     }
     let written_at = answer.headers().get(LAST_MODIFIED).and_then(|value| {

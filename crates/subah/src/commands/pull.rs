@@ -3,13 +3,14 @@
 use anyhow::{Result, bail};
 use config::Config;
 use desk::findings::Said;
-use desk::pull::{Pulled, pull};
+use desk::pull::{Confirm, Pulled, pull};
 use desk::{Answer, DeskError};
 
 use super::say_if_sealed;
 use crate::output;
 
-pub async fn run(config: &Config, names: &[String]) -> Result<Answer> {
+pub async fn run(config: &Config, names: &[String], yes: bool) -> Result<Answer> {
+    let confirm = if yes { Confirm::Yes } else { Confirm::Ask };
     let known: Vec<&str> = config.pulls.iter().map(|one| one.name.as_str()).collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
         let known = known.join(", ");
@@ -25,14 +26,14 @@ pub async fn run(config: &Config, names: &[String]) -> Result<Answer> {
             continue;
         }
         let mut said = Said::default();
-        let done = pull(config, one, &mut said).await;
+        let done = pull(config, one, confirm, &mut said).await;
         output::said(&said);
         match done {
             Ok(Pulled::New(good)) => answer = answer.and(good),
             Ok(Pulled::Nothing(why)) => println!("pull {name}: {why}"),
             // One that fails holds up no other.
             Err(error) => {
-                output::hint(&error.chain());
+                eprintln!("subah: {}", output::shown(&error.chain()));
                 answer = Answer::No;
             }
         }
