@@ -171,7 +171,7 @@ pub enum Until {
     Closed,
     /// Nothing is left to be sent and no status is awaited: a run that catches up may stop
     /// hours before its last possible send. After the deadline, phones that are off are
-    /// waited for no longer than [`QUIET`].
+    /// waited for no longer than a minute.
     Settled,
 }
 
