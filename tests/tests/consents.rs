@@ -222,7 +222,7 @@ fn who_took_it_back_before_the_run_is_left_out_though_no_daemon_runs() {
     );
     let verified = install.output(&["audit", "verify"]);
     let said = String::from_utf8_lossy(&verified.stdout).into_owned();
-    assert!(verified.status.code() == Some(1) && said.contains("entries after 4"), "{said}");
+    assert!(verified.status.code() == Some(1) && said.contains("entry 5 is missing"), "{said}");
 }
 
 #[test]
