@@ -15,7 +15,8 @@ pub struct Operator {
     pub disabled_at: Option<Timestamp>,
 }
 
-const COLUMNS: &str = "SELECT name, role, created_at, disabled_at FROM operators WHERE tenant = $1";
+const ALL: &str =
+    "SELECT name, role, created_at, disabled_at FROM operators WHERE tenant = $1 ORDER BY name";
 
 /// # Errors
 /// When the name is no plain word, or there already.
@@ -49,9 +50,7 @@ pub async fn add(
 /// # Errors
 /// When the database does not answer.
 pub async fn list(records: &Records, tenant: &TenantId) -> Result<Vec<Operator>> {
-    let sql =
-        "SELECT name, role, created_at, disabled_at FROM operators WHERE tenant = $1 ORDER BY name";
-    let rows = records.fetch("list operators", sql, vec![tenant.as_str().into()]).await?;
+    let rows = records.fetch("list operators", ALL, vec![tenant.as_str().into()]).await?;
     rows.iter().map(read).collect()
 }
 
@@ -113,7 +112,7 @@ async fn keep_an_admin(tx: &mut Tx, tenant: &TenantId, leaving: &Operator) -> Re
 }
 
 async fn all(tx: &mut Tx, tenant: &TenantId) -> Result<Vec<Operator>> {
-    let rows = tx.fetch("list operators", COLUMNS, vec![tenant.as_str().into()]).await?;
+    let rows = tx.fetch("list operators", ALL, vec![tenant.as_str().into()]).await?;
     rows.iter().map(read).collect()
 }
 

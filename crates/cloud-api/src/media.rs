@@ -146,11 +146,23 @@ impl MediaCache {
         Ok(Uploaded { id, sha256 })
     }
 
-    /// Whether a local file has an id for this number that is young enough; nobody is asked.
-    pub fn has(&self, number: &NumberId, file: &Path, now: Timestamp) -> bool {
-        let Ok(bytes) = std::fs::read(file) else { return false };
-        let held = self.ids.get(&format!("{number}/{}", sha256_hex(&bytes)));
-        held.is_some_and(|held| now < held.uploaded_at + ID_LIFE)
+    /// For which of these numbers a local file has an id that is young enough; nobody is asked.
+    pub fn held_for<'a>(
+        &self,
+        file: &Path,
+        numbers: &[&'a NumberId],
+        now: Timestamp,
+    ) -> Vec<&'a NumberId> {
+        if self.ids.is_empty() {
+            return Vec::new();
+        }
+        let Ok(bytes) = std::fs::read(file) else { return Vec::new() };
+        let sha256 = sha256_hex(&bytes);
+        let has = |number: &&&NumberId| {
+            let held = self.ids.get(&format!("{number}/{sha256}"));
+            held.is_some_and(|held| now < held.uploaded_at + ID_LIFE)
+        };
+        numbers.iter().filter(has).copied().collect()
     }
 
     fn save(&self) -> Result<(), CallError> {

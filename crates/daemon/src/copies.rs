@@ -22,10 +22,8 @@ const EVERY: Duration = Duration::from_secs(60);
 pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
     let (files, mut fault) = (Files::of(config), Fault::default());
     loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(EVERY) => {}
+        if stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_none() {
+            return;
         }
         let sets = wanted(config, parts.clock.as_ref());
         match files.try_refresh(config, &sets).await {

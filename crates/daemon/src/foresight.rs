@@ -77,10 +77,8 @@ pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
             let now = parts.clock.now().secs_f64();
             parts.metrics.process.loop_success.of(Loop::Foresight).set(now);
         }
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
+        if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
+            return;
         }
     }
 }

@@ -36,10 +36,8 @@ pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
     let mut pause = LOOK; // a start is no time for it
     let mut fault = Fault::default();
     loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return;
         }
         pause = LOOK;
         if !are_quiet(config, parts.clock.now()) {
@@ -59,12 +57,12 @@ const UNCONFIRMED: &str =
     "old runs and contents stay: neither Meta nor the store says that this host's clock is right";
 
 /// Whether no campaign's window is near.
-fn are_quiet(config: &Config, now: Timestamp) -> bool {
+pub fn are_quiet(config: &Config, now: Timestamp) -> bool {
     config.campaigns.iter().all(|one| is_quiet(&one.daily, now))
 }
 
 /// Whether no window is near: neither today's, nor the last one of yesterday.
-pub fn is_quiet(daily: &Daily, now: Timestamp) -> bool {
+fn is_quiet(daily: &Daily, now: Timestamp) -> bool {
     let today = daily.window.date_at(now);
     let dates = [today.pred_opt(), Some(today), today.succ_opt()];
     dates.into_iter().flatten().filter_map(|date| daily.window.on(date)).all(|window| {

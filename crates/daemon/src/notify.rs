@@ -98,9 +98,8 @@ pub async fn feed_watchdog(
         } else {
             tracing::error!("the claim loops stand still: systemd is not told that we live");
         }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(every) => {}
+        if stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
+            return;
         }
     }
 }

@@ -63,10 +63,8 @@ fn verdict_path(config: &Config, campaign: &CampaignId) -> PathBuf {
 pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
     let mut done: BTreeMap<CampaignId, (NaiveDate, Moment)> = BTreeMap::new();
     loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
+        if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
+            return;
         }
         let now = parts.clock.now();
         for one in &config.campaigns {

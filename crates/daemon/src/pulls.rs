@@ -39,10 +39,8 @@ pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
     let begun = parts.clock.now();
     let mut sources: Vec<Source> = config.pulls.iter().map(|_| Source::default()).collect();
     loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
+        if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
+            return;
         }
         // Beside each other: a source that hangs holds up no other.
         let looks = config.pulls.iter().zip(&mut sources);

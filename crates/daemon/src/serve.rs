@@ -93,15 +93,35 @@ pub async fn serve(config: &Config, roles: &[Role]) -> Result<()> {
 
 /// The loops of a process that plans.
 const OF_THE_SCHEDULER: [(Loop, Make); 9] = [
-    (Loop::Retention, retention),
-    (Loop::Scheduler, scheduler),
-    (Loop::Copies, copies),
-    (Loop::Foresight, foresight),
-    (Loop::TemplateKeeper, template_keeper),
-    (Loop::NumberKeeper, number_keeper),
-    (Loop::Preflight, preflight),
-    (Loop::Pulls, pulls),
-    (Loop::Uploads, uploads),
+    (Loop::Retention, |parts, config, stop| {
+        until_stopped(async move { keeping::run(&config, &parts, stop).await })
+    }),
+    (Loop::Scheduler, |parts, config, stop| {
+        until_stopped(async move {
+            stop.run_until_cancelled(mornings(&config, &parts)).await;
+        })
+    }),
+    (Loop::Copies, |parts, config, stop| {
+        until_stopped(async move { copies::run(&config, &parts, stop).await })
+    }),
+    (Loop::Foresight, |parts, config, stop| {
+        until_stopped(async move { foresight::run(&config, &parts, stop).await })
+    }),
+    (Loop::TemplateKeeper, |parts, config, stop| {
+        until_stopped(async move { template_keeper::run(&config, &parts, stop).await })
+    }),
+    (Loop::NumberKeeper, |parts, config, stop| {
+        until_stopped(async move { number_keeper::run(&config, &parts, stop).await })
+    }),
+    (Loop::Preflight, |parts, config, stop| {
+        until_stopped(async move { preflight::run(&config, &parts, stop).await })
+    }),
+    (Loop::Pulls, |parts, config, stop| {
+        until_stopped(async move { pulls::run(&config, &parts, stop).await })
+    }),
+    (Loop::Uploads, |parts, config, stop| {
+        until_stopped(async move { uploads::run(&config, &parts, stop).await })
+    }),
 ];
 
 /// Begins a loop of the daemon.
@@ -116,10 +136,7 @@ fn sampler(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> R
         inbox: parts.inbox.clone(),
         inbox_bytes_max: config.inbox_bytes_max,
     };
-    Box::pin(async move {
-        sampler.run(stop).await;
-        Ok(())
-    })
+    until_stopped(async move { sampler.run(stop).await })
 }
 
 fn watchdog(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
@@ -140,68 +157,10 @@ fn watchdog(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> 
     })
 }
 
-fn retention(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
+/// A loop that ends only when it is asked to.
+fn until_stopped(work: impl Future<Output = ()> + Send + 'static) -> Running {
     Box::pin(async move {
-        keeping::run(&config, &parts, stop).await;
-        Ok(())
-    })
-}
-
-fn copies(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
-    Box::pin(async move {
-        copies::run(&config, &parts, stop).await;
-        Ok(())
-    })
-}
-
-fn foresight(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
-    Box::pin(async move {
-        foresight::run(&config, &parts, stop).await;
-        Ok(())
-    })
-}
-
-fn template_keeper(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
-    Box::pin(async move {
-        template_keeper::run(&config, &parts, stop).await;
-        Ok(())
-    })
-}
-
-fn number_keeper(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
-    Box::pin(async move {
-        number_keeper::run(&config, &parts, stop).await;
-        Ok(())
-    })
-}
-
-fn preflight(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
-    Box::pin(async move {
-        preflight::run(&config, &parts, stop).await;
-        Ok(())
-    })
-}
-
-fn pulls(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
-    Box::pin(async move {
-        pulls::run(&config, &parts, stop).await;
-        Ok(())
-    })
-}
-
-fn uploads(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
-    Box::pin(async move {
-        uploads::run(&config, &parts, stop).await;
-        Ok(())
-    })
-}
-
-fn scheduler(parts: Arc<Parts>, config: Arc<Config>, stop: CancellationToken) -> Running {
-    Box::pin(async move {
-        tokio::select! {
-            () = mornings(&config, &parts) => {}
-            () = stop.cancelled() => {}
-        }
+        work.await;
         Ok(())
     })
 }

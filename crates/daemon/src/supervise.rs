@@ -154,9 +154,8 @@ impl Supervisor {
                 tracing::error!(
                     "the {name} ended by itself and is started again in {pause:?}: {cause}"
                 );
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    () = tokio::time::sleep(pause) => {}
+                if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                    return;
                 }
                 pause = (pause * 2).min(PAUSE_MAX);
             }

@@ -53,10 +53,8 @@ pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
     let mut looked = Looked::default();
     loop {
         let pause = look_after(config, parts.clock.now());
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return;
         }
         let now = parts.clock.now();
         let done = match waba {

@@ -4,7 +4,7 @@
 //! Invariant: nothing is uploaded around a window; what fails here is tried again, and once more when the
 //! run is planned.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -35,7 +35,7 @@ const AT_ONCE: usize = 30;
 struct Ahead {
     /// Date and time of the content that `wanted` was made from.
     of: Option<(NaiveDate, SystemTime)>,
-    wanted: Vec<WantedFile>,
+    wanted: VecDeque<WantedFile>,
     /// Files that Meta would not take: said once, and left to the plan.
     refused: BTreeSet<String>,
     fault: Fault,
@@ -45,10 +45,8 @@ struct Ahead {
 pub async fn run(config: &Config, parts: &Parts, stop: CancellationToken) {
     let mut all: BTreeMap<CampaignId, Ahead> = BTreeMap::new();
     loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
+        if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
+            return;
         }
         for one in &config.campaigns {
             let ahead = all.entry(one.campaign.id.clone()).or_default();
@@ -77,7 +75,7 @@ async fn look(
         ahead.wanted.clear(); // the plan does it, or has done it
         return Ok(());
     };
-    if !keeping::is_quiet(&one.daily, now) {
+    if one.campaign.media_kind().is_none() || !keeping::are_quiet(config, now) {
         return Ok(());
     }
     let content = Files::of(config).copies().path(&Set::Content(one.campaign.id.clone(), date));
@@ -85,7 +83,7 @@ async fn look(
         return Ok(()); // nothing is imported for that date yet
     };
     if ahead.of != Some((date, written)) {
-        ahead.wanted = wanted(config, parts, one, date).await?;
+        ahead.wanted = wanted(config, parts, one, date).await?.into();
         ahead.of = Some((date, written));
         ahead.refused.clear();
         if !ahead.wanted.is_empty() {
@@ -112,7 +110,7 @@ async fn wanted(
 /// Those that are needed first; one file that is no good holds up no other.
 async fn upload_some(parts: &Parts, one: &CampaignConfig, ahead: &mut Ahead) -> Result<()> {
     for _ in 0..AT_ONCE {
-        let Some(next) = ahead.wanted.first().cloned() else { return Ok(()) };
+        let Some(next) = ahead.wanted.front().cloned() else { return Ok(()) };
         let WantedFile { path, number, kind, .. } = next;
         if !ahead.refused.contains(&path)
             && let Some(provider) = parts.provider(&number)
@@ -130,7 +128,7 @@ async fn upload_some(parts: &Parts, one: &CampaignConfig, ahead: &mut Ahead) -> 
                 Err(error) => return Err(error.into()), // the same again in a moment
             }
         }
-        ahead.wanted.remove(0);
+        ahead.wanted.pop_front();
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ pub use accounts::Role;
 use accounts::keys::{self, Key, Wanted};
 use accounts::{AccountsError, Secret, idempotency, operators, sessions};
 use config::Config;
-use records::{RecordsError, Tries, Tx, audit};
+use records::{Tries, Tx, audit};
 use serde_json::{Value, json};
 
 use crate::Desk;
@@ -221,14 +221,11 @@ impl Desk {
 
 impl From<AccountsError> for DeskError {
     fn from(error: AccountsError) -> Self {
-        use AccountsError::{BadName, LastAdmin, MoreThanRole, NoKey, NoOperator, Records};
+        use AccountsError::{BadName, MoreThanRole, Records};
         match error {
-            Records(error) => RecordsError::into(error),
+            Records(error) => DeskError::Records(error),
             BadName { .. } | MoreThanRole { .. } => DeskError::WrongUse(error.to_string()),
-            NoOperator { .. } | NoKey { .. } | LastAdmin { .. } => {
-                DeskError::Refused(error.to_string())
-            }
-            other => DeskError::Refused(other.to_string()),
+            _ => DeskError::Refused(error.to_string()),
         }
     }
 }

@@ -141,7 +141,7 @@ async fn import_at(
     let stored = Stored { seat, set: &set, copy: files.copies().path(&set) };
     seat.refresh(files.copies(), &set).await.doing(|| "bring the stored content up to date")?;
     let (rules, template) = (args.rules(config), &campaign.template);
-    let media = campaign.templates().find_map(|template| template.header.media_kind());
+    let media = campaign.media_kind();
     let home = args.file.parent().filter(|home| !home.as_os_str().is_empty());
     let desk = MediaDesk::new(home.unwrap_or(Path::new(".")), media)?;
     let mut settle = |content: &mut Content| desk.settle(content);

@@ -56,8 +56,7 @@ impl Notes {
         }
     }
 
-    /// Takes up what is new; returns how many entries that made. A file that became shorter is another
-    /// one, and is taken up from its beginning.
+    /// Takes up what is new; returns how many entries that made.
     ///
     /// # Errors
     /// When the records do not answer: the notes wait.

@@ -63,10 +63,8 @@ impl Recorder {
             if round == Round::Applied {
                 continue;
             }
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(EVERY) => {}
+            if stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_none() {
+                return;
             }
         }
     }

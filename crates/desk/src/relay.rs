@@ -65,10 +65,8 @@ impl Relay {
                     }
                 }
             }
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(LOOK) => {}
+            if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
+                return;
             }
         }
     }

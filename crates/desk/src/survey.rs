@@ -6,7 +6,7 @@ use std::path::Path;
 use chrono_tz::Tz;
 use cloud_api::media::MediaCache;
 use config::Config;
-use domain::{Clock, RunId, Suppression, SystemClock};
+use domain::{Clock, NumberId, RunId, Suppression, SystemClock};
 use ledger::Phase;
 use scheduler::Plan;
 use scheduler::campaign::Choice;
@@ -203,10 +203,15 @@ fn for_nobody(taken: &Taken) -> Vec<(String, Option<String>)> {
 fn uploads(config: &Config, plan: &Plan<'_>) -> Uploads {
     let cache = MediaCache::open(config.media_cache());
     let now = SystemClock.now();
+    let wanted = wanted_files(plan);
+    let mut numbers: BTreeMap<&str, Vec<&NumberId>> = BTreeMap::new();
+    for file in wanted.iter().filter(|file| !file.is_spare) {
+        numbers.entry(&file.path).or_default().push(&file.number);
+    }
     let mut uploads = Uploads::default();
-    for file in wanted_files(plan).iter().filter(|file| !file.is_spare) {
-        uploads.needed += 1;
-        uploads.done += usize::from(cache.has(&file.number, Path::new(&file.path), now));
+    for (path, numbers) in numbers {
+        uploads.needed += numbers.len();
+        uploads.done += cache.held_for(Path::new(path), &numbers, now).len();
     }
     uploads
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use domain::campaign::{CampaignId, Category};
 use domain::{BusinessNumber, Language, ListName, Recipient, Tier};
 use serde::{Deserialize, Serialize};
-use templates::TemplateDefinition;
 use templates::lint::Lint;
+use templates::{MediaKind, TemplateDefinition};
 
 /// What the plan needs to know of a campaign. Part of the snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +62,11 @@ impl Campaign {
     /// The campaign's own template, then those of its families.
     pub fn templates(&self) -> impl Iterator<Item = &TemplateDefinition> {
         [&self.template].into_iter().chain(self.families.iter().map(|family| &family.template))
+    }
+
+    /// Of the headers that carry a file; `None`: no template of the campaign has one.
+    pub fn media_kind(&self) -> Option<MediaKind> {
+        self.templates().find_map(|template| template.header.media_kind())
     }
 
     pub fn template_of(&self, choice: Choice) -> &TemplateDefinition {

@@ -127,11 +127,7 @@ impl Parts {
                 }
                 Err(_) => {}
             }
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return None,
-                () = tokio::time::sleep(LOOK) => {}
-            }
+            stop.run_until_cancelled(tokio::time::sleep(LOOK)).await?;
         }
     }
 }

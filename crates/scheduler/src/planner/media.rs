@@ -209,7 +209,7 @@ fn number<'a>(plan: &'a Plan<'_>, lane: u16) -> &'a NumberId {
 
 fn named(plan: &Plan<'_>) -> Named {
     let mut named = Named::default();
-    let has_media = plan.snapshot.campaign.templates().any(|t| t.header.media_kind().is_some());
+    let has_media = plan.snapshot.campaign.media_kind().is_some();
     for row in 0..plan.total() {
         if named.is_sendable && !has_media {
             break; // nothing to upload, and each row is decided again when it is written
